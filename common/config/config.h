@@ -1,0 +1,61 @@
+/* cluster.yml, read strictly: an unknown key, a wrong type, a duplicate or a value out of range is
+ * refused with file, line and key in the sentence. The same file is on every host. */
+#ifndef SYNOD_CONFIG_CONFIG_H
+#define SYNOD_CONFIG_CONFIG_H
+
+#include "common/base/error.h"
+#include "common/protocol/members.h"
+
+#define CONFIG_NAME_BYTES_MAX 64
+#define CONFIG_ADDRESS_BYTES_MAX 128
+
+enum config_protocol { CONFIG_PAXOS, CONFIG_RAFT };
+
+struct config_acceptor {
+    node_id_t id;
+    char address[CONFIG_ADDRESS_BYTES_MAX];
+};
+
+/* A proposer or a learner. */
+struct config_server {
+    node_id_t id;
+    uint32_t priority; /* proposers: of the oracle, default 0 */
+    char peer[CONFIG_ADDRESS_BYTES_MAX];
+    char client[CONFIG_ADDRESS_BYTES_MAX];
+};
+
+struct config {
+    char cluster[CONFIG_NAME_BYTES_MAX];
+    uint64_t id; /* of the cluster, 16 hexadecimal digits in the file */
+    enum config_protocol protocol;
+    struct members members; /* ids sorted; q1 and q2 from `quorums: { prepare: N, accept: N }`,
+                               default majority */
+    struct config_acceptor acceptors[MEMBERS_MAX]; /* same order as members.acceptors, and so on */
+    struct config_server proposers[MEMBERS_MAX];
+    struct config_server learners[MEMBERS_MAX];
+    uint32_t heartbeat_ms; /* 1 to 10,000; default 50 */
+    uint32_t election_ms;  /* 4 heartbeats to 60,000; default 500 */
+    char oracle[16];       /* "connected" */
+};
+
+/* Reads and validates path. ERROR_NOT_FOUND, ERROR_IO, or ERROR_USAGE with "FILE:LINE: key: what
+ * (why); try: how". */
+int config_load(const char *path, struct config *out, struct errmsg *err) MUST_USE;
+
+/* The same for text in memory; name stands for the file in sentences. */
+int config_parse(const char *text, size_t size, const char *name, struct config *out,
+                 struct errmsg *err) MUST_USE;
+
+/* Writes cfg as a cluster.yml that config_load reads back equal. The file must not exist; it is
+ * synced. */
+int config_write(const char *path, const struct config *cfg, struct errmsg *err) MUST_USE;
+
+/* Fills in a configuration for one machine: 127.0.0.1, one port each from port_base upwards
+ * (acceptors at +1, +2, ...; proposers at +101, +102 peer, +201 client; learners at +301, +401),
+ * with default timing. */
+void config_for_localhost(struct config *out, const char *cluster, uint64_t id, size_t acceptors,
+                          size_t proposers, size_t learners, uint32_t port_base);
+
+const char *config_protocol_name(enum config_protocol protocol);
+
+#endif

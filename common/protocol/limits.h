@@ -1,0 +1,85 @@
+/* Every bound and budget of the system in one place. What a peer, a file or a person sends is
+ * refused beyond these, with an error that names the limit; what a process keeps in memory is
+ * bounded by their sum. */
+#ifndef SYNOD_PROTOCOL_LIMITS_H
+#define SYNOD_PROTOCOL_LIMITS_H
+
+#include <stddef.h>
+
+#define KIB ((size_t)1024)
+#define MIB ((size_t)1024 * 1024)
+
+/* Members of one role in a configuration. Votes are counted in a 32-bit set. */
+#define MEMBERS_MAX 32
+
+/* One record of the log, payload only. */
+#define RECORD_BYTES_MAX (1 * MIB)
+
+/* One block of a client's commands, headers included. A block holds one record of the largest size,
+ * or many small. */
+#define BLOCK_BYTES_MAX (RECORD_BYTES_MAX + 64 * KIB)
+
+/* The leader closes a batch at this size; a block is never split, so a value may exceed it by one
+ * block. */
+#define BATCH_BYTES_TARGET (256 * KIB)
+
+/* One value of a slot. */
+#define VALUE_BYTES_MAX (BATCH_BYTES_TARGET + BLOCK_BYTES_MAX + 1 * KIB)
+
+/* A page of a promise, of fetched slots or of read records closes at this size; one more value may
+ * follow. */
+#define PAGE_BYTES_TARGET (1 * MIB)
+
+/* Elements of any array in one message. */
+#define PAGE_ENTRIES_MAX 16384
+
+/* The largest legal message on any socket; also ZMQ_MAXMSGSIZE. */
+#define MESSAGE_BYTES_MAX (4 * MIB)
+
+/* Nesting of msgpack containers in a message. */
+#define MESSAGE_DEPTH_MAX 6
+
+/* Slots a leader has proposed and not yet seen chosen. */
+#define WINDOW_SLOTS_MAX 256
+
+/* Bytes of values in that window; a new slot waits while they are exceeded. */
+#define WINDOW_BYTES_MAX (16 * MIB)
+
+/* Accepted slots an acceptor holds above its chosen watermark; beyond it answers nack "too far". It
+ * exceeds what several leaders in a row can leave behind. */
+#define ACCEPTOR_AHEAD_SLOTS_MAX 8192
+
+/* Values of recent slots an acceptor keeps in memory for laggards before they have to come from the
+ * disk. */
+#define ACCEPTOR_CACHE_BYTES_MAX (16 * MIB)
+
+/* Values a learner holds that no commit covers yet. */
+#define LEARNER_PENDING_SLOTS_MAX 1024
+#define LEARNER_PENDING_BYTES_MAX (32 * MIB)
+
+/* Commands of one client, and of all clients, that a proposer holds before they are in a slot. */
+#define CLIENT_PENDING_BYTES_MAX (8 * MIB)
+#define CLIENTS_PENDING_BYTES_MAX (32 * MIB)
+
+/* Commands of one session without an acknowledged result. */
+#define SESSION_OUTSTANDING_MAX 65536
+
+/* Open sessions of a cluster; opening one more is refused. */
+#define SESSIONS_MAX 65536
+
+/* Reads and tails that wait at one learner. */
+#define READS_WAITING_MAX 16384
+
+/* Bytes queued towards one peer or one client before further messages to it are dropped and
+ * counted. */
+#define PEER_QUEUE_BYTES_MAX (32 * MIB)
+#define CLIENT_QUEUE_BYTES_MAX (8 * MIB)
+
+/* Messages and bytes one turn of the loop takes in before it writes and sends. */
+#define DRAIN_MESSAGES_MAX 1024
+#define DRAIN_BYTES_MAX (8 * MIB)
+
+/* Connections on one listening socket whose sender is known. The oldest is forgotten beyond it. */
+#define LINKS_MAX 16384
+
+#endif

@@ -1,0 +1,377 @@
+/* Every message that processes exchange, as the cores see it: decoded, validated, with slices into
+ * the frame it came in. common/wire turns these into bytes and back; common/PROTOCOL.md shows each
+ * in bytes. */
+#ifndef SYNOD_PROTOCOL_MESSAGE_H
+#define SYNOD_PROTOCOL_MESSAGE_H
+
+#include "common/base/blob.h"
+#include "common/protocol/limits.h"
+#include "common/protocol/types.h"
+
+#include <stdint.h>
+
+/* The wire format this build speaks, and the oldest it understands. */
+#define PROTOCOL_VERSION 1
+#define PROTOCOL_VERSION_OLDEST 1
+
+enum message_kind {
+    /* Handshake, on every connection; handled by the runtime, never by a core. */
+    MSG_HELLO = 1,   /* dialler -> listener */
+    MSG_WELCOME = 2, /* listener -> dialler */
+    MSG_REFUSED =
+        3, /* listener -> dialler, instead of welcome or in answer to a message it will not take */
+
+    /* Multi-Paxos. */
+    MSG_PREPARE = 10,          /* proposer -> acceptor */
+    MSG_PROMISE = 11,          /* acceptor -> proposer, after its disk */
+    MSG_ACCEPT = 12,           /* proposer -> acceptor and learner: the same bytes to all */
+    MSG_ACCEPTED = 13,         /* acceptor -> proposer, after its disk */
+    MSG_NACK = 14,             /* acceptor -> proposer */
+    MSG_COMMIT = 15,           /* proposer -> learner */
+    MSG_HEARTBEAT = 16,        /* proposer -> acceptor */
+    MSG_REPORT = 17,           /* acceptor -> proposer, answer to a heartbeat */
+    MSG_RELEASE = 18,          /* leader -> acceptors and its successor */
+    MSG_REPAIR = 19,           /* proposer -> acceptor: catch up from that peer */
+    MSG_FETCH = 20,            /* anyone -> acceptor */
+    MSG_CHOSEN = 21,           /* acceptor -> who fetched, after its disk */
+    MSG_READ_INDEX = 22,       /* learner -> acceptor */
+    MSG_READ_INDEX_REPLY = 23, /* acceptor -> learner */
+
+    /* Clients. */
+    MSG_SUBMIT = 40,       /* client -> proposer */
+    MSG_REJECT = 41,       /* proposer -> client: not taken, and why */
+    MSG_LEADING = 42,      /* proposer -> client: I lead */
+    MSG_RESULT = 43,       /* learner -> client */
+    MSG_READ = 44,         /* client -> learner */
+    MSG_RECORDS = 45,      /* learner -> client */
+    MSG_STATUS = 46,       /* client -> proposer or learner */
+    MSG_STATUS_REPLY = 47, /* proposer or learner -> client */
+};
+
+/* The lower-case name of a kind ("prepare"), or "unknown". Static storage. */
+const char *message_kind_name(enum message_kind kind);
+
+/* One slot as an acceptor reports it. */
+struct slot_entry {
+    slot_t slot;
+    struct ballot ballot; /* at which value was accepted */
+    struct slice value;
+};
+
+/* ---- handshake */
+
+struct msg_hello {
+    uint32_t version_min;
+    uint32_t version_max;
+    struct peer
+        wanted; /* whom the dialler believes to have reached; {ROLE_NONE, 0} if it does not care */
+};
+
+struct msg_welcome {
+    uint32_t version; /* both speak this one from now on */
+};
+
+enum refusal {
+    REFUSED_VERSION = 1, /* no common version */
+    REFUSED_CLUSTER = 2, /* the frame carries another cluster's id */
+    REFUSED_IDENTITY =
+        3, /* the dialler wanted somebody else, or claims a role that is not served here */
+    REFUSED_DUPLICATE = 4, /* another live process has the dialler's identity */
+    REFUSED_MALFORMED = 5, /* bytes that are no message */
+    REFUSED_KIND = 6,      /* a kind this process does not take, or does not know */
+};
+
+struct msg_refused {
+    uint32_t reason;   /* enum refusal */
+    struct slice text; /* one sentence, UTF-8, at most 400 bytes */
+};
+
+/* ---- phase 1 */
+
+/* Asks for a promise for all slots, and for a page of what was accepted. */
+struct msg_prepare {
+    struct ballot ballot;
+    slot_t from_slot; /* 0: the first page; else continue there: next_slot of the page before */
+};
+
+struct msg_promise {
+    struct ballot ballot;
+    slot_t from_slot;    /* of the prepare it answers */
+    slot_t chosen;       /* durable chosen watermark */
+    slot_t accepted_max; /* highest slot accepted, 0 if none */
+    slot_t next_slot;    /* 0: this was the last page */
+    uint64_t stamp_ms;   /* highest cluster time in any accepted value */
+    uint32_t entry_count;
+    struct slot_entry *entries; /* accepted slots above chosen, rising */
+};
+
+/* ---- phase 2 */
+
+struct msg_accept {
+    struct ballot ballot;
+    slot_t slot;
+    slot_t commit; /* everything up to here is chosen */
+    struct slice value;
+};
+
+/* Accepted at this ballot, every slot from first to last. */
+struct msg_accepted {
+    struct ballot ballot;
+    slot_t first;
+    slot_t last;
+};
+
+enum nack_reason {
+    NACK_BALLOT = 1, /* promised a higher ballot, or an equal one of another incarnation */
+    NACK_LEASE =
+        2, /* a leader was heard, or this acceptor has just restarted: ask again after retry_ms */
+    NACK_TOO_FAR = 3, /* the slot lies too far above the chosen watermark */
+    NACK_BUSY = 4,    /* disk space below the reserve */
+};
+
+struct msg_nack {
+    struct ballot ballot; /* refused */
+    struct ballot promised;
+    uint32_t reason; /* enum nack_reason */
+    uint32_t retry_ms;
+};
+
+struct msg_commit {
+    struct ballot ballot;
+    slot_t commit;
+};
+
+/* ---- who leads */
+
+/* Tells an acceptor that this proposer is alive, and, with a ballot, that it leads. */
+struct msg_heartbeat {
+    struct ballot ballot; /* BALLOT_NONE from a standby */
+    uint64_t sequence;    /* of this proposer's heartbeats; echoed in the report */
+    slot_t commit;
+    uint32_t lease_ms; /* from receiving: how long the acceptor refuses others; 0 from a standby */
+    uint32_t reaches_quorum; /* 1: reports of a quorum arrived within one election timeout */
+    uint32_t priority;       /* of this proposer in its oracle; higher leads first */
+};
+
+/* What an acceptor heard of one proposer. */
+struct proposer_report {
+    node_id_t proposer;
+    uint32_t silence_ms; /* since its last heartbeat, UINT32_MAX if never heard since start */
+    uint32_t reaches_quorum;
+    uint32_t priority;
+};
+
+struct msg_report {
+    uint64_t sequence; /* of the heartbeat it answers */
+    struct ballot promised;
+    struct ballot leader;       /* of the last leader heard, BALLOT_NONE if none since start */
+    uint32_t leader_silence_ms; /* since then; since start if none */
+    uint32_t lease_left_ms;     /* how long a prepare of another proposer would still be refused */
+    slot_t chosen;
+    slot_t accepted_max;
+    uint32_t proposer_count;
+    struct proposer_report *proposers; /* rising ids */
+};
+
+/* The leader gives up its lease. To a proposer it says: you are the successor, start at once. */
+struct msg_release {
+    struct ballot ballot;
+    node_id_t successor; /* 0 if none is known */
+};
+
+/* ---- catching up */
+
+struct msg_repair {
+    struct ballot ballot;
+    slot_t target;    /* bring the chosen watermark at least here */
+    node_id_t source; /* an acceptor that has it chosen */
+};
+
+struct msg_fetch {
+    slot_t from; /* first slot wanted */
+    uint32_t bytes_max;
+};
+
+struct msg_chosen {
+    slot_t from;    /* of the fetch */
+    slot_t chosen;  /* the sender's watermark */
+    slot_t trimmed; /* slots up to here are gone; 0 if none */
+    uint32_t entry_count;
+    struct slot_entry *entries; /* dense from `from`, all chosen */
+};
+
+struct msg_read_index {
+    uint64_t request;
+};
+
+struct msg_read_index_reply {
+    uint64_t request;
+    slot_t accepted_max; /* highest slot accepted or known chosen */
+};
+
+/* ---- clients */
+
+/* One block of commands (common/protocol/value.h). */
+struct msg_submit {
+    struct slice block;
+};
+
+enum reject_reason {
+    REJECT_NOT_LEADER = 1, /* leader says who is, 0 if unknown */
+    REJECT_BUSY = 2,       /* a byte budget is exhausted */
+    REJECT_MALFORMED = 3,  /* the block breaks a rule; it will never be taken */
+    REJECT_DISK = 4,       /* the acceptors have no space; reads go on */
+};
+
+struct msg_reject {
+    uint32_t reason; /* enum reject_reason */
+    node_id_t leader;
+    uint64_t session;   /* of the block */
+    uint64_t first_seq; /* of the block */
+};
+
+struct msg_leading {
+    struct ballot ballot;
+};
+
+enum result_status {
+    RESULT_OK = 0,
+    RESULT_GAP = 1,             /* commands before these are missing: send again from sequence */
+    RESULT_UNKNOWN_SESSION = 2, /* never opened, expired or closed */
+    RESULT_SESSIONS_FULL = 3,   /* SESSIONS_MAX are open */
+    RESULT_FORGOTTEN = 4,       /* executed, and its result was acknowledged before */
+};
+
+/* Results of consecutive commands of one session. */
+struct result_range {
+    uint64_t sequence; /* of the first command */
+    uint32_t count;    /* from 1; 0 only with RESULT_GAP and RESULT_UNKNOWN_SESSION */
+    uint32_t status;   /* enum result_status, the same for all */
+    uint64_t value;    /* append: index of the first record, the others follow densely; open: the
+                          session's id */
+};
+
+struct msg_result {
+    uint64_t session;
+    slot_t applied; /* the sender's applied slot */
+    uint32_t range_count;
+    struct result_range *ranges;
+};
+
+enum read_consistency {
+    READ_LINEARIZABLE = 0, /* at least as new as everything acknowledged before the read was sent */
+    READ_LOCAL = 1,        /* whatever this learner has applied */
+};
+
+struct msg_read {
+    uint64_t request;
+    uint64_t from;        /* first index wanted, from 1 */
+    uint64_t count;       /* at most so many records; 0: no bound but the page's */
+    uint32_t bytes_max;   /* of records in the reply; at least one record is sent */
+    uint32_t wait_ms;     /* if there is no record at `from` yet, answer when there is one, or after
+                             this long */
+    uint32_t consistency; /* enum read_consistency */
+};
+
+enum read_status {
+    READ_OK = 0,
+    READ_TRIMMED = 1,   /* `from` is below first */
+    READ_NO_QUORUM = 2, /* the acceptors did not answer in time */
+    READ_BUSY = 3,      /* READS_WAITING_MAX */
+};
+
+struct msg_records {
+    uint64_t request;
+    uint32_t status; /* enum read_status */
+    uint64_t first;  /* oldest index kept, 1 if nothing was trimmed */
+    uint64_t last;   /* newest index when the reply was made, 0 if the log is empty */
+    slot_t applied;
+    uint64_t from; /* index of records[0] */
+    uint32_t record_count;
+    struct slice *records;
+};
+
+struct msg_status {
+    uint64_t request;
+};
+
+enum node_state {
+    NODE_UNKNOWN = 0,     /* not heard of */
+    NODE_STANDBY = 1,     /* proposer: waits */
+    NODE_PREPARING = 2,   /* proposer: phase 1 */
+    NODE_RECOVERING = 3,  /* proposer: closes the slots of former leaders */
+    NODE_LEADING = 4,     /* proposer */
+    NODE_DRAINING = 5,    /* proposer: hands over */
+    NODE_VOTING = 6,      /* acceptor, as a proposer sees it */
+    NODE_APPLYING = 7,    /* learner, at the newest commit it knows */
+    NODE_CATCHING_UP = 8, /* learner: fetches */
+    NODE_UNREACHABLE = 9, /* acceptor: silent for an election timeout */
+};
+
+/* What one process says of itself, or a proposer of an acceptor. Fields that do not apply are 0. */
+struct node_status {
+    struct peer node;
+    uint32_t state;       /* enum node_state */
+    uint32_t silence_ms;  /* since it was last heard; 0 of itself */
+    struct ballot ballot; /* acceptor: promised; proposer: own or the leader's as it believes;
+                             learner: of the last commit */
+    node_id_t leader;     /* proposer: who leads, as it believes; 0 if unknown */
+    slot_t leading_since; /* learner: slot of the last `lead` */
+    slot_t chosen;        /* acceptor, proposer: chosen watermark; learner: highest commit known */
+    slot_t accepted_max;  /* acceptor; proposer: highest slot proposed */
+    slot_t applied;       /* learner */
+    uint64_t last_index;  /* learner: newest record of the log */
+    uint64_t digest;      /* learner: of the state at `applied` */
+    uint64_t session_count; /* learner */
+    uint64_t pending_bytes; /* proposer: commands waiting for a slot */
+    uint64_t
+        dropped_count; /* messages this process dropped because a peer's queue was full or gone */
+};
+
+struct msg_status_reply {
+    uint64_t request;
+    uint32_t node_count;
+    struct node_status *nodes; /* the sender first */
+};
+
+/* ---- the message */
+
+struct message {
+    enum message_kind kind;
+    struct peer from;
+    uint64_t incarnation; /* of the sender's process */
+    uint64_t echo; /* a reply: the incarnation it answers; else 0. Another one's echo is dropped */
+    union {
+        struct msg_hello hello;
+        struct msg_welcome welcome;
+        struct msg_refused refused;
+        struct msg_prepare prepare;
+        struct msg_promise promise;
+        struct msg_accept accept;
+        struct msg_accepted accepted;
+        struct msg_nack nack;
+        struct msg_commit commit;
+        struct msg_heartbeat heartbeat;
+        struct msg_report report;
+        struct msg_release release;
+        struct msg_repair repair;
+        struct msg_fetch fetch;
+        struct msg_chosen chosen;
+        struct msg_read_index read_index;
+        struct msg_read_index_reply read_index_reply;
+        struct msg_submit submit;
+        struct msg_reject reject;
+        struct msg_leading leading;
+        struct msg_result result;
+        struct msg_read read;
+        struct msg_records records;
+        struct msg_status status;
+        struct msg_status_reply status_reply;
+    };
+};
+
+/* 1 if the message answers another incarnation of this process and must be dropped (DESIGN 4,
+ * Names). Both runners ask before every step. */
+int message_is_stale(const struct message *msg, uint64_t own_incarnation);
+
+#endif

@@ -1,0 +1,253 @@
+#include "common/protocol/value.h"
+
+#include "common/base/bytes.h"
+#include "common/protocol/limits.h"
+
+#include <string.h>
+
+#define LEAD_BYTES 20
+#define OPEN_PAYLOAD_BYTES 4
+
+static struct slice slice_part(struct slice s, size_t offset, size_t size)
+{
+    return (struct slice){size > 0 ? s.data + offset : NULL, size, size > 0 ? s.owner : NULL};
+}
+
+/* Takes one command off *rest. 1, 0 at the end, ERROR_USAGE if the bytes are none. */
+static int take_command(struct slice *rest, struct command *out)
+{
+    if (rest->size == 0) {
+        return 0;
+    }
+    if (rest->size < COMMAND_HEAD_BYTES) {
+        return ERROR_USAGE;
+    }
+    uint32_t size = bytes_get_u32(rest->data + 1);
+    if (size > rest->size - COMMAND_HEAD_BYTES) {
+        return ERROR_USAGE;
+    }
+    out->op = rest->data[0];
+    out->payload = slice_part(*rest, COMMAND_HEAD_BYTES, size);
+    *rest = slice_part(*rest, COMMAND_HEAD_BYTES + size, rest->size - COMMAND_HEAD_BYTES - size);
+    return 1;
+}
+
+/* Reads the head of a block and cuts its commands off *rest. 1, 0 at the end, ERROR_USAGE. */
+static int take_block(struct slice *rest, struct block *out)
+{
+    if (rest->size == 0) {
+        return 0;
+    }
+    if (rest->size < BLOCK_HEAD_BYTES) {
+        return ERROR_USAGE;
+    }
+    const uint8_t *p = rest->data;
+    uint32_t size = bytes_get_u32(p + 28);
+    if (size > rest->size - BLOCK_HEAD_BYTES) {
+        return ERROR_USAGE;
+    }
+    out->session = bytes_get_u64(p);
+    out->first_seq = bytes_get_u64(p + 8);
+    out->acked_seq = bytes_get_u64(p + 16);
+    out->count = bytes_get_u32(p + 24);
+    out->commands = slice_part(*rest, BLOCK_HEAD_BYTES, size);
+    *rest = slice_part(*rest, BLOCK_HEAD_BYTES + size, rest->size - BLOCK_HEAD_BYTES - size);
+    return 1;
+}
+
+static int validate_command(const struct block *block, const struct command *command,
+                            uint32_t position, struct errmsg *err)
+{
+    int is_last = position + 1 == block->count;
+    switch (command->op) {
+    case COMMAND_APPEND:
+        if (command->payload.size > RECORD_BYTES_MAX) {
+            return errmsg_set(err, ERROR_USAGE, "a record of %zu bytes exceeds the limit of %zu",
+                              command->payload.size, RECORD_BYTES_MAX);
+        }
+        break;
+    case COMMAND_OPEN_SESSION:
+        if (block->session != 0 || block->count != 1 ||
+            command->payload.size != OPEN_PAYLOAD_BYTES) {
+            return errmsg_set(err, ERROR_USAGE,
+                              "a session is opened by one command alone, with a ttl of 4 bytes");
+        }
+        return 0;
+    case COMMAND_CLOSE_SESSION:
+        if (command->payload.size != 0 || !is_last) {
+            return errmsg_set(
+                err, ERROR_USAGE,
+                "a session is closed by the last command of a block, without payload");
+        }
+        break;
+    default:
+        return errmsg_set(err, ERROR_USAGE, "unknown command %u", (unsigned)command->op);
+    }
+    if (block->session == 0) {
+        return errmsg_set(err, ERROR_USAGE, "a command needs a session");
+    }
+    return 0;
+}
+
+static int validate_block(const struct block *block, struct errmsg *err)
+{
+    if (block->count > SESSION_OUTSTANDING_MAX || (block->first_seq == 0 && block->session != 0)) {
+        return errmsg_set(
+            err, ERROR_USAGE, "a block of %u commands from sequence %llu breaks the limits (%d, 1)",
+            block->count, (unsigned long long)block->first_seq, SESSION_OUTSTANDING_MAX);
+    }
+    if (block->session != 0 && block->acked_seq >= block->first_seq) {
+        return errmsg_set(err, ERROR_USAGE, "a block acknowledges its own commands");
+    }
+    if (block->session == 0 && block->count != 1) {
+        return errmsg_set(err, ERROR_USAGE, "a block without a session must open one");
+    }
+    if (block->first_seq > UINT64_MAX - SESSION_OUTSTANDING_MAX && block->session != 0) {
+        return errmsg_set(err, ERROR_USAGE, "a sequence overflows");
+    }
+    struct slice rest = block->commands;
+    struct command command;
+    uint32_t count = 0;
+    int rc;
+    while ((rc = take_command(&rest, &command)) == 1) {
+        if (count == block->count) {
+            return errmsg_set(err, ERROR_USAGE, "a block holds more commands than it says");
+        }
+        rc = validate_command(block, &command, count, err);
+        if (rc != 0) {
+            return rc;
+        }
+        count++;
+    }
+    if (rc < 0 || count != block->count) {
+        return errmsg_set(err, ERROR_USAGE, "a block's commands are cut off");
+    }
+    return 0;
+}
+
+int value_parse(struct slice bytes, struct value *out)
+{
+    if (bytes.size < VALUE_HEAD_BYTES) {
+        return ERROR_CORRUPT;
+    }
+    struct value value = {.kind = bytes.data[0], .stamp_ms = bytes_get_u64(bytes.data + 1)};
+    struct slice payload = slice_part(bytes, VALUE_HEAD_BYTES, bytes.size - VALUE_HEAD_BYTES);
+    switch (value.kind) {
+    case VALUE_NOOP:
+        if (payload.size != 0) {
+            return ERROR_CORRUPT;
+        }
+        break;
+    case VALUE_LEAD:
+        if (payload.size != LEAD_BYTES) {
+            return ERROR_CORRUPT;
+        }
+        value.lead.round = bytes_get_u64(payload.data);
+        value.lead.proposer = bytes_get_u32(payload.data + 8);
+        value.lead.incarnation = bytes_get_u64(payload.data + 12);
+        break;
+    case VALUE_BATCH: {
+        struct slice rest = payload;
+        struct block block;
+        int rc;
+        while ((rc = take_block(&rest, &block)) == 1) {
+            if (validate_block(&block, NULL) != 0) {
+                return ERROR_CORRUPT;
+            }
+        }
+        if (rc < 0) {
+            return ERROR_CORRUPT;
+        }
+        value.blocks = payload;
+        break;
+    }
+    default:
+        return ERROR_CORRUPT;
+    }
+    *out = value;
+    return 0;
+}
+
+int value_next_block(struct slice *rest, struct block *out)
+{
+    return take_block(rest, out) == 1;
+}
+
+int block_parse(struct slice bytes, struct block *out, struct errmsg *err)
+{
+    struct block block = {0};
+    struct slice rest = bytes;
+    if (take_block(&rest, &block) != 1 || rest.size != 0) {
+        return errmsg_set(err, ERROR_USAGE,
+                          "a block of commands is cut off or has bytes after its end");
+    }
+    int rc = validate_block(&block, err);
+    if (rc != 0) {
+        return rc;
+    }
+    *out = block;
+    return 0;
+}
+
+int block_next_command(struct slice *rest, struct command *out)
+{
+    return take_command(rest, out) == 1;
+}
+
+static void put_value_head(uint8_t *p, enum value_kind kind, uint64_t stamp_ms)
+{
+    p[0] = (uint8_t)kind;
+    bytes_put_u64(p + 1, stamp_ms);
+}
+
+struct blob *value_noop(uint64_t stamp_ms)
+{
+    uint8_t *p;
+    struct blob *blob = blob_new(VALUE_HEAD_BYTES, &p);
+    put_value_head(p, VALUE_NOOP, stamp_ms);
+    return blob;
+}
+
+struct blob *value_lead(uint64_t stamp_ms, const struct ballot *ballot)
+{
+    uint8_t *p;
+    struct blob *blob = blob_new(VALUE_HEAD_BYTES + LEAD_BYTES, &p);
+    put_value_head(p, VALUE_LEAD, stamp_ms);
+    p += VALUE_HEAD_BYTES;
+    bytes_put_u64(p, ballot->round);
+    bytes_put_u32(p + 8, ballot->proposer);
+    bytes_put_u64(p + 12, ballot->incarnation);
+    return blob;
+}
+
+struct blob *value_batch(uint64_t stamp_ms, const struct slice *blocks, size_t block_count)
+{
+    size_t size = VALUE_HEAD_BYTES;
+    for (size_t i = 0; i < block_count; i++) {
+        size += blocks[i].size;
+    }
+    uint8_t *p;
+    struct blob *blob = blob_new(size, &p);
+    put_value_head(p, VALUE_BATCH, stamp_ms);
+    p += VALUE_HEAD_BYTES;
+    for (size_t i = 0; i < block_count; i++) {
+        memcpy(p, blocks[i].data, blocks[i].size);
+        p += blocks[i].size;
+    }
+    return blob;
+}
+
+void block_put_head(uint8_t *p, const struct block *block, uint32_t size)
+{
+    bytes_put_u64(p, block->session);
+    bytes_put_u64(p + 8, block->first_seq);
+    bytes_put_u64(p + 16, block->acked_seq);
+    bytes_put_u32(p + 24, block->count);
+    bytes_put_u32(p + 28, size);
+}
+
+void command_put_head(uint8_t *p, enum command_op op, uint32_t size)
+{
+    p[0] = (uint8_t)op;
+    bytes_put_u32(p + 1, size);
+}

@@ -1,0 +1,87 @@
+/* What a slot holds: a no-op, a leader's announcement, or a batch of blocks of client commands.
+ *
+ * The layout is a plain one of fixed big-endian fields and not msgpack: it is what the acceptors
+ * store and the digest is computed over, it has exactly one encoding, the leader joins blocks
+ * without looking into their commands twice, and pure cores read it. common/PROTOCOL.md has it byte
+ * by byte.
+ *
+ *   value   = kind u8, stamp_ms u64, then by kind:
+ *             NOOP   nothing
+ *             LEAD   round u64, proposer u32, incarnation u64
+ *             BATCH  block, block, ...
+ *   block   = session u64, first_seq u64, acked_seq u64, count u32, size u32, then size bytes of
+ * commands command = op u8, size u32, then size bytes of payload
+ */
+#ifndef SYNOD_PROTOCOL_VALUE_H
+#define SYNOD_PROTOCOL_VALUE_H
+
+#include "common/base/blob.h"
+#include "common/base/error.h"
+#include "common/protocol/types.h"
+
+#define VALUE_HEAD_BYTES 9
+#define BLOCK_HEAD_BYTES 32
+#define COMMAND_HEAD_BYTES 5
+
+enum value_kind {
+    VALUE_NOOP = 1,
+    VALUE_LEAD = 2,
+    VALUE_BATCH = 3,
+};
+
+struct value {
+    enum value_kind kind;
+    uint64_t stamp_ms; /* cluster time: never falls along the log, runs only while somebody leads */
+    struct ballot lead;  /* LEAD only */
+    struct slice blocks; /* BATCH only; every block in it is well-formed */
+};
+
+/* Commands a client can submit. */
+enum command_op {
+    COMMAND_APPEND = 1,        /* payload: the record, up to RECORD_BYTES_MAX */
+    COMMAND_OPEN_SESSION = 2,  /* payload: ttl_ms u32. Alone in a block with session 0 and first_seq
+                                  the client's nonce */
+    COMMAND_CLOSE_SESSION = 3, /* no payload; the last of its block */
+};
+
+struct command {
+    enum command_op op;
+    struct slice payload;
+};
+
+/* Consecutive commands of one session, sequences first_seq to first_seq + count - 1. */
+struct block {
+    uint64_t session;
+    uint64_t first_seq; /* from 1 */
+    uint64_t acked_seq; /* the client has every result up to here and will not ask for them again */
+    uint32_t count;     /* 0: keeps the session alive and acknowledges */
+    struct slice commands;
+};
+
+/* Reads and validates all of bytes as one value; slices point into it. 0 or ERROR_CORRUPT. */
+int value_parse(struct slice bytes, struct value *out) MUST_USE;
+
+/* Takes the next block off *rest (of a parsed value). 1, or 0 at the end. */
+int value_next_block(struct slice *rest, struct block *out);
+
+/* Reads and validates all of bytes as one block: the header, every command, its op and the rules
+ * above. 0, or ERROR_USAGE with a sentence. */
+int block_parse(struct slice bytes, struct block *out, struct errmsg *err) MUST_USE;
+
+/* Takes the next command off *rest (of a parsed block). 1, or 0 at the end. */
+int block_next_command(struct slice *rest, struct command *out);
+
+/* New blobs with one reference. */
+struct blob *value_noop(uint64_t stamp_ms);
+struct blob *value_lead(uint64_t stamp_ms, const struct ballot *ballot);
+
+/* Joins encoded, valid blocks. */
+struct blob *value_batch(uint64_t stamp_ms, const struct slice *blocks, size_t block_count);
+
+/* Writes the BLOCK_HEAD_BYTES of a block whose commands take size bytes. */
+void block_put_head(uint8_t *p, const struct block *block, uint32_t size);
+
+/* Writes the COMMAND_HEAD_BYTES of a command. */
+void command_put_head(uint8_t *p, enum command_op op, uint32_t size);
+
+#endif

@@ -1,0 +1,21 @@
+/* logfmt lines on standard error: time, level, role, id, then the event's own pairs. Lines of the
+ * same event beyond LOG_LINES_PER_SECOND_MAX are counted and summed up in one line. Not
+ * thread-safe: for the thread that runs the loop. */
+#ifndef SYNOD_RUNTIME_LOG_H
+#define SYNOD_RUNTIME_LOG_H
+
+#include "common/base/error.h"
+#include "common/protocol/types.h"
+
+enum log_level { LOG_DEBUG, LOG_INFO, LOG_WARN, LOG_ERROR };
+
+#define LOG_LINES_PER_SECOND_MAX 20
+
+/* Who speaks. level: lowest that is printed; default LOG_INFO, or SYNOD_LOG=debug|info|warn|error.
+ */
+void log_init(struct peer self);
+
+/* fmt gives logfmt pairs and begins with event=NAME, which is what the rate limit counts by. */
+void log_line(enum log_level level, const char *fmt, ...) PRINTF_LIKE(2, 3);
+
+#endif
