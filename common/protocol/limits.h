@@ -79,6 +79,9 @@
 #define DRAIN_MESSAGES_MAX 1024
 #define DRAIN_BYTES_MAX (8 * MIB)
 
+/* Free space on a store's disk below which new commands are refused; reads go on. */
+#define DISK_RESERVE_BYTES (64 * MIB)
+
 /* Connections on one listening socket whose sender is known. The oldest is forgotten beyond it. */
 #define LINKS_MAX 16384
 

@@ -33,7 +33,7 @@ enum message_kind {
     MSG_RELEASE = 18,          /* leader -> acceptors and its successor */
     MSG_REPAIR = 19,           /* proposer -> acceptor: catch up from that peer */
     MSG_FETCH = 20,            /* anyone -> acceptor */
-    MSG_CHOSEN = 21,           /* acceptor -> who fetched, after its disk */
+    MSG_CHOSEN = 21,           /* acceptor -> who fetched */
     MSG_READ_INDEX = 22,       /* learner -> acceptor */
     MSG_READ_INDEX_REPLY = 23, /* acceptor -> learner */
 
@@ -126,7 +126,6 @@ enum nack_reason {
     NACK_LEASE =
         2, /* a leader was heard, or this acceptor has just restarted: ask again after retry_ms */
     NACK_TOO_FAR = 3, /* the slot lies too far above the chosen watermark */
-    NACK_BUSY = 4,    /* disk space below the reserve */
 };
 
 struct msg_nack {
@@ -169,6 +168,7 @@ struct msg_report {
     uint32_t lease_left_ms;     /* how long a prepare of another proposer would still be refused */
     slot_t chosen;
     slot_t accepted_max;
+    uint32_t disk_low; /* 1: free space is below the reserve; new commands should wait */
     uint32_t proposer_count;
     struct proposer_report *proposers; /* rising ids */
 };

@@ -42,14 +42,15 @@ static int take_block(struct slice *rest, struct block *out)
         return ERROR_USAGE;
     }
     const uint8_t *p = rest->data;
-    uint32_t size = bytes_get_u32(p + 28);
+    uint32_t size = bytes_get_u32(p + 36);
     if (size > rest->size - BLOCK_HEAD_BYTES) {
         return ERROR_USAGE;
     }
     out->session = bytes_get_u64(p);
-    out->first_seq = bytes_get_u64(p + 8);
-    out->acked_seq = bytes_get_u64(p + 16);
-    out->count = bytes_get_u32(p + 24);
+    out->client = bytes_get_u64(p + 8);
+    out->first_seq = bytes_get_u64(p + 16);
+    out->acked_seq = bytes_get_u64(p + 24);
+    out->count = bytes_get_u32(p + 32);
     out->commands = slice_part(*rest, BLOCK_HEAD_BYTES, size);
     *rest = slice_part(*rest, BLOCK_HEAD_BYTES + size, rest->size - BLOCK_HEAD_BYTES - size);
     return 1;
@@ -99,8 +100,13 @@ static int validate_block(const struct block *block, struct errmsg *err)
     if (block->session != 0 && block->acked_seq >= block->first_seq) {
         return errmsg_set(err, ERROR_USAGE, "a block acknowledges its own commands");
     }
-    if (block->session == 0 && block->count != 1) {
-        return errmsg_set(err, ERROR_USAGE, "a block without a session must open one");
+    if (block->client == 0) {
+        return errmsg_set(err, ERROR_USAGE, "a block needs its client's nonce");
+    }
+    if (block->session == 0 && (block->count != 1 || block->first_seq != block->client)) {
+        return errmsg_set(err, ERROR_USAGE,
+                          "a block without a session must open one, with the client's nonce as "
+                          "its sequence");
     }
     if (block->first_seq > UINT64_MAX - SESSION_OUTSTANDING_MAX && block->session != 0) {
         return errmsg_set(err, ERROR_USAGE, "a sequence overflows");
@@ -240,10 +246,11 @@ struct blob *value_batch(uint64_t stamp_ms, const struct slice *blocks, size_t b
 void block_put_head(uint8_t *p, const struct block *block, uint32_t size)
 {
     bytes_put_u64(p, block->session);
-    bytes_put_u64(p + 8, block->first_seq);
-    bytes_put_u64(p + 16, block->acked_seq);
-    bytes_put_u32(p + 24, block->count);
-    bytes_put_u32(p + 28, size);
+    bytes_put_u64(p + 8, block->client);
+    bytes_put_u64(p + 16, block->first_seq);
+    bytes_put_u64(p + 24, block->acked_seq);
+    bytes_put_u32(p + 32, block->count);
+    bytes_put_u32(p + 36, size);
 }
 
 void command_put_head(uint8_t *p, enum command_op op, uint32_t size)

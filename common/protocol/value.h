@@ -9,8 +9,9 @@
  *             NOOP   nothing
  *             LEAD   round u64, proposer u32, incarnation u64
  *             BATCH  block, block, ...
- *   block   = session u64, first_seq u64, acked_seq u64, count u32, size u32, then size bytes of
- * commands command = op u8, size u32, then size bytes of payload
+ *   block   = session u64, client u64, first_seq u64, acked_seq u64, count u32, size u32, then
+ *             size bytes of commands
+ *   command = op u8, size u32, then size bytes of payload
  */
 #ifndef SYNOD_PROTOCOL_VALUE_H
 #define SYNOD_PROTOCOL_VALUE_H
@@ -20,7 +21,7 @@
 #include "common/protocol/types.h"
 
 #define VALUE_HEAD_BYTES 9
-#define BLOCK_HEAD_BYTES 32
+#define BLOCK_HEAD_BYTES 40
 #define COMMAND_HEAD_BYTES 5
 
 enum value_kind {
@@ -51,8 +52,9 @@ struct command {
 
 /* Consecutive commands of one session, sequences first_seq to first_seq + count - 1. */
 struct block {
-    uint64_t session;
-    uint64_t first_seq; /* from 1 */
+    uint64_t session;   /* 0 only to open one */
+    uint64_t client;    /* its nonce: results find it by this, even those of an unknown session */
+    uint64_t first_seq; /* from 1; in a block that opens a session: the nonce again */
     uint64_t acked_seq; /* the client has every result up to here and will not ask for them again */
     uint32_t count;     /* 0: keeps the session alive and acknowledges */
     struct slice commands;
