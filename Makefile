@@ -24,6 +24,10 @@ MAKEFLAGS += -j$(or $(shell nproc 2>/dev/null),2)
 endif
 MAKEFLAGS += --no-print-directory
 MAKEFLAGS += --no-builtin-rules
+# One short line for each file that is made; V=1 shows the commands instead.
+Q := $(if $(V),,@)
+say = $(if $(V),,@echo '  $@')
+
 .SUFFIXES:
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := all
@@ -93,7 +97,8 @@ tests: all $(test_bin) $(tool_bin) ## build the test programs, too
 
 $(B)/obj/%.o: %.c Makefile
 	@mkdir -p $(@D)
-	$(CC) $(BASE_FLAGS) $(call feature,$<) $(CFLAGS) -MMD -MP -c -o $@ $<
+	$(say)
+	$(Q)$(CC) $(BASE_FLAGS) $(call feature,$<) $(CFLAGS) -MMD -MP -c -o $@ $<
 
 -include $(patsubst %.o,%.d,$(call object,$(all_src)))
 
@@ -103,8 +108,9 @@ $(B)/libcores.a: $(call object,$(core_src))
 $(B)/libsystem.a: $(call object,$(system_src))
 $(B)/libclient.a: $(call object,$(client_src))
 $(archives): %.a: %.list
+	$(say)
 	@rm -f $@
-	$(AR) rcs $@ $(filter %.o,$^)
+	$(Q)$(AR) rcs $@ $(filter %.o,$^)
 
 $(B)/libcores.list: members = $(core_src)
 $(B)/libsystem.list: members = $(system_src)
@@ -117,11 +123,13 @@ $(B)/%.list: force
 force:
 
 $(B)/synod-%: $(B)/obj/%/main.o $(B)/libcores.a $(B)/libsystem.a
-	$(LINK) -o $@ $< $(B)/libcores.a $(B)/libsystem.a $(B)/libcores.a $(LIBS)
+	$(say)
+	$(Q)$(LINK) -o $@ $< $(B)/libcores.a $(B)/libsystem.a $(B)/libcores.a $(LIBS)
 
 synod_parts := $(if $(client_src),$(B)/libclient.a) $(B)/libsystem.a $(B)/libcores.a
 $(B)/synod: $(call object,$(deploy_src)) $(synod_parts)
-	$(LINK) -o $@ $(call object,$(deploy_src)) -Wl,--start-group $(synod_parts) -Wl,--end-group $(LIBS)
+	$(say)
+	$(Q)$(LINK) -o $@ $(call object,$(deploy_src)) -Wl,--start-group $(synod_parts) -Wl,--end-group $(LIBS)
 
 # ---- libsynod: the client and what it needs, nothing visible but synod_*
 
@@ -130,21 +138,23 @@ $(B)/synod.map: Makefile
 	@printf 'SYNOD_%s {\n    global: synod_*;\n    local: *;\n};\n' $(ABI) >$@
 
 $(B)/libsynod.so: $(B)/libsynod.so.$(ABI)
-	ln -sf $(notdir $<) $@
+	@ln -sf $(notdir $<) $@
 
 $(B)/libsynod.so.$(ABI): $(call object,$(client_src)) $(synod_parts) $(B)/synod.map
-	$(LINK) -shared -Wl,-soname,libsynod.so.$(ABI) -Wl,--version-script=$(B)/synod.map \
+	$(say)
+	$(Q)$(LINK) -shared -Wl,-soname,libsynod.so.$(ABI) -Wl,--version-script=$(B)/synod.map \
 	    $(if $(SAN),,-Wl,-z,defs) -o $@ $(call object,$(client_src)) \
 	    -Wl,--start-group $(B)/libsystem.a $(B)/libcores.a -Wl,--end-group $(LIBS)
 
 # The static library is one object whose other names were made local: a program that links it may
 # have an errmsg_set of its own.
 $(B)/libsynod.a: $(call object,$(client_src)) $(synod_parts)
+	$(say)
 	@rm -f $@
-	$(LD) -r -o $(B)/obj/libsynod.o $(call object,$(client_src)) \
+	$(Q)$(LD) -r -o $(B)/obj/libsynod.o $(call object,$(client_src)) \
 	    --start-group $(B)/libsystem.a $(B)/libcores.a --end-group
-	objcopy --wildcard --keep-global-symbol='synod_*' $(B)/obj/libsynod.o
-	$(AR) rcs $@ $(B)/obj/libsynod.o
+	$(Q)objcopy --wildcard --keep-global-symbol='synod_*' $(B)/obj/libsynod.o
+	$(Q)$(AR) rcs $@ $(B)/obj/libsynod.o
 
 $(B)/synod.pc: Makefile
 	@mkdir -p $(@D)
@@ -170,7 +180,8 @@ helpers = $(call object,$(filter $(patsubst $(B)/%,%,$(dir $(1)))%,$(test_help))
 .SECONDEXPANSION:
 $(test_bin) $(tool_bin): $(B)/%: $(B)/obj/%.o $$(call helpers,$$@) $(synod_parts)
 	@mkdir -p $(@D)
-	$(LINK) -o $@ $(filter %.o,$^) -Wl,--start-group $(synod_parts) -Wl,--end-group -lcmocka $(LIBS) -lm
+	$(say)
+	$(Q)$(LINK) -o $@ $(filter %.o,$^) -Wl,--start-group $(synod_parts) -Wl,--end-group -lcmocka $(LIBS) -lm
 
 .PHONY: test
 test: deps ## build and run every test that fits in minutes; ends with "N passed, N failed"
@@ -248,6 +259,10 @@ lint: deps-lint ## layering, purity, tidy, clang-format, cppcheck and clang-tidy
 	printf '%s\n' $(sort $(all_src)) | xargs -P2 -n4 sh -c \
 	    'clang-tidy --quiet "$$@" -- -std=c11 -D_GNU_SOURCE -I. 2>/dev/null' clang-tidy
 
+.PHONY: sources
+sources:
+	@printf '%s\n' $(all_src)
+
 .PHONY: clean
 clean: ## remove build/
 	rm -rf build
@@ -257,4 +272,5 @@ help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
 	@echo
 	@echo '  CC=gcc|clang   SAN=address|undefined|thread   PREFIX=DIR DESTDIR=DIR   (variants build into build/<cc>-<san>)'
+	@echo '  V=1 (show commands)   B=DIR (build there instead)'
 	@echo '  make test LAYERS="unit trace"    make run INPUT=FILE PROTOCOL=paxos'
