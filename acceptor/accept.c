@@ -1,0 +1,117 @@
+#include "acceptor/state.h"
+
+void acceptor_refuse(struct acceptor *a, const struct message *msg, const struct ballot *ballot,
+                     enum nack_reason reason, time_ms_t retry_ms, struct effects *out)
+{
+    /* A refusal names the promise it rests on, which may be one of this very turn. */
+    struct message *nack = effects_reply(out, SEND_AFTER_DURABLE, msg, MSG_NACK);
+    nack->nack = (struct msg_nack){.ballot = *ballot,
+                                   .promised = a->promised,
+                                   .reason = reason,
+                                   .retry_ms = (uint32_t)retry_ms};
+}
+
+void acceptor_flush_acknowledgement(struct acceptor *a, struct effects *out)
+{
+    struct acknowledgement *ack = &a->ack;
+    if (!ack->is_open) {
+        return;
+    }
+    struct message *msg = effects_send(out, SEND_AFTER_DURABLE, ack->to, MSG_ACCEPTED);
+    msg->echo = ack->echo;
+    msg->accepted = (struct msg_accepted){ack->ballot, ack->first, ack->last};
+    ack->is_open = 0;
+}
+
+/* Adds a slot to the acknowledgement of this turn. One message covers a run of slots: the group
+ * commit of the disk becomes one of the network, too. */
+static void acknowledge(struct acceptor *a, const struct message *msg, struct effects *out)
+{
+    const struct msg_accept *accept = &msg->accept;
+    struct acknowledgement *ack = &a->ack;
+    if (ack->is_open && ballot_equal(&ack->ballot, &accept->ballot) &&
+        peer_equal(ack->to, msg->from) && accept->slot == ack->last + 1) {
+        ack->last = accept->slot;
+        return;
+    }
+    acceptor_flush_acknowledgement(a, out);
+    *ack = (struct acknowledgement){.is_open = 1,
+                                    .to = msg->from,
+                                    .echo = msg->incarnation,
+                                    .ballot = accept->ballot,
+                                    .first = accept->slot,
+                                    .last = accept->slot};
+}
+
+/* Two values for a chosen slot would mean that agreement is broken already: stop before it
+ * spreads. */
+static int contradicts_chosen(struct acceptor *a, const struct msg_accept *accept,
+                              const struct accepted *known)
+{
+    return accept->slot <= a->chosen && known != NULL && known->value.size > 0 &&
+           !slice_equal(known->value, accept->value);
+}
+
+void acceptor_on_accept(struct acceptor *a, const struct event *event, struct effects *out)
+{
+    const struct message *msg = event->msg;
+    const struct msg_accept *accept = &msg->accept;
+    int order = ballot_compare(&accept->ballot, &a->promised);
+    if (order < 0 || (order == 0 && !ballot_equal(&accept->ballot, &a->promised))) {
+        acceptor_refuse(a, msg, &accept->ballot, NACK_BALLOT, 0, out);
+        return;
+    }
+    if (accept->slot > a->chosen + ACCEPTOR_AHEAD_SLOTS_MAX) {
+        /* The commit it carries may let this acceptor catch up. */
+        acceptor_on_commit(a, &accept->ballot, accept->commit, event->now);
+        acceptor_refuse(a, msg, &accept->ballot, NACK_TOO_FAR, a->options.heartbeat_ms, out);
+        return;
+    }
+    struct accepted *known = acceptor_find(a, accept->slot);
+    if (contradicts_chosen(a, accept, known)) {
+        effects_fatal(out, ERROR_INTERNAL,
+                      "slot %llu is chosen, and proposer %u proposes another value for it",
+                      (unsigned long long)accept->slot, accept->ballot.proposer);
+        return;
+    }
+    if (order > 0) { /* an accept raises the promise ("Paxos Made Simple", 2.2; TRAPS 7.3) */
+        a->promised = accept->ballot;
+        acceptor_store_promise(a, out);
+    }
+    /* What is chosen here needs no further vote on disk: whoever prepares later learns it by the
+     * watermark, or finds the chosen value at the ballot it had before. */
+    if (accept->slot > a->chosen &&
+        (known == NULL || !ballot_equal(&known->ballot, &accept->ballot))) {
+        acceptor_store_accepted(a, RECORD_DURABLE, accept->slot, &accept->ballot, accept->value,
+                                out);
+    }
+    CHECK(!ballot_is_none(&a->promised));
+    CHECK(ballot_compare(&a->promised, &accept->ballot) == 0);
+    acknowledge(a, msg, out);
+    acceptor_on_commit(a, &accept->ballot, accept->commit, event->now);
+}
+
+void acceptor_on_commit(struct acceptor *a, const struct ballot *ballot, slot_t commit,
+                        time_ms_t now)
+{
+    if (ballot_compare(ballot, &a->commit_ballot) >= 0) {
+        a->commit_ballot = *ballot;
+    }
+    if (commit > a->commit) {
+        a->commit = commit;
+    }
+    while (a->chosen < commit) {
+        const struct accepted *next = acceptor_find(a, a->chosen + 1);
+        if (next == NULL || !ballot_equal(&next->ballot, ballot)) {
+            break;
+        }
+        a->chosen++;
+    }
+    CHECK(a->chosen <= a->accepted_max);
+    if (a->chosen < a->commit && a->repair.target < a->commit) {
+        if (a->repair.target <= a->chosen) { /* a new hole: give its accept a moment to come */
+            a->repair.retry_at = now + a->options.heartbeat_ms / 2;
+        }
+        a->repair.target = a->commit;
+    }
+}

@@ -1,0 +1,163 @@
+#include "acceptor/acceptor.h"
+
+#include "acceptor/state.h"
+#include "common/base/memory.h"
+
+#include <stdlib.h>
+
+struct acceptor *acceptor_new(const struct acceptor_options *options)
+{
+    struct acceptor *a = memory_calloc(1, sizeof *a);
+    a->options = *options;
+    a->self_index = members_acceptor_index(&options->members, options->id);
+    CHECK(a->self_index >= 0);
+    CHECK(members_quorums_intersect(&options->members));
+    a->ring = memory_calloc(ACCEPTED_RING_SLOTS, sizeof *a->ring);
+    return a;
+}
+
+void acceptor_free(struct acceptor *a)
+{
+    if (a == NULL) {
+        return;
+    }
+    for (size_t i = 0; i < ACCEPTED_RING_SLOTS; i++) {
+        slice_drop(&a->ring[i].value);
+    }
+    free(a->ring);
+    free(a);
+}
+
+static void on_start(struct acceptor *a, time_ms_t now, struct effects *out)
+{
+    a->started_at = now;
+    acceptor_load(a, out);
+    if (out->fatal == 0) {
+        effects_note(out, NOTE_INFO,
+                     "event=loaded round=%llu proposer=%u chosen=%llu accepted=%llu",
+                     (unsigned long long)a->promised.round, a->promised.proposer,
+                     (unsigned long long)a->chosen, (unsigned long long)a->accepted_max);
+    }
+}
+
+static void on_read_index(struct acceptor *a, const struct message *msg, struct effects *out)
+{
+    struct message *reply = effects_reply(out, SEND_NOW, msg, MSG_READ_INDEX_REPLY);
+    reply->read_index_reply =
+        (struct msg_read_index_reply){msg->read_index.request, a->accepted_max};
+}
+
+/* Only the process that made a ballot may use it. Refuses the message otherwise. */
+static int is_own_ballot(struct acceptor *a, const struct message *msg, const struct ballot *ballot,
+                         struct effects *out)
+{
+    if (msg->from.role == ROLE_PROPOSER && msg->from.id == ballot->proposer &&
+        msg->incarnation == ballot->incarnation) {
+        return 1;
+    }
+    acceptor_refuse(a, msg, ballot, NACK_BALLOT, 0, out);
+    return 0;
+}
+
+static void on_message(struct acceptor *a, const struct event *event, struct effects *out)
+{
+    switch (event->msg->kind) {
+    case MSG_PREPARE:
+        if (is_own_ballot(a, event->msg, &event->msg->prepare.ballot, out)) {
+            acceptor_on_prepare(a, event, out);
+        }
+        break;
+    case MSG_ACCEPT:
+        if (is_own_ballot(a, event->msg, &event->msg->accept.ballot, out)) {
+            acceptor_on_accept(a, event, out);
+        }
+        break;
+    case MSG_HEARTBEAT:
+        acceptor_on_heartbeat(a, event, out);
+        break;
+    case MSG_RELEASE:
+        acceptor_on_release(a, event->msg, out);
+        break;
+    case MSG_REPAIR:
+        acceptor_on_repair(a, event, out);
+        break;
+    case MSG_FETCH:
+        acceptor_on_fetch(a, event->msg, out);
+        break;
+    case MSG_CHOSEN:
+        acceptor_on_chosen(a, event, out);
+        break;
+    case MSG_READ_INDEX:
+        on_read_index(a, event->msg, out);
+        break;
+    default:
+        effects_note(out, NOTE_WARN, "event=unexpected_message kind=%s from=%s-%llu",
+                     message_kind_name(event->msg->kind), role_name(event->msg->from.role),
+                     (unsigned long long)event->msg->from.id);
+        break;
+    }
+}
+
+static void on_flush(struct acceptor *a, time_ms_t now, struct effects *out)
+{
+    acceptor_flush_acknowledgement(a, out);
+    acceptor_maybe_repair(a, now, out);
+    if (a->chosen_stored != a->chosen && out->record_count > 0) {
+        acceptor_store_chosen(a, RECORD_LAZY, out);
+    }
+    if (a->repair.target > a->chosen) {
+        effects_wake(out, a->repair.retry_at);
+    }
+}
+
+void acceptor_step(struct acceptor *a, const struct event *event, struct effects *out)
+{
+    a->disk_low = event->disk_low;
+    switch (event->kind) {
+    case EVENT_START:
+        on_start(a, event->now, out);
+        break;
+    case EVENT_MESSAGE:
+        on_message(a, event, out);
+        break;
+    case EVENT_FLUSH:
+        on_flush(a, event->now, out);
+        break;
+    case EVENT_WRITTEN:
+        acceptor_evict(a);
+        break;
+    case EVENT_SHUTDOWN:
+        out->finished = 1; /* every turn ends with its acknowledgements sent: nothing is pending */
+        break;
+    case EVENT_TICK:
+    case EVENT_PEER_UP:
+    case EVENT_PEER_DOWN:
+        break;
+    }
+    CHECK(a->chosen <= a->accepted_max);
+}
+
+static void step(void *self, const struct event *event, struct effects *out)
+{
+    acceptor_step(self, event, out);
+}
+
+struct core acceptor_core(struct acceptor *a)
+{
+    return (struct core){a, step};
+}
+
+struct ballot acceptor_promised(const struct acceptor *a)
+{
+    return a->promised;
+}
+
+slot_t acceptor_chosen(const struct acceptor *a)
+{
+    return a->chosen;
+}
+
+slot_t acceptor_accepted_max(const struct acceptor *a)
+{
+    return a->accepted_max;
+}

@@ -1,0 +1,96 @@
+#include "acceptor/state.h"
+
+void acceptor_on_fetch(struct acceptor *a, const struct message *msg, struct effects *out)
+{
+    const struct msg_fetch *fetch = &msg->fetch;
+    struct page page;
+    acceptor_read_page(a, fetch->from, a->chosen, fetch->bytes_max, &page, out);
+    struct message *reply = effects_reply(out, SEND_NOW, msg, MSG_CHOSEN);
+    reply->chosen = (struct msg_chosen){.from = fetch->from,
+                                        .chosen = a->chosen,
+                                        .trimmed = 0,
+                                        .entry_count = page.count,
+                                        .entries = page.entries};
+}
+
+/* The acceptor to ask after `last`, in turn; 0 if there is no other. */
+static node_id_t next_source(const struct acceptor *a, node_id_t last)
+{
+    const struct members *members = &a->options.members;
+    int index = members_acceptor_index(members, last);
+    for (size_t i = 0; i < members->acceptor_count; i++) {
+        index = (index + 1) % (int)members->acceptor_count;
+        if (index != a->self_index) {
+            return members->acceptors[index];
+        }
+    }
+    return 0;
+}
+
+static void send_fetch(struct acceptor *a, time_ms_t now, struct effects *out)
+{
+    struct peer source = {ROLE_ACCEPTOR, a->repair.source};
+    struct message *msg = effects_send(out, SEND_NOW, source, MSG_FETCH);
+    msg->fetch = (struct msg_fetch){.from = a->chosen + 1, .bytes_max = PAGE_BYTES_TARGET};
+    a->repair.retry_at = now + 2 * a->options.heartbeat_ms;
+}
+
+void acceptor_maybe_repair(struct acceptor *a, time_ms_t now, struct effects *out)
+{
+    if (a->repair.target <= a->chosen || now < a->repair.retry_at) {
+        return;
+    }
+    node_id_t source = next_source(a, a->repair.source);
+    if (source == 0) {
+        return; /* the only acceptor: whatever it lacks, nobody has */
+    }
+    a->repair.source = source;
+    send_fetch(a, now, out);
+}
+
+void acceptor_on_repair(struct acceptor *a, const struct event *event, struct effects *out)
+{
+    const struct msg_repair *repair = &event->msg->repair;
+    if (ballot_compare(&repair->ballot, &a->promised) < 0 || repair->target <= a->chosen ||
+        repair->source == a->options.id ||
+        members_acceptor_index(&a->options.members, repair->source) < 0) {
+        return; /* a hint that came too late, or that does not help; nobody waits for an answer */
+    }
+    if (repair->target > a->repair.target) {
+        a->repair.target = repair->target;
+    }
+    a->repair.source = repair->source;
+    send_fetch(a, event->now, out);
+}
+
+void acceptor_on_chosen(struct acceptor *a, const struct event *event, struct effects *out)
+{
+    const struct msg_chosen *chosen = &event->msg->chosen;
+    if (event->msg->from.role != ROLE_ACCEPTOR) {
+        return;
+    }
+    slot_t before = a->chosen;
+    for (uint32_t i = 0; i < chosen->entry_count; i++) {
+        const struct slot_entry *entry = &chosen->entries[i];
+        if (entry->slot != a->chosen + 1) {
+            continue; /* the accepts caught up in the meantime */
+        }
+        /* Not a vote, so nothing rests on its being durable. That it may replace a local vote at a
+         * higher ballot is safe: at any ballot above the one that chose it there is no other
+         * value for this slot. */
+        acceptor_store_accepted(a, RECORD_LAZY, entry->slot, &entry->ballot, entry->value, out);
+        a->chosen++;
+    }
+    if (a->chosen == before) {
+        return; /* nothing new: the timer asks the next one */
+    }
+    effects_note(out, NOTE_INFO, "event=repaired from=%llu to=%llu source=%llu target=%llu",
+                 (unsigned long long)before + 1, (unsigned long long)a->chosen,
+                 (unsigned long long)event->msg->from.id, (unsigned long long)a->repair.target);
+    acceptor_on_commit(a, &a->commit_ballot, a->commit,
+                       event->now); /* what lies above may fit now */
+    if (a->chosen < a->repair.target) {
+        a->repair.source = (node_id_t)event->msg->from.id;
+        send_fetch(a, event->now, out);
+    }
+}

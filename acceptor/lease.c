@@ -1,0 +1,95 @@
+#include "acceptor/state.h"
+
+static uint32_t saturate_ms(time_ms_t ms)
+{
+    if (ms < 0) {
+        return 0;
+    }
+    return ms > (time_ms_t)UINT32_MAX ? UINT32_MAX : (uint32_t)ms;
+}
+
+time_ms_t acceptor_lease_left(const struct acceptor *a, const struct ballot *ballot, time_ms_t now)
+{
+    time_ms_t left = 0;
+    if (!ballot_is_none(&a->leader) && now < a->lease_until &&
+        !(ballot->proposer == a->leader.proposer && ballot->incarnation == a->leader.incarnation)) {
+        left = a->lease_until - now;
+    }
+    /* In its former life it may have granted a lease that still runs. */
+    time_ms_t restart_end = a->started_at + a->options.election_ms;
+    if (a->promised_before_start && now < restart_end && restart_end - now > left) {
+        left = restart_end - now;
+    }
+    return left;
+}
+
+static void send_report(struct acceptor *a, const struct event *event, struct effects *out)
+{
+    const struct members *members = &a->options.members;
+    struct message *msg = effects_reply(out, SEND_NOW, event->msg, MSG_REPORT);
+    struct msg_report *report = &msg->report;
+    report->sequence = event->msg->heartbeat.sequence;
+    report->promised = a->promised;
+    report->leader = a->leader;
+    if (a->is_released) {
+        report->leader_silence_ms = UINT32_MAX;
+    } else {
+        time_ms_t since = ballot_is_none(&a->leader) ? a->started_at : a->leader_heard_at;
+        report->leader_silence_ms = saturate_ms(event->now - since);
+    }
+    report->lease_left_ms = saturate_ms(acceptor_lease_left(a, &BALLOT_NONE, event->now));
+    report->chosen = a->chosen;
+    report->accepted_max = a->accepted_max;
+    report->disk_low = a->disk_low != 0;
+    report->proposer_count = (uint32_t)members->proposer_count;
+    report->proposers = effects_alloc(out, members->proposer_count * sizeof *report->proposers);
+    for (size_t i = 0; i < members->proposer_count; i++) {
+        const struct heard *heard = &a->heard[i];
+        report->proposers[i] = (struct proposer_report){
+            .proposer = members->proposers[i],
+            .silence_ms = heard->is_heard ? saturate_ms(event->now - heard->at) : UINT32_MAX,
+            .reaches_quorum = heard->reaches_quorum,
+            .priority = heard->priority,
+        };
+    }
+}
+
+void acceptor_on_heartbeat(struct acceptor *a, const struct event *event, struct effects *out)
+{
+    const struct message *msg = event->msg;
+    const struct msg_heartbeat *heartbeat = &msg->heartbeat;
+    int index = members_proposer_index(&a->options.members, msg->from.id);
+    if (msg->from.role != ROLE_PROPOSER || index < 0) {
+        return;
+    }
+    a->heard[index] = (struct heard){.is_heard = 1,
+                                     .at = event->now,
+                                     .reaches_quorum = heartbeat->reaches_quorum,
+                                     .priority = heartbeat->priority};
+    int order = ballot_compare(&heartbeat->ballot, &a->promised);
+    int is_leader = !ballot_is_none(&heartbeat->ballot) &&
+                    (order > 0 || ballot_equal(&heartbeat->ballot, &a->promised));
+    if (is_leader) {
+        time_ms_t lease_ms = heartbeat->lease_ms;
+        if (lease_ms > a->options.election_ms) {
+            lease_ms = a->options.election_ms; /* nobody can block the cluster for longer */
+        }
+        a->leader = heartbeat->ballot;
+        a->leader_heard_at = event->now;
+        a->is_released = 0;
+        a->lease_until = event->now + lease_ms;
+        acceptor_on_commit(a, &heartbeat->ballot, heartbeat->commit, event->now);
+    }
+    send_report(a, event, out);
+}
+
+void acceptor_on_release(struct acceptor *a, const struct message *msg, struct effects *out)
+{
+    if (!ballot_equal(&msg->release.ballot, &a->leader)) {
+        return; /* a leader that this acceptor does not follow has nothing to give up here */
+    }
+    a->is_released = 1;
+    a->lease_until = 0;
+    effects_note(out, NOTE_INFO, "event=lease_released round=%llu proposer=%u successor=%u",
+                 (unsigned long long)a->leader.round, a->leader.proposer, msg->release.successor);
+}

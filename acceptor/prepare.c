@@ -1,0 +1,53 @@
+#include "acceptor/state.h"
+
+/* Answers with what was accepted above the watermark, from a slot on, as far as one page goes. The
+ * watermark that a promise reports is durable with it (DESIGN 4.4). */
+static void send_page(struct acceptor *a, const struct message *msg, slot_t from,
+                      struct effects *out)
+{
+    if (a->chosen_stored != a->chosen) {
+        acceptor_store_chosen(a, RECORD_DURABLE, out);
+    }
+    struct page page;
+    slot_t first = from > a->chosen ? from : a->chosen + 1;
+    acceptor_read_page(a, first, a->accepted_max, PAGE_BYTES_TARGET, &page, out);
+    struct message *promise = effects_reply(out, SEND_AFTER_DURABLE, msg, MSG_PROMISE);
+    promise->promise = (struct msg_promise){
+        .ballot = a->promised,
+        .from_slot = msg->prepare.from_slot,
+        .chosen = a->chosen,
+        .accepted_max = a->accepted_max,
+        .next_slot = page.next <= a->accepted_max ? page.next : 0,
+        .stamp_ms = a->stamp_ms,
+        .entry_count = page.count,
+        .entries = page.entries,
+    };
+}
+
+void acceptor_on_prepare(struct acceptor *a, const struct event *event, struct effects *out)
+{
+    const struct message *msg = event->msg;
+    const struct msg_prepare *prepare = &msg->prepare;
+    if (prepare->from_slot != 0 && ballot_equal(&prepare->ballot, &a->promised)) {
+        /* A further page; its promise is given and durable. */
+        send_page(a, msg, prepare->from_slot, out);
+        return;
+    }
+    if (prepare->from_slot != 0 || ballot_compare(&prepare->ballot, &a->promised) <= 0) {
+        acceptor_refuse(a, msg, &prepare->ballot, NACK_BALLOT, 0, out);
+        return;
+    }
+    time_ms_t lease_left = acceptor_lease_left(a, &prepare->ballot, event->now);
+    if (lease_left > 0) {
+        acceptor_refuse(a, msg, &prepare->ballot, NACK_LEASE, lease_left, out);
+        return;
+    }
+    struct ballot before = a->promised;
+    a->promised = prepare->ballot;
+    CHECK(ballot_compare(&before, &a->promised) < 0);
+    acceptor_store_promise(a, out);
+    send_page(a, msg, 0, out);
+    effects_note(out, NOTE_INFO, "event=promised round=%llu proposer=%u chosen=%llu accepted=%llu",
+                 (unsigned long long)a->promised.round, a->promised.proposer,
+                 (unsigned long long)a->chosen, (unsigned long long)a->accepted_max);
+}
