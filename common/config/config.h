@@ -4,10 +4,16 @@
 #define SYNOD_CONFIG_CONFIG_H
 
 #include "common/base/error.h"
+#include "common/config/address.h"
 #include "common/protocol/members.h"
 
+/* With the terminator. Letters, digits and . _ - only, so that a name can stand in a path. */
 #define CONFIG_NAME_BYTES_MAX 64
-#define CONFIG_ADDRESS_BYTES_MAX 128
+
+#define CONFIG_FILE_BYTES_MAX (1 * MIB)
+
+#define CONFIG_HEARTBEAT_MS_DEFAULT 50
+#define CONFIG_ELECTION_MS_DEFAULT 500
 
 enum config_protocol { CONFIG_PAXOS, CONFIG_RAFT };
 
@@ -39,22 +45,34 @@ struct config {
 };
 
 /* Reads and validates path. ERROR_NOT_FOUND, ERROR_IO, or ERROR_USAGE with "FILE:LINE: key: what
- * (why); try: how". */
+ * (why); try: how". Bytes of *out that no field uses are zero, so that equal configurations compare
+ * equal with memcmp. */
 int config_load(const char *path, struct config *out, struct errmsg *err) MUST_USE;
 
 /* The same for text in memory; name stands for the file in sentences. */
 int config_parse(const char *text, size_t size, const char *name, struct config *out,
                  struct errmsg *err) MUST_USE;
 
-/* Writes cfg as a cluster.yml that config_load reads back equal. The file must not exist; it is
- * synced. */
+/* Writes cfg as a cluster.yml that config_load reads back equal. The file must not exist; it
+ * appears complete or not at all, and it and its directory are synced. ERROR_USAGE (it exists, or
+ * cfg is no valid configuration), ERROR_IO. */
 int config_write(const char *path, const struct config *cfg, struct errmsg *err) MUST_USE;
+
+/* Every port of config_for_localhost is below port_base + this. */
+#define CONFIG_LOCALHOST_PORTS (401 + MEMBERS_MAX)
 
 /* Fills in a configuration for one machine: 127.0.0.1, one port each from port_base upwards
  * (acceptors at +1, +2, ...; proposers at +101, +102 peer, +201 client; learners at +301, +401),
- * with default timing. */
+ * with default timing. cluster is a valid name, the counts are 1 to MEMBERS_MAX, and port_base +
+ * CONFIG_LOCALHOST_PORTS is at most 65536: the caller has checked that. */
 void config_for_localhost(struct config *out, const char *cluster, uint64_t id, size_t acceptors,
                           size_t proposers, size_t learners, uint32_t port_base);
+
+/* 1 if name can name a cluster. */
+int config_name_valid(const char *name);
+
+/* The protocol of that name into *out, or ERROR_USAGE. */
+int config_protocol_parse(const char *name, enum config_protocol *out) MUST_USE;
 
 const char *config_protocol_name(enum config_protocol protocol);
 
