@@ -1,0 +1,168 @@
+#include "common/wire/layout.h"
+
+#include <inttypes.h>
+
+/* What a ballot in a proposer's message must be: its own. */
+static int check_own_ballot(const struct message *msg, const struct ballot *ballot,
+                            struct errmsg *err)
+{
+    if (!ballot_is_none(ballot) && ballot->proposer != msg->from.id) {
+        return errmsg_set(err, ERROR_CORRUPT, "proposer %" PRIu64 " sends a ballot of proposer %u",
+                          msg->from.id, (unsigned)ballot->proposer);
+    }
+    return 0;
+}
+
+static int check_hello(const struct msg_hello *hello, struct errmsg *err)
+{
+    if (hello->version_min > hello->version_max) {
+        return errmsg_set(err, ERROR_CORRUPT, "versions %u to %u are no range",
+                          (unsigned)hello->version_min, (unsigned)hello->version_max);
+    }
+    return 0;
+}
+
+static int check_promise(const struct msg_promise *promise, struct errmsg *err)
+{
+    slot_t below = promise->chosen;
+    for (uint32_t i = 0; i < promise->entry_count; i++) {
+        slot_t slot = promise->entries[i].slot;
+        if (slot <= below) {
+            return errmsg_set(err, ERROR_CORRUPT,
+                              "entries[%u]: slot %" PRIu64 " does not lie above %" PRIu64,
+                              (unsigned)i, slot, below);
+        }
+        below = slot;
+    }
+    if (promise->entry_count > 0 && below > promise->accepted_max) {
+        return errmsg_set(err, ERROR_CORRUPT, "slot %" PRIu64 " lies above accepted_max %" PRIu64,
+                          below, promise->accepted_max);
+    }
+    if (promise->next_slot != 0 && promise->next_slot <= below) {
+        return errmsg_set(err, ERROR_CORRUPT, "next_slot %" PRIu64 " would page backwards",
+                          promise->next_slot);
+    }
+    return 0;
+}
+
+static int check_accepted(const struct msg_accepted *accepted, struct errmsg *err)
+{
+    if (accepted->first > accepted->last || accepted->last - accepted->first >= PAGE_ENTRIES_MAX) {
+        return errmsg_set(err, ERROR_CORRUPT,
+                          "slots %" PRIu64 " to %" PRIu64 " are no range of 1 to %d",
+                          accepted->first, accepted->last, PAGE_ENTRIES_MAX);
+    }
+    return 0;
+}
+
+static int check_heartbeat(const struct message *msg, struct errmsg *err)
+{
+    if (ballot_is_none(&msg->heartbeat.ballot) && msg->heartbeat.lease_ms != 0) {
+        return errmsg_set(err, ERROR_CORRUPT, "a standby asks for a lease");
+    }
+    return check_own_ballot(msg, &msg->heartbeat.ballot, err);
+}
+
+static int check_report(const struct msg_report *report, struct errmsg *err)
+{
+    for (uint32_t i = 1; i < report->proposer_count; i++) {
+        if (report->proposers[i].proposer <= report->proposers[i - 1].proposer) {
+            return errmsg_set(err, ERROR_CORRUPT, "proposers[%u]: ids do not rise", (unsigned)i);
+        }
+    }
+    return 0;
+}
+
+static int check_chosen(const struct msg_chosen *chosen, struct errmsg *err)
+{
+    for (uint32_t i = 0; i < chosen->entry_count; i++) {
+        if (chosen->entries[i].slot != chosen->from + i) {
+            return errmsg_set(err, ERROR_CORRUPT, "entries[%u]: slot %" PRIu64 " is not %" PRIu64,
+                              (unsigned)i, chosen->entries[i].slot, chosen->from + i);
+        }
+    }
+    if (chosen->entry_count > 0 && (chosen->from + chosen->entry_count - 1 > chosen->chosen ||
+                                    chosen->from <= chosen->trimmed)) {
+        return errmsg_set(err, ERROR_CORRUPT, "entries reach beyond chosen or below trimmed");
+    }
+    if (chosen->trimmed > chosen->chosen) {
+        return errmsg_set(err, ERROR_CORRUPT, "trimmed %" PRIu64 " lies above chosen %" PRIu64,
+                          chosen->trimmed, chosen->chosen);
+    }
+    return 0;
+}
+
+static int check_result(const struct msg_result *result, struct errmsg *err)
+{
+    for (uint32_t i = 0; i < result->range_count; i++) {
+        const struct result_range *range = &result->ranges[i];
+        if (range->count == 0 && range->status != RESULT_GAP &&
+            range->status != RESULT_UNKNOWN_SESSION) {
+            return errmsg_set(err, ERROR_CORRUPT, "ranges[%u]: an empty range with status %u",
+                              (unsigned)i, (unsigned)range->status);
+        }
+    }
+    return 0;
+}
+
+static int check_records(const struct msg_records *records, struct errmsg *err)
+{
+    if (records->record_count == 0) {
+        return 0;
+    }
+    if (records->status != READ_OK || records->from == 0 || records->from < records->first ||
+        records->from + records->record_count - 1 > records->last) {
+        return errmsg_set(err, ERROR_CORRUPT,
+                          "%u records from %" PRIu64 " with status %u do not fit a log of %" PRIu64
+                          " to %" PRIu64,
+                          (unsigned)records->record_count, records->from, (unsigned)records->status,
+                          records->first, records->last);
+    }
+    return 0;
+}
+
+static int check_status_reply(const struct message *msg, struct errmsg *err)
+{
+    if (!peer_equal(msg->status_reply.nodes[0].node, msg->from)) {
+        return errmsg_set(err, ERROR_CORRUPT, "nodes[0] is not the sender");
+    }
+    return 0;
+}
+
+int rules_check(const struct message *msg, struct errmsg *err)
+{
+    switch (msg->kind) {
+    case MSG_HELLO:
+        return check_hello(&msg->hello, err);
+    case MSG_PREPARE:
+        return check_own_ballot(msg, &msg->prepare.ballot, err);
+    case MSG_PROMISE:
+        return check_promise(&msg->promise, err);
+    case MSG_ACCEPT:
+        return check_own_ballot(msg, &msg->accept.ballot, err);
+    case MSG_ACCEPTED:
+        return check_accepted(&msg->accepted, err);
+    case MSG_COMMIT:
+        return check_own_ballot(msg, &msg->commit.ballot, err);
+    case MSG_HEARTBEAT:
+        return check_heartbeat(msg, err);
+    case MSG_REPORT:
+        return check_report(&msg->report, err);
+    case MSG_RELEASE:
+        return check_own_ballot(msg, &msg->release.ballot, err);
+    case MSG_REPAIR:
+        return check_own_ballot(msg, &msg->repair.ballot, err);
+    case MSG_CHOSEN:
+        return check_chosen(&msg->chosen, err);
+    case MSG_LEADING:
+        return check_own_ballot(msg, &msg->leading.ballot, err);
+    case MSG_RESULT:
+        return check_result(&msg->result, err);
+    case MSG_RECORDS:
+        return check_records(&msg->records, err);
+    case MSG_STATUS_REPLY:
+        return check_status_reply(msg, err);
+    default:
+        return 0; /* the ranges said it all */
+    }
+}
