@@ -71,7 +71,7 @@ purpose() {
         /^(#|\/\*| \*|\/\/)/ {
             sub(/^(#+|\/\*+| \*+|\/\/+)[ ]?/, ""); sub(/\*\/.*$/, "")
             text = text (text == "" ? "" : " ") $0
-            if (match(text, /[.:]( |$)/)) { print substr(text, 1, RSTART - 1); exit }
+            if (match(text, /\.( |$)/)) { print substr(text, 1, RSTART - 1); exit }
             next
         }
         { exit }' "$source"
@@ -119,6 +119,8 @@ report() {
         wrong="timed out after $seconds s, or was killed"
     elif [ "$status" -gt 128 ]; then
         wrong="ended by signal $((status - 128))"
+    elif [ "$status" = 127 ] && [ "$planned" = none ]; then
+        wrong="could not be started"
     elif [ "$planned" = none ]; then
         wrong="printed no plan (1..N), exit status $status"
     elif [ "$planned" != $((passed + failed + skipped)) ]; then
