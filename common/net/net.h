@@ -23,7 +23,7 @@ typedef uint64_t link_t;
 
 int net_open(struct net **out, struct errmsg *err) MUST_USE;
 
-/* Closes every socket without lingering. */
+/* Closes every socket without lingering: what net_flush did not wait for is lost. NULL is allowed. */
 void net_close(struct net *net);
 
 /* Binds a ROUTER. address as in cluster.yml, "tcp://host:port". ERROR_USAGE: not an address, or not
@@ -39,7 +39,9 @@ int net_dial(struct net *net, struct peer peer, const char *address, struct errm
 int net_wait(struct net *net, int64_t timeout_ms, int extra_fd) MUST_USE;
 
 /* A pollable descriptor for an event loop of somebody else: readable when net_wait might have
- * something. Edge semantics: call net_receive until it returns 0 before waiting on it. */
+ * something. Edge semantics, because sending takes notice of what arrives: after every event of the
+ * descriptor AND after every net_send call net_receive until it returns 0 before waiting on it.
+ * Valid until net_close. */
 int net_fd(const struct net *net);
 
 enum inbound_kind {
@@ -55,11 +57,12 @@ struct inbound {
     enum net_port port; /* of the listening socket; NET_PORT_PEER for dialled links */
     struct peer peer;   /* dialled, or bound with net_bind; {ROLE_NONE, 0} if unknown */
     struct blob *frame; /* INBOUND_FRAME: one reference for the caller; its bytes are the network's
-                           own buffer */
+                           own buffer. Empty (no message decodes from it) in place of what was not
+                           one part, or came from a sender that chose its own routing id */
 };
 
 /* Takes what has arrived, fairly over all sockets. 1 with *out set, 0 if there is nothing. Never
- * blocks. */
+ * blocks. The link of a sender that chose its own routing id is 0: it cannot be answered. */
 int net_receive(struct net *net, struct inbound *out);
 
 /* From now on frames for peer go out on this listening link; an older link of the same peer is
@@ -69,7 +72,8 @@ void net_bind(struct net *net, link_t link, struct peer peer);
 /* An immutable frame to send, shared between sockets without a copy. */
 struct frame;
 
-/* Takes over data (malloc'ed). One reference. */
+/* Takes over data (malloc'ed). One reference. The count is atomic: ZeroMQ's thread gives its
+ * references back. */
 struct frame *frame_new(uint8_t *data, size_t size);
 
 void frame_unref(struct frame *frame);
@@ -85,11 +89,20 @@ int net_send_link(struct net *net, link_t link, struct frame *frame);
 /* 1 if a link to the peer is known to be up. */
 int net_is_up(const struct net *net, struct peer peer);
 
+/* The IP address of the other end of a listening link, "" if it is not known. Valid until the next
+ * call that may forget links. */
+const char *net_link_address(const struct net *net, link_t link);
+
 /* Frames dropped since the start, in all and towards one peer. */
 uint64_t net_dropped_count(const struct net *net);
 uint64_t net_dropped_to(const struct net *net, struct peer peer);
 
-/* Bytes queued towards a peer that ZeroMQ has not handed to the kernel yet. */
+/* Bytes queued towards a peer that ZeroMQ has not handed to the kernel yet, its overhead per frame
+ * included. */
 size_t net_queued_bytes(const struct net *net, struct peer peer);
+
+/* Waits until the kernel has everything that was sent, at most timeout_ms. What arrives meanwhile
+ * stays queued. */
+void net_flush(struct net *net, int64_t timeout_ms);
 
 #endif
