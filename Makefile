@@ -122,7 +122,7 @@ $(B)/%.list: force
 .PHONY: force
 force:
 
-$(B)/synod-%: $(B)/obj/%/main.o $(B)/libcores.a $(B)/libsystem.a
+$(daemons): $(B)/synod-%: $(B)/obj/%/main.o $(B)/libcores.a $(B)/libsystem.a
 	$(say)
 	$(Q)$(LINK) -o $@ $< $(B)/libcores.a $(B)/libsystem.a $(B)/libcores.a $(LIBS)
 

@@ -98,7 +98,7 @@ run_one() {
             >"$place/out" 2>"$place/err" </dev/null &
         local pid=$!
         trap 'kill '$pid' 2>/dev/null; wait '$pid'; exit 143' TERM INT
-        wait "$pid"
+        wait "$pid" 2>/dev/null
         echo $? >"$place/status"
     else
         echo "$program was not built" >"$place/err"
