@@ -1,0 +1,272 @@
+#include "proposer/proposer.h"
+
+#include "common/base/memory.h"
+#include "proposer/state.h"
+
+#include <stdlib.h>
+
+struct proposer *proposer_new(const struct proposer_options *options)
+{
+    CHECK(options->incarnation != 0);
+    CHECK(members_proposer_index(&options->members, options->id) >= 0);
+    CHECK(members_quorums_intersect(&options->members));
+    struct proposer *p = memory_calloc(1, sizeof *p);
+    p->options = *options;
+    p->oracle = oracle_connected;
+    p->state = NODE_STANDBY;
+    p->next_slot = 1;
+    rng_init(&p->rng, options->seed);
+    return p;
+}
+
+void proposer_free(struct proposer *p)
+{
+    if (p == NULL) {
+        return;
+    }
+    proposer_drop_recovery(p);
+    proposer_drop_window(p);
+    proposer_free_waiting(p);
+    free(p);
+}
+
+int proposer_is_serving(const struct proposer *p)
+{
+    return p->state == NODE_RECOVERING || p->state == NODE_LEADING || p->state == NODE_DRAINING;
+}
+
+uint64_t proposer_stamp(const struct proposer *p, time_ms_t now)
+{
+    CHECK(now >= p->stamp_started_at);
+    return p->stamp_base_ms + (uint64_t)(now - p->stamp_started_at);
+}
+
+void proposer_step_down(struct proposer *p, const char *reason, time_ms_t now, struct effects *out)
+{
+    CHECK(p->state != NODE_STANDBY);
+    int was_serving = proposer_is_serving(p);
+    p->state = NODE_STANDBY;
+    proposer_drop_recovery(p);
+    proposer_drop_window(p);
+    if (p->leader == p->options.id) {
+        p->leader = 0;
+    }
+    proposer_drop_waiting(p, out);
+    if (was_serving) {
+        /* Somebody else is at it, or our links are bad: let the others go first. */
+        p->pause_until = now + (time_ms_t)rng_below(&p->rng, (uint64_t)p->options.heartbeat_ms + 1);
+    }
+    effects_note(out, NOTE_INFO, "event=stepped_down round=%llu reason=\"%s\"",
+                 (unsigned long long)p->ballot.round, reason);
+}
+
+/* ---- status */
+
+static enum node_state acceptor_state(const struct proposer *p, const struct acceptor_view *view,
+                                      time_ms_t now)
+{
+    if (!view->is_heard || now - view->heard_at >= p->options.election_ms) {
+        return NODE_UNREACHABLE;
+    }
+    return NODE_VOTING;
+}
+
+static void on_status(struct proposer *p, const struct event *event, struct effects *out)
+{
+    const struct members *members = &p->options.members;
+    uint32_t count = (uint32_t)members->acceptor_count + 1;
+    struct node_status *nodes = effects_alloc(out, count * sizeof *nodes);
+    int is_serving = proposer_is_serving(p);
+    nodes[0] = (struct node_status){
+        .node = {ROLE_PROPOSER, p->options.id},
+        .state = p->state,
+        .ballot = is_serving || p->state == NODE_PREPARING ? p->ballot : p->leader_ballot,
+        .leader = is_serving ? p->options.id : p->leader,
+        .chosen = is_serving ? p->chosen : 0,
+        .accepted_max = is_serving ? p->next_slot - 1 : 0,
+        .pending_bytes = p->waiting_bytes,
+    };
+    for (uint32_t i = 0; i < members->acceptor_count; i++) {
+        const struct acceptor_view *view = &p->acceptors[i];
+        time_ms_t silence_ms = view->is_heard ? event->now - view->heard_at : UINT32_MAX;
+        nodes[i + 1] = (struct node_status){
+            .node = {ROLE_ACCEPTOR, members->acceptors[i]},
+            .state = acceptor_state(p, view, event->now),
+            .silence_ms = silence_ms < UINT32_MAX ? (uint32_t)silence_ms : UINT32_MAX,
+            .ballot = view->report.promised,
+            .leader = view->report.leader.proposer,
+            .chosen = view->report.chosen,
+            .accepted_max = view->report.accepted_max,
+        };
+    }
+    struct message *reply = effects_reply(out, SEND_NOW, event->msg, MSG_STATUS_REPLY);
+    reply->status_reply = (struct msg_status_reply){event->msg->status.request, count, nodes};
+}
+
+/* ---- events */
+
+static void on_message(struct proposer *p, const struct event *event, struct effects *out)
+{
+    switch (event->msg->kind) {
+    case MSG_PROMISE:
+        proposer_on_promise(p, event, out);
+        break;
+    case MSG_ACCEPTED:
+        proposer_on_accepted(p, event, out);
+        break;
+    case MSG_NACK:
+        proposer_on_nack(p, event, out);
+        break;
+    case MSG_REPORT:
+        proposer_on_report(p, event, out);
+        break;
+    case MSG_RELEASE:
+        proposer_on_release(p, event, out);
+        break;
+    case MSG_CHOSEN:
+        proposer_on_chosen(p, event, out);
+        break;
+    case MSG_SUBMIT:
+        proposer_on_submit(p, event->msg, out);
+        break;
+    case MSG_STATUS:
+        on_status(p, event, out);
+        break;
+    default:
+        effects_note(out, NOTE_WARN, "event=unexpected_message kind=%s from=%s-%llu",
+                     message_kind_name(event->msg->kind), role_name(event->msg->from.role),
+                     (unsigned long long)event->msg->from.id);
+        break;
+    }
+}
+
+static void on_tick(struct proposer *p, time_ms_t now, struct effects *out)
+{
+    if (proposer_is_serving(p) && now >= p->stamp_started_at + p->options.election_ms &&
+        !proposer_reaches_quorum(p, now)) {
+        proposer_step_down(p, "no quorum of acceptors answers", now, out);
+    }
+    if (p->state == NODE_PREPARING) {
+        proposer_tick_prepare(p, now, out);
+    }
+    if (now >= p->heartbeat_due_at) {
+        proposer_send_heartbeat(p, now, out);
+        if (proposer_is_serving(p)) {
+            proposer_retransmit(p, now, out);
+        }
+    }
+}
+
+/* Nothing is left to get chosen, or no time: gives up the lease and names the next. */
+static void hand_over(struct proposer *p, time_ms_t now, struct effects *out)
+{
+    proposer_send_heartbeat(p, now, out); /* with the last commit */
+    node_id_t successor = proposer_successor(p, now);
+    struct msg_release release = {.ballot = p->ballot, .successor = successor};
+    effects_broadcast(out, SEND_NOW, ROLE_ACCEPTOR, MSG_RELEASE)->release = release;
+    if (successor != 0) {
+        struct peer to = {ROLE_PROPOSER, successor};
+        effects_send(out, SEND_NOW, to, MSG_RELEASE)->release = release;
+    }
+    effects_note(out, NOTE_INFO, "event=handed_over successor=%u chosen=%llu", successor,
+                 (unsigned long long)p->chosen);
+    proposer_step_down(p, "handed over", now, out);
+    out->finished = 1;
+}
+
+static void on_shutdown(struct proposer *p, time_ms_t now, struct effects *out)
+{
+    if (p->state == NODE_LEADING) {
+        p->state = NODE_DRAINING;
+        p->drain_deadline = now + p->options.election_ms;
+        effects_note(out, NOTE_INFO, "event=draining waiting_bytes=%zu", p->waiting_bytes);
+        return; /* flush hands over when all is chosen */
+    }
+    if (p->state == NODE_RECOVERING) {
+        hand_over(p, now, out);
+        return;
+    }
+    if (p->state != NODE_DRAINING) {
+        out->finished = 1;
+    }
+}
+
+static void on_flush(struct proposer *p, time_ms_t now, struct effects *out)
+{
+    proposer_continue_recovery(p, now, out);
+    proposer_form_batches(p, now, out);
+    if (proposer_is_serving(p) && p->committed != p->chosen) {
+        proposer_send_commit(p, out);
+    }
+    if (p->state == NODE_DRAINING) {
+        int is_drained = p->waiting_count == 0 && p->chosen + 1 == p->next_slot;
+        if (is_drained || now >= p->drain_deadline) {
+            hand_over(p, now, out);
+        }
+    }
+    proposer_maybe_campaign(p, now, out);
+    effects_wake(out, p->heartbeat_due_at);
+    if (p->state == NODE_STANDBY && p->pause_until > now) {
+        effects_wake(out, p->pause_until);
+    }
+}
+
+void proposer_step(struct proposer *p, const struct event *event, struct effects *out)
+{
+    switch (event->kind) {
+    case EVENT_START:
+        p->heartbeat_due_at = event->now;
+        proposer_send_heartbeat(p, event->now, out);
+        break;
+    case EVENT_MESSAGE:
+        on_message(p, event, out);
+        break;
+    case EVENT_TICK:
+        on_tick(p, event->now, out);
+        break;
+    case EVENT_FLUSH:
+        on_flush(p, event->now, out);
+        break;
+    case EVENT_PEER_UP:
+    case EVENT_PEER_DOWN:
+        if (event->peer.role == ROLE_CLIENT) {
+            proposer_on_client(p, event->peer, event->kind == EVENT_PEER_UP, out);
+        } else if (event->kind == EVENT_PEER_UP && event->peer.role == ROLE_ACCEPTOR) {
+            proposer_send_heartbeat(p, event->now,
+                                    out); /* hear from it now, not at the next beat */
+        }
+        break;
+    case EVENT_SHUTDOWN:
+        on_shutdown(p, event->now, out);
+        break;
+    case EVENT_WRITTEN:
+        break;
+    }
+    CHECK(p->chosen < p->next_slot);
+    CHECK(proposer_is_serving(p) || p->flight_bytes == 0);
+}
+
+static void step(void *self, const struct event *event, struct effects *out)
+{
+    proposer_step(self, event, out);
+}
+
+struct core proposer_core(struct proposer *p)
+{
+    return (struct core){p, step};
+}
+
+enum node_state proposer_state(const struct proposer *p)
+{
+    return p->state;
+}
+
+struct ballot proposer_ballot(const struct proposer *p)
+{
+    return p->ballot;
+}
+
+slot_t proposer_chosen(const struct proposer *p)
+{
+    return p->chosen;
+}

@@ -1,0 +1,173 @@
+/* What a proposer knows, shared by the files of this folder and by nobody else. */
+#ifndef SYNOD_PROPOSER_STATE_H
+#define SYNOD_PROPOSER_STATE_H
+
+#include "common/base/check.h"
+#include "common/base/rng.h"
+#include "proposer/oracle/oracle.h"
+#include "proposer/proposer.h"
+
+/* Heartbeats whose sending time is remembered until their reports are back. */
+#define HEARTBEATS_REMEMBERED 64
+
+/* Slots that former leaders can have left above the chosen watermark of any acceptor, doubled, so
+ * that of two slots which share a place the lower one is known to be chosen. */
+#define RECOVERY_RING_SLOTS (2 * ACCEPTOR_AHEAD_SLOTS_MAX)
+
+/* What is known of one acceptor. */
+struct acceptor_view {
+    int is_heard;             /* at least one report since the start */
+    time_ms_t heard_at;       /* when its last report came */
+    time_ms_t acked_sent_at;  /* when the newest heartbeat that it answered was sent */
+    struct msg_report report; /* the last one; its proposers point to the next field */
+    struct proposer_report proposers[MEMBERS_MAX];
+};
+
+/* Phase 1 towards one acceptor. */
+struct promise {
+    int is_promised;      /* its first page came */
+    int is_complete;      /* all its pages came */
+    int is_refused;       /* nack */
+    slot_t expected_from; /* from_slot of the page that is due */
+    slot_t chosen;        /* its durable chosen watermark */
+    time_ms_t asked_at;   /* when the due page was asked for */
+};
+
+/* A value that recovery has to propose again. */
+struct recovered {
+    slot_t slot; /* 0: empty */
+    int is_chosen;
+    struct ballot ballot; /* highest at which it was reported */
+    struct slice value;   /* a reference */
+};
+
+/* One slot in flight. */
+struct flight {
+    slot_t slot;
+    struct slice value; /* a reference */
+    acceptor_set_t accepted_by;
+    int is_chosen;
+    time_ms_t sent_at;
+};
+
+/* One block of commands that waits for a slot. */
+struct waiting_block {
+    struct slice bytes; /* a reference */
+    struct peer client;
+    uint64_t session;
+    uint64_t first_seq;
+};
+
+/* A client that said hello, or that sent a block. */
+struct client {
+    uint64_t nonce;
+    size_t waiting_bytes;
+};
+
+struct proposer {
+    struct proposer_options options;
+    oracle_fn oracle;
+    struct rng rng;
+    enum node_state state;
+
+    /* standby.c */
+    struct acceptor_view acceptors[MEMBERS_MAX]; /* by index in members.acceptors */
+    uint64_t sequence;                           /* of the last heartbeat */
+    time_ms_t sent_at[HEARTBEATS_REMEMBERED];    /* by sequence % HEARTBEATS_REMEMBERED */
+    time_ms_t heartbeat_due_at;
+    node_id_t leader; /* who leads, as the reports say; 0 if unknown */
+    struct ballot leader_ballot;
+    time_ms_t pause_until;   /* no campaign before */
+    time_ms_t invited_until; /* the last leader named us its successor: campaign at once */
+    uint32_t attempts;       /* failed campaigns in a row */
+
+    /* prepare.c, recover.c */
+    struct ballot ballot; /* of the running or last attempt */
+    uint64_t round_max;   /* highest round seen anywhere */
+    time_ms_t attempt_deadline;
+    struct promise promises[MEMBERS_MAX];
+    struct recovered *recovery; /* by slot % RECOVERY_RING_SLOTS; NULL outside of an attempt */
+    slot_t
+        recovery_chosen; /* highest chosen watermark of the quorum: up to here values are fetched */
+    slot_t recovery_end; /* last slot that has to be proposed again */
+    slot_t fetching;     /* first slot of the fetch under way; 0 if none */
+    int fetch_source;    /* index of the acceptor asked */
+    time_ms_t fetch_retry_at;
+    uint64_t stamp_base_ms; /* cluster time at stamp_started_at */
+    time_ms_t stamp_started_at;
+
+    /* window.c */
+    struct flight
+        flights[WINDOW_SLOTS_MAX]; /* by slot % WINDOW_SLOTS_MAX, slots in (chosen, next) */
+    size_t flight_bytes;
+    slot_t next_slot; /* to propose */
+    slot_t chosen;    /* commit watermark */
+    slot_t committed; /* the same, as learners were told */
+
+    /* intake.c */
+    struct client *clients; /* rising nonces */
+    size_t client_count, client_capacity;
+    struct waiting_block *waiting; /* a ring */
+    size_t waiting_head, waiting_count, waiting_capacity;
+    size_t waiting_bytes;
+
+    time_ms_t drain_deadline;
+    uint64_t rejected_count;
+};
+
+/* ---- proposer.c */
+
+/* 1 while this proposer owns a ballot that a quorum promised. */
+int proposer_is_serving(const struct proposer *p);
+
+/* Gives up leadership or an attempt at it; what clients wait for is rejected. */
+void proposer_step_down(struct proposer *p, const char *reason, time_ms_t now, struct effects *out);
+
+/* Cluster time, for the next slot. */
+uint64_t proposer_stamp(const struct proposer *p, time_ms_t now);
+
+/* ---- standby.c */
+void proposer_on_report(struct proposer *p, const struct event *event, struct effects *out);
+void proposer_on_release(struct proposer *p, const struct event *event, struct effects *out);
+void proposer_send_heartbeat(struct proposer *p, time_ms_t now, struct effects *out);
+int proposer_reaches_quorum(const struct proposer *p, time_ms_t now);
+void proposer_maybe_campaign(struct proposer *p, time_ms_t now, struct effects *out);
+
+/* Who should follow this leader; 0 if nobody is known to be fit. */
+node_id_t proposer_successor(const struct proposer *p, time_ms_t now);
+
+/* ---- prepare.c */
+void proposer_campaign(struct proposer *p, time_ms_t now, struct effects *out);
+void proposer_on_promise(struct proposer *p, const struct event *event, struct effects *out);
+void proposer_on_nack(struct proposer *p, const struct event *event, struct effects *out);
+void proposer_tick_prepare(struct proposer *p, time_ms_t now, struct effects *out);
+
+/* ---- recover.c */
+void proposer_note_recovered(struct proposer *p, const struct slot_entry *entry, int is_chosen);
+void proposer_begin_recovery(struct proposer *p, slot_t start, slot_t chosen, slot_t end,
+                             time_ms_t now, struct effects *out);
+void proposer_on_chosen(struct proposer *p, const struct event *event, struct effects *out);
+void proposer_continue_recovery(struct proposer *p, time_ms_t now, struct effects *out);
+void proposer_drop_recovery(struct proposer *p);
+
+/* ---- window.c */
+
+/* 1 if one more slot may be proposed now. */
+int proposer_window_has_room(const struct proposer *p);
+void proposer_propose(struct proposer *p, struct slice value, time_ms_t now, struct effects *out);
+void proposer_on_accepted(struct proposer *p, const struct event *event, struct effects *out);
+void proposer_retransmit(struct proposer *p, time_ms_t now, struct effects *out);
+void proposer_send_commit(struct proposer *p, struct effects *out);
+void proposer_drop_window(struct proposer *p);
+
+/* ---- intake.c */
+void proposer_on_submit(struct proposer *p, const struct message *msg, struct effects *out);
+void proposer_on_client(struct proposer *p, struct peer client, int is_up, struct effects *out);
+void proposer_form_batches(struct proposer *p, time_ms_t now, struct effects *out);
+void proposer_announce(struct proposer *p, struct effects *out);
+
+/* Rejects everything that waits. */
+void proposer_drop_waiting(struct proposer *p, struct effects *out);
+void proposer_free_waiting(struct proposer *p);
+
+#endif

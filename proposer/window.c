@@ -1,0 +1,121 @@
+#include "proposer/state.h"
+
+/* Slots sent again in one tick, at most: a slow disk is not helped by more. */
+#define RETRANSMIT_SLOTS_MAX 16
+
+static struct flight *flight_at(struct proposer *p, slot_t slot)
+{
+    return &p->flights[slot % WINDOW_SLOTS_MAX];
+}
+
+static slot_t in_flight(const struct proposer *p)
+{
+    return p->next_slot - 1 - p->chosen;
+}
+
+int proposer_window_has_room(const struct proposer *p)
+{
+    return in_flight(p) < WINDOW_SLOTS_MAX && p->flight_bytes < WINDOW_BYTES_MAX;
+}
+
+static void fill_accept(struct proposer *p, struct message *msg, slot_t slot, struct slice value)
+{
+    msg->accept =
+        (struct msg_accept){.ballot = p->ballot, .slot = slot, .commit = p->chosen, .value = value};
+}
+
+void proposer_propose(struct proposer *p, struct slice value, time_ms_t now, struct effects *out)
+{
+    CHECK(proposer_is_serving(p));
+    CHECK(in_flight(p) < WINDOW_SLOTS_MAX);
+    slot_t slot = p->next_slot++;
+    struct flight *flight = flight_at(p, slot);
+    CHECK(flight->value.size == 0);
+    *flight = (struct flight){.slot = slot, .value = slice_keep(value), .sent_at = now};
+    p->flight_bytes += value.size;
+    struct slice held = effects_hold(out, flight->value);
+    fill_accept(p, effects_broadcast(out, SEND_NOW, ROLE_ACCEPTOR, MSG_ACCEPT), slot, held);
+    fill_accept(p, effects_broadcast(out, SEND_NOW, ROLE_LEARNER, MSG_ACCEPT), slot, held);
+}
+
+static void land(struct proposer *p, struct flight *flight)
+{
+    p->flight_bytes -= flight->value.size;
+    slice_drop(&flight->value);
+    *flight = (struct flight){0};
+}
+
+/* Raises the commit watermark over the unbroken prefix of chosen slots. */
+static void advance(struct proposer *p)
+{
+    while (p->chosen + 1 < p->next_slot) {
+        struct flight *flight = flight_at(p, p->chosen + 1);
+        CHECK(flight->slot == p->chosen + 1);
+        if (!flight->is_chosen) {
+            return;
+        }
+        p->chosen++;
+        land(p, flight);
+    }
+}
+
+void proposer_on_accepted(struct proposer *p, const struct event *event, struct effects *out)
+{
+    const struct msg_accepted *msg = &event->msg->accepted;
+    int index = members_acceptor_index(&p->options.members, event->msg->from.id);
+    (void)out;
+    if (!proposer_is_serving(p) || index < 0 || event->msg->from.role != ROLE_ACCEPTOR ||
+        !ballot_equal(&msg->ballot, &p->ballot)) {
+        return;
+    }
+    slot_t first = msg->first > p->chosen ? msg->first : p->chosen + 1;
+    slot_t last = msg->last < p->next_slot ? msg->last : p->next_slot - 1;
+    for (slot_t slot = first; slot <= last; slot++) {
+        struct flight *flight = flight_at(p, slot);
+        CHECK(flight->slot == slot);
+        flight->accepted_by |= (acceptor_set_t)1 << index; /* by identity: twice counts once */
+        if (is_accept_quorum(&p->options.members, flight->accepted_by)) {
+            flight->is_chosen = 1;
+        }
+    }
+    advance(p);
+}
+
+void proposer_retransmit(struct proposer *p, time_ms_t now, struct effects *out)
+{
+    time_ms_t patience_ms = 2 * p->options.heartbeat_ms;
+    size_t sent = 0;
+    for (slot_t slot = p->chosen + 1; slot < p->next_slot && sent < RETRANSMIT_SLOTS_MAX; slot++) {
+        struct flight *flight = flight_at(p, slot);
+        if (flight->is_chosen || now - flight->sent_at < patience_ms) {
+            continue;
+        }
+        flight->sent_at = now;
+        sent++;
+        struct slice held = effects_hold(out, flight->value);
+        for (size_t i = 0; i < p->options.members.acceptor_count; i++) {
+            if ((flight->accepted_by >> i & 1) == 0) {
+                struct peer acceptor = {ROLE_ACCEPTOR, p->options.members.acceptors[i]};
+                fill_accept(p, effects_send(out, SEND_NOW, acceptor, MSG_ACCEPT), slot, held);
+            }
+        }
+    }
+}
+
+void proposer_send_commit(struct proposer *p, struct effects *out)
+{
+    struct message *msg = effects_broadcast(out, SEND_NOW, ROLE_LEARNER, MSG_COMMIT);
+    msg->commit = (struct msg_commit){p->ballot, p->chosen};
+    p->committed = p->chosen;
+}
+
+void proposer_drop_window(struct proposer *p)
+{
+    for (size_t i = 0; i < WINDOW_SLOTS_MAX; i++) {
+        if (p->flights[i].slot != 0) {
+            land(p, &p->flights[i]);
+        }
+    }
+    CHECK(p->flight_bytes == 0);
+    p->next_slot = p->chosen + 1;
+}
