@@ -29,14 +29,16 @@ extern "C" {
 
 #define SYNOD_VERSION "0.1.0"
 #define SYNOD_ERROR_BYTES 512
-#define SYNOD_RECORD_BYTES_MAX (1024 * 1024) /* longest record */
-#define SYNOD_OUTSTANDING_MAX 65536          /* appends of one handle without a result */
+#define SYNOD_RECORD_BYTES_MAX (1024 * 1024)          /* longest record */
+#define SYNOD_OUTSTANDING_MAX 65536                   /* appends of one handle without a result */
+#define SYNOD_OUTSTANDING_BYTES_MAX (7 * 1024 * 1024) /* bytes of these; one record always fits */
 
 /* Every call answers one of these. The sentence is in synod_error. */
 enum synod_code {
     SYNOD_OK = 0,
     SYNOD_E_USAGE = -1, /* an argument, cluster.yml or the record's size is wrong: correct it */
-    SYNOD_E_BUSY = -2,  /* SYNOD_OUTSTANDING_MAX is reached: call synod_poll, then again */
+    SYNOD_E_BUSY = -2,  /* SYNOD_OUTSTANDING_MAX or _BYTES_MAX is reached: call synod_poll, then
+                           again */
     SYNOD_E_UNAVAILABLE =
         -4, /* no connection, leader or quorum before the deadline. An append may still happen */
     SYNOD_E_REFUSED = -5,   /* the cluster does not take us: another cluster, version or key */
@@ -69,19 +71,23 @@ int synod_open(const struct synod_options *options, struct synod **out, char *wh
  * allowed. */
 void synod_close(struct synod *s);
 
-/* The sentence for the last call on this handle that failed. Valid until the next call. */
+/* The sentence for the last call on this handle that failed or, inside a callback with a code other
+ * than SYNOD_OK, for that code: "what (why); try: how". Valid until the next call. */
 const char *synod_error(const struct synod *s);
 
 /* ---- append */
 
-/* Called once per append, from within synod_poll or any blocking call of the same handle. code
- * SYNOD_OK: the record is in the log at index, for ever. The callback may call synod_append_async,
- * but no blocking call. */
+/* Called once per append, from within synod_poll or any blocking call of the same handle, as the
+ * results arrive: in the order of the appends, except after lost messages and deadlines that
+ * differ. code SYNOD_OK: the record is in the log at index, for ever. The callback may call
+ * synod_append_async, but no blocking call. */
 typedef void (*synod_append_fn)(void *arg, int code, uint64_t index);
 
 /* Takes a record (copied; 0 to SYNOD_RECORD_BYTES_MAX bytes, any bytes). Returns at once: SYNOD_OK,
- * and fn will be called; SYNOD_E_USAGE if it is too long; SYNOD_E_BUSY. Appends made between two
- * polls travel together. timeout_ms: 0 for the handle's own; UINT32_MAX for ever. */
+ * and fn (which may be NULL) will be called; SYNOD_E_USAGE if it is too long; SYNOD_E_BUSY. Appends
+ * made between two polls travel together. timeout_ms: 0 for the handle's own; UINT32_MAX for ever;
+ * deadlines are kept to about 10 ms. An append whose deadline passed counts against the limits
+ * until the cluster has answered it, because it may still enter the log. */
 int synod_append_async(struct synod *s, const void *data, size_t size, uint32_t timeout_ms,
                        synod_append_fn fn, void *arg);
 
@@ -89,7 +95,7 @@ int synod_append_async(struct synod *s, const void *data, size_t size, uint32_t 
  * still be appended. */
 int synod_append(struct synod *s, const void *data, size_t size, uint64_t *index);
 
-/* Appends accepted and not yet answered. */
+/* Appends accepted whose callback has not been called. */
 size_t synod_outstanding(const struct synod *s);
 
 /* Does the work: sends, receives, calls callbacks. Blocks until something happened, at most
@@ -120,7 +126,8 @@ struct synod_log {
 
 /* Reads up to count records (0: to the end of the log as it is now) from index `from` (0 counts as
  * 1) and blocks. log may be NULL. SYNOD_E_NOT_FOUND if from was trimmed. The deadline is that of
- * the handle, and starts again with every page. */
+ * the handle, and starts again with every page. log is also written with SYNOD_E_NOT_FOUND. fn may
+ * call synod_append_async, but no blocking call. */
 int synod_read(struct synod *s, uint64_t from, uint64_t count, enum synod_consistency consistency,
                synod_record_fn fn, void *arg, struct synod_log *log);
 

@@ -1,0 +1,237 @@
+#include "common/client/client.h"
+
+#include <stdio.h>
+
+/* ---- results */
+
+static void on_open_result(struct synod *s, const struct result_range *range)
+{
+    if (s->session_state != SESSION_OPENING || range->sequence != s->self.id) {
+        return;
+    }
+    if (range->status == RESULT_SESSIONS_FULL) {
+        snprintf(s->trouble, sizeof s->trouble,
+                 "the cluster has no room for another session, its limit is %d", SESSIONS_MAX);
+        s->paused_until = s->now + PAUSE_MS_MAX;
+        s->is_open_due = 1;
+        return;
+    }
+    if (range->status != RESULT_OK || range->value == 0 || range->value == s->session_lost) {
+        return; /* a late answer to an opening whose session has ended since */
+    }
+    if (range->value != s->session) {
+        s->session = range->value;
+        s->session_base = s->oldest - 1;
+    }
+    s->session_state = SESSION_OPEN;
+    s->is_open_due = 0;
+    s->is_probing = 0;
+    s->redirect_count = 0;
+    s->pause_ms = PAUSE_MS_MIN;
+    s->retry_ms = RETRY_MS_MIN;
+    s->retry_count = 0;
+    s->trouble[0] = '\0';
+    s->cursor = s->head;
+}
+
+/* Blocks before `sequence` were lost on the way; those after it that are still in flight will
+ * report the same gap once more each. */
+static void on_gap(struct synod *s, uint64_t sequence)
+{
+    uint64_t number = sequence + s->session_base;
+    if (number < s->oldest || number >= s->sent) {
+        return;
+    }
+    if (sequence == s->gap_sequence && s->now - s->gap_at < GAP_IGNORE_MS) {
+        return;
+    }
+    s->gap_sequence = sequence;
+    s->gap_at = s->now;
+    submit_rewind_to(s, number);
+}
+
+static void on_ok(struct synod *s, const struct result_range *range)
+{
+    uint64_t first = range->sequence + s->session_base;
+    for (uint32_t i = 0; i < range->count; i++) {
+        submit_complete(s, first + i, SYNOD_OK, range->value + i);
+    }
+    if (s->is_busy_pause) {
+        s->paused_until = 0;
+        s->is_busy_pause = 0;
+    }
+}
+
+static void on_forgotten(struct synod *s, const struct result_range *range)
+{
+    uint64_t first = range->sequence + s->session_base;
+    for (uint32_t i = 0; i < range->count; i++) {
+        if (first + i >= s->oldest && first + i < s->sent) {
+            errmsg_set(&s->err, SYNOD_E_CORRUPT,
+                       "the cluster forgot a result that was never acknowledged");
+            submit_complete(s, first + i, SYNOD_E_CORRUPT, 0);
+        }
+    }
+}
+
+static void on_unknown_session(struct synod *s)
+{
+    errmsg_set(&s->err, SYNOD_E_SESSION,
+               "the session has expired (no contact for %u ms), whether the append happened is "
+               "unknown; try: to read the log before appending again",
+               s->session_ttl_ms);
+    submit_abandon_session(s, SYNOD_E_SESSION);
+}
+
+void answers_on_result(struct synod *s, const struct message *msg)
+{
+    const struct msg_result *result = &msg->result;
+    for (uint32_t i = 0; i < result->range_count; i++) {
+        const struct result_range *range = &result->ranges[i];
+        if (result->session == 0) {
+            on_open_result(s, range);
+            continue;
+        }
+        /* Asked anew for every range: the one before may have ended the session. */
+        if (result->session != s->session) {
+            return;
+        }
+        switch (range->status) {
+        case RESULT_OK:
+            on_ok(s, range);
+            break;
+        case RESULT_GAP:
+            on_gap(s, range->sequence);
+            break;
+        case RESULT_UNKNOWN_SESSION:
+            on_unknown_session(s);
+            break;
+        case RESULT_FORGOTTEN:
+            on_forgotten(s, range);
+            break;
+        default:
+            break;
+        }
+    }
+}
+
+/* ---- rejections */
+
+static void pause_growing(struct synod *s)
+{
+    s->paused_until = s->now + s->pause_ms + (time_ms_t)rng_below(&s->rng, s->pause_ms);
+    s->pause_ms = s->pause_ms * 2 < PAUSE_MS_MAX ? s->pause_ms * 2 : PAUSE_MS_MAX;
+    s->is_busy_pause = 0;
+}
+
+static void on_not_leader(struct synod *s, node_id_t leader)
+{
+    struct contact *named = leader != 0 ? links_proposer(s, leader) : NULL;
+    s->redirect_count++;
+    submit_rewind(s);
+    if (named == NULL || named == &s->proposers[s->target]) {
+        snprintf(s->trouble, sizeof s->trouble, "no proposer leads");
+        s->is_probing = 1;
+        submit_rotate(s);
+        pause_growing(s);
+        return;
+    }
+    s->target = (size_t)(named - s->proposers);
+    snprintf(s->trouble, sizeof s->trouble, "proposer %u is said to lead and does not answer",
+             leader);
+    /* Two that name each other, or one that names the dead, must not keep us spinning. */
+    if (!named->is_welcome || s->redirect_count > 2 * s->proposer_count) {
+        s->is_probing = 1;
+        pause_growing(s);
+    } else {
+        s->is_probing = 0;
+        s->paused_until = 0;
+    }
+}
+
+static void on_busy(struct synod *s, const struct msg_reject *reject)
+{
+    if (reject->session != 0) {
+        submit_rewind_to(s, reject->first_seq + s->session_base);
+    } else {
+        s->is_open_due = 1;
+    }
+    if (s->paused_until <= s->now) {
+        s->paused_until = s->now + BUSY_PAUSE_MS;
+        s->is_busy_pause = 1;
+    }
+}
+
+static void on_disk(struct synod *s)
+{
+    snprintf(s->trouble, sizeof s->trouble,
+             "the acceptors' disks are nearly full, only reads are served");
+    submit_rewind(s);
+    s->is_probing = 1;
+    pause_growing(s);
+}
+
+/* What the proposer calls malformed would be so again: a bug of this library, or of the proposer.
+ */
+static void on_malformed(struct synod *s)
+{
+    errmsg_set(&s->err, SYNOD_E_CORRUPT,
+               "proposer %llu calls our commands malformed (a bug); try: the same version of Synod "
+               "on both sides",
+               (unsigned long long)s->proposers[s->target].peer.id);
+    submit_abandon_session(s, SYNOD_E_CORRUPT);
+}
+
+void answers_on_reject(struct synod *s, const struct message *msg)
+{
+    const struct msg_reject *reject = &msg->reject;
+    int is_open = reject->session == 0 && reject->first_seq == s->self.id;
+    if (!peer_equal(msg->from, s->proposers[s->target].peer)) {
+        return; /* of a target that was given up since: all was sent again already */
+    }
+    if (is_open ? s->session_state != SESSION_OPENING : reject->session != s->session) {
+        return;
+    }
+    if (s->sent == s->oldest && !is_open) {
+        s->session_contact = s->session_contact_before; /* a keepalive: its timer tries again */
+    }
+    switch (reject->reason) {
+    case REJECT_NOT_LEADER:
+        on_not_leader(s, reject->leader);
+        break;
+    case REJECT_BUSY:
+        on_busy(s, reject);
+        break;
+    case REJECT_DISK:
+        on_disk(s);
+        break;
+    case REJECT_MALFORMED:
+        on_malformed(s);
+        break;
+    default:
+        break;
+    }
+}
+
+/* ---- leaders */
+
+void answers_on_leading(struct synod *s, const struct message *msg)
+{
+    const struct ballot *ballot = &msg->leading.ballot;
+    struct contact *leader = links_proposer(s, msg->from.id);
+    if (leader == NULL || ballot_compare(ballot, &s->leading) < 0) {
+        return;
+    }
+    int is_news = ballot_compare(ballot, &s->leading) > 0 || leader != &s->proposers[s->target];
+    s->leading = *ballot;
+    if (!is_news && s->paused_until <= s->now) {
+        return;
+    }
+    s->target = (size_t)(leader - s->proposers);
+    s->paused_until = 0;
+    s->is_busy_pause = 0;
+    s->is_probing = 0;
+    s->redirect_count = 0;
+    s->pause_ms = PAUSE_MS_MIN;
+    submit_rewind(s);
+}
