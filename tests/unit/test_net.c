@@ -488,7 +488,12 @@ static void put(int fd, const void *data, size_t size)
     }
 }
 
-/* A ZMTP 3.0 greeting and READY, with a routing id of the stranger's choice if it is not empty. */
+static void take(int fd, uint8_t *data, size_t size)
+{
+    assert_int_equal(recv(fd, data, size, MSG_WAITALL), (ssize_t)size);
+}
+
+/* A ZMTP 3.0 greeting and READY, and those of the other side, with a routing id of the stranger's choice if it is not empty. */
 static void shake_hands(int fd, const char *identity)
 {
     uint8_t greeting[64] = {0xff, [9] = 0x7f, [10] = 3, [12] = 'N', 'U', 'L', 'L'};
@@ -507,9 +512,14 @@ static void shake_hands(int fd, const char *identity)
     ready[0] = 4; /* a short command */
     ready[1] = (uint8_t)(n - 2);
     put(fd, ready, n);
+    /* Frames are taken only after both have said READY. */
+    uint8_t theirs[256];
+    take(fd, theirs, 64);
+    take(fd, theirs, 2);
+    take(fd, theirs + 2, theirs[1]);
 }
 
-/* Waits until the other side closes. */
+/* Waits until the other side closes, however it answers before. */
 static void expect_hang_up(struct net *net, int fd)
 {
     int64_t deadline = now_ms() + DEADLINE_MS;
@@ -542,13 +552,17 @@ static void test_garbage(void **state)
 
     fd = stranger(&pair);
     shake_hands(fd, "");
+    put(fd, "\0\6honest", 8);
+    expect_text(pair.server, "honest");
     uint8_t huge[9] = {2}; /* a long frame of MESSAGE_BYTES_MAX + 1 bytes */
     uint64_t size = MESSAGE_BYTES_MAX + 1;
     for (int i = 0; i < 8; i++) {
         huge[1 + i] = (uint8_t)(size >> (56 - 8 * i));
     }
+    int64_t before = now_ms();
     put(fd, huge, sizeof huge);
     expect_hang_up(pair.server, fd);
+    assert_true(now_ms() - before < 2500); /* for its size: for silence it takes 3 s and more */
     close(fd);
 
     send_text(pair.dialler, server_peer, "still here");
