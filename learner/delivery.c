@@ -1,0 +1,134 @@
+#include "learner/state.h"
+
+static struct pending *pending_at(struct learner *l, slot_t slot)
+{
+    return &l->pending[slot % LEARNER_PENDING_SLOTS_MAX];
+}
+
+static void drop(struct learner *l, struct pending *pending)
+{
+    l->pending_bytes -= pending->value.size;
+    slice_drop(&pending->value);
+    *pending = (struct pending){0};
+}
+
+void learner_drop_pending(struct learner *l)
+{
+    for (size_t i = 0; i < LEARNER_PENDING_SLOTS_MAX; i++) {
+        drop(l, &l->pending[i]);
+    }
+}
+
+static void deliver(struct learner *l, slot_t slot, struct slice value, struct effects *out)
+{
+    CHECK(slot == machine_applied(l->machine) + 1);
+    machine_apply(l->machine, slot, value, learner_tell, l, out);
+    struct pending *pending = pending_at(l, slot);
+    if (pending->slot == slot) {
+        drop(l, pending);
+    }
+}
+
+/* Applies every slot that the newest commit decides, in order: a value streamed under its ballot,
+ * at a slot that it covers (DESIGN 4, Learner). */
+static void deliver_decided(struct learner *l, struct effects *out)
+{
+    while (out->fatal == 0) {
+        slot_t next = machine_applied(l->machine) + 1;
+        struct pending *pending = pending_at(l, next);
+        if (next > l->commit_slot || pending->slot != next ||
+            !ballot_equal(&pending->ballot, &l->commit_ballot)) {
+            return;
+        }
+        struct slice value = slice_keep(pending->value);
+        deliver(l, next, value, out);
+        slice_drop(&value);
+    }
+}
+
+static void note_commit(struct learner *l, const struct ballot *ballot, slot_t commit,
+                        struct effects *out)
+{
+    if (commit > l->known_commit) {
+        l->known_commit = commit;
+    }
+    if (ballot_equal(ballot, &l->commit_ballot)) {
+        if (commit > l->commit_slot) {
+            l->commit_slot = commit;
+        }
+    } else if (ballot_compare(ballot, &l->commit_ballot) > 0) {
+        /* A commit of a lower ballot decided what it could when it came. */
+        l->commit_ballot = *ballot;
+        l->commit_slot = commit;
+    }
+    deliver_decided(l, out);
+}
+
+void learner_on_accept(struct learner *l, const struct event *event, struct effects *out)
+{
+    const struct msg_accept *accept = &event->msg->accept;
+    slot_t applied = machine_applied(l->machine);
+    if (accept->slot > applied && accept->slot <= applied + LEARNER_PENDING_SLOTS_MAX &&
+        l->pending_bytes + accept->value.size <= LEARNER_PENDING_BYTES_MAX) {
+        struct pending *pending = pending_at(l, accept->slot);
+        if (pending->slot != accept->slot ||
+            ballot_compare(&pending->ballot, &accept->ballot) < 0) {
+            drop(l, pending);
+            *pending = (struct pending){accept->slot, accept->ballot, slice_keep(accept->value)};
+            l->pending_bytes += accept->value.size;
+        }
+    }
+    note_commit(l, &accept->ballot, accept->commit, out);
+}
+
+void learner_on_commit(struct learner *l, const struct event *event, struct effects *out)
+{
+    note_commit(l, &event->msg->commit.ballot, event->msg->commit.commit, out);
+}
+
+void learner_maybe_fetch(struct learner *l, time_ms_t now, struct effects *out)
+{
+    slot_t applied = machine_applied(l->machine);
+    slot_t goal = l->known_commit > l->wanted ? l->known_commit : l->wanted;
+    if (goal <= applied || (l->catchup.is_asked && now < l->catchup.retry_at)) {
+        return;
+    }
+    const struct members *members = &l->options.members;
+    if (l->catchup.is_asked) { /* no answer, or nothing new: the next one */
+        l->catchup.source = (l->catchup.source + 1) % members->acceptor_count;
+    }
+    l->catchup.is_asked = 1;
+    l->catchup.retry_at = now + l->options.heartbeat_ms;
+    struct peer source = {ROLE_ACCEPTOR, members->acceptors[l->catchup.source]};
+    struct message *msg = effects_send(out, SEND_NOW, source, MSG_FETCH);
+    msg->fetch = (struct msg_fetch){.from = applied + 1, .bytes_max = PAGE_BYTES_TARGET};
+}
+
+void learner_on_chosen(struct learner *l, const struct event *event, struct effects *out)
+{
+    const struct msg_chosen *chosen = &event->msg->chosen;
+    if (event->msg->from.role != ROLE_ACCEPTOR) {
+        return;
+    }
+    slot_t before = machine_applied(l->machine);
+    if (chosen->trimmed > before) {
+        effects_fatal(out, ERROR_UNAVAILABLE,
+                      "this learner has applied slot %llu, but the acceptors keep only slots after "
+                      "%llu",
+                      (unsigned long long)before, (unsigned long long)chosen->trimmed);
+        return;
+    }
+    if (chosen->chosen > l->known_commit) {
+        l->known_commit = chosen->chosen;
+    }
+    for (uint32_t i = 0; i < chosen->entry_count && out->fatal == 0; i++) {
+        const struct slot_entry *entry = &chosen->entries[i];
+        if (entry->slot == machine_applied(l->machine) + 1) {
+            deliver(l, entry->slot, entry->value, out);
+        }
+    }
+    deliver_decided(l, out);
+    if (machine_applied(l->machine) > before) {
+        l->catchup.is_asked = 0; /* a source that has what we need: ask on at once */
+    }
+}

@@ -1,0 +1,139 @@
+#include "learner/learner.h"
+
+#include "common/base/memory.h"
+#include "learner/state.h"
+
+#include <stdlib.h>
+
+struct learner *learner_new(const struct learner_options *options)
+{
+    CHECK(options->members.acceptor_count > 0);
+    struct learner *l = memory_calloc(1, sizeof *l);
+    l->options = *options;
+    rng_init(&l->rng, options->seed);
+    l->catchup.source = rng_below(&l->rng, options->members.acceptor_count);
+    l->machine = machine_new(&options->reader);
+    return l;
+}
+
+void learner_free(struct learner *l)
+{
+    if (l == NULL) {
+        return;
+    }
+    learner_drop_pending(l);
+    machine_free(l->machine);
+    free(l->clients);
+    free(l->reads);
+    free(l->outcomes);
+    free(l);
+}
+
+static void on_start(struct learner *l, struct effects *out)
+{
+    machine_load(l->machine, out);
+    l->readable = machine_applied(l->machine);
+    effects_note(out, NOTE_INFO, "event=loaded applied=%llu last_index=%llu sessions=%llu",
+                 (unsigned long long)machine_applied(l->machine),
+                 (unsigned long long)machine_last_index(l->machine),
+                 (unsigned long long)machine_session_count(l->machine));
+}
+
+static void on_message(struct learner *l, const struct event *event, struct effects *out)
+{
+    switch (event->msg->kind) {
+    case MSG_ACCEPT:
+        learner_on_accept(l, event, out);
+        break;
+    case MSG_COMMIT:
+        learner_on_commit(l, event, out);
+        break;
+    case MSG_CHOSEN:
+        learner_on_chosen(l, event, out);
+        break;
+    case MSG_READ_INDEX_REPLY:
+        learner_on_read_index_reply(l, event);
+        break;
+    case MSG_READ:
+        learner_on_read(l, event, out);
+        break;
+    case MSG_STATUS:
+        learner_on_status(l, event->msg, out);
+        break;
+    default:
+        effects_note(out, NOTE_WARN, "event=unexpected_message kind=%s from=%s-%llu",
+                     message_kind_name(event->msg->kind), role_name(event->msg->from.role),
+                     (unsigned long long)event->msg->from.id);
+        break;
+    }
+}
+
+static void on_flush(struct learner *l, time_ms_t now, struct effects *out)
+{
+    learner_maybe_fetch(l, now, out);
+    learner_send_results(l, out);
+    machine_store(l->machine, out);
+    if (out->record_count == 0) { /* nothing will be written: what was applied is in the store */
+        learner_serve_reads(l, now, out);
+    }
+    learner_tick_reads(l, now, out);
+    slot_t applied = machine_applied(l->machine);
+    if (l->known_commit > applied || l->wanted > applied) {
+        effects_wake(out, l->catchup.retry_at);
+    }
+}
+
+void learner_step(struct learner *l, const struct event *event, struct effects *out)
+{
+    switch (event->kind) {
+    case EVENT_START:
+        on_start(l, out);
+        break;
+    case EVENT_MESSAGE:
+        on_message(l, event, out);
+        break;
+    case EVENT_FLUSH:
+        on_flush(l, event->now, out);
+        break;
+    case EVENT_WRITTEN:
+        l->readable = machine_applied(l->machine);
+        learner_serve_reads(l, event->now, out);
+        break;
+    case EVENT_PEER_UP:
+    case EVENT_PEER_DOWN:
+        if (event->peer.role == ROLE_CLIENT) {
+            learner_on_client(l, event->peer, event->kind == EVENT_PEER_UP);
+        }
+        break;
+    case EVENT_SHUTDOWN:
+        out->finished = 1; /* results of what is applied leave with this turn */
+        break;
+    case EVENT_TICK:
+        break;
+    }
+}
+
+static void step(void *self, const struct event *event, struct effects *out)
+{
+    learner_step(self, event, out);
+}
+
+struct core learner_core(struct learner *l)
+{
+    return (struct core){l, step};
+}
+
+slot_t learner_applied(const struct learner *l)
+{
+    return machine_applied(l->machine);
+}
+
+uint64_t learner_digest(const struct learner *l)
+{
+    return machine_digest(l->machine);
+}
+
+uint64_t learner_last_index(const struct learner *l)
+{
+    return machine_last_index(l->machine);
+}
