@@ -39,6 +39,8 @@ CASES = (
     ("tidy allows 100 columns", "deploy/a.c", "/" * 100 + "\n", tidy.check_text, ""),
     ("tidy refuses 801 lines", "deploy/a.c", "\n" * 801, tidy.check_text, "801 lines"),
     ("tidy refuses a long function", "deploy/a.c", LONG, tidy.check_text, "of 82 lines"),
+    ("tidy allows a long table in a function", "deploy/a.c",
+     "void f(void)\n{\n" + "    {1, 2},\n" * 80 + "}\n", tidy.check_text, ""),
     ("tidy refuses strcpy", "deploy/a.c", "x = strcpy(a, b);\n", tidy.check_text, "calls strcpy"),
     ("tidy refuses system", "deploy/a.c", "system (a);\n", tidy.check_text, "calls system"),
     ("tidy allows strcpy in a comment", "deploy/a.c", "/* strcpy(a, b) */\n", tidy.check_text, ""),

@@ -45,14 +45,16 @@ def check_calls(path, bare):
             yield f"{path}:{number}: calls {m.group(1)}; use {BANNED_CALLS[m.group(1)]}"
 
 
-def check_functions(path, bare):
-    """clang-format puts the braces of a function, and of nothing else, into the first column."""
+def check_functions(path, text, bare):
+    """clang-format puts the braces of a function, and of nothing else, into the first column. The rows
+    of a table and the lines of a long string are data and do not count."""
     begin = None
-    for number, line in enumerate(bare.splitlines(), 1):
+    for number, (line, raw) in enumerate(zip(bare.splitlines(), text.splitlines()), 1):
         if line.startswith("{"):
-            begin = number
-        elif line.startswith("}") and begin is not None:
-            length = number - begin + 1
+            begin, length = number, 1
+        elif begin is not None:
+            length += not re.match(r'\s+("|\{.)', raw)
+        if line.startswith("}") and begin is not None:
             if length > FUNCTION_LINES_MAX:
                 yield f"{path}:{begin}: a function of {length} lines, at most {FUNCTION_LINES_MAX}"
             begin = None
@@ -66,7 +68,7 @@ def check_text(root):
         bare = blank_comments_and_strings(text)
         complaints += check_lines(path, text)
         complaints += check_calls(path, bare)
-        complaints += check_functions(path, bare)
+        complaints += check_functions(path, text, bare)
     return complaints
 
 
