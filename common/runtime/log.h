@@ -18,4 +18,19 @@ void log_init(struct peer self);
 /* fmt gives logfmt pairs and begins with event=NAME, which is what the rate limit counts by. */
 void log_line(enum log_level level, const char *fmt, ...) PRINTF_LIKE(2, 3);
 
+/* Call about once a second, so that the sum of suppressed lines is said even if the event stays
+ * away. */
+void log_tick(void);
+
+/* Text as a logfmt value in quotes, with quotes, backslashes and control characters escaped. */
+struct log_value {
+    char text[640];
+};
+
+/* Fills out and returns its text, for use as an argument of log_line. Longer text is cut. */
+const char *log_quote(struct log_value *out, const char *text);
+
+/* Prints "error: " and the sentence: the last line of a process that ends for it. */
+void log_error(const char *fmt, ...) PRINTF_LIKE(1, 2);
+
 #endif

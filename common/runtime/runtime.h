@@ -20,10 +20,12 @@ struct runtime_options {
 /* 64 random bits from the kernel, never 0. The incarnation of a process. */
 uint64_t runtime_draw_incarnation(void);
 
-/* Listens, dials whom the role has to reach, steps the core with EVENT_START and runs until SIGTERM
- * or SIGINT has drained it (returns 0), or until a failure (a negative code, already logged).
- * Prints one log line "event=ready" when it listens. Must be the only user of the process's signals
- * and be called once. */
+/* Listens, steps the core with EVENT_START, dials whom the role has to reach and runs until SIGTERM
+ * or SIGINT has drained it (returns 0), or until a failure (a negative code, already said as
+ * "error: ..."): ERROR_USAGE if it cannot listen, ERROR_REFUSED if another live process has its
+ * identity. A failed write, and a core that says fatal, end the process at once with status 1, so
+ * that nothing more can leave. Prints one log line "event=ready" when it listens. Must be the only
+ * user of the process's signals (daemon_parse blocked them) and be called once. */
 int runtime_run(const struct runtime_options *options);
 
 /* What main.c of every role shares: parses --cluster, --id, --data, --help and --version, loads the
@@ -36,7 +38,8 @@ struct daemon_arguments {
 };
 
 /* 0 to go on; otherwise *exit_status says how to end (0 after --help, 3 after bad input), all said.
- */
+ * Blocks SIGTERM and SIGINT for the threads that are made from now on, until runtime_run takes them:
+ * LevelDB's thread must not. */
 int daemon_parse(int argc, char **argv, enum role role, struct daemon_arguments *out,
                  int *exit_status) MUST_USE;
 

@@ -1,0 +1,421 @@
+#include "common/runtime/internal.h"
+
+#include "common/runtime/log.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+/* An unanswered hello is repeated after this, and one that was refused for a duplicate. */
+#define HELLO_RETRY_MS 100
+
+/* The same if it was refused for a reason that only a person can remove. */
+#define REFUSED_RETRY_MS 1000
+
+/* So long may others call us a duplicate before we believe it. A former self that died without a
+ * word, with its machine, is noticed well before. */
+#define DUPLICATE_PATIENCE_MS 5000
+
+/* A link that was refused for anything but malformed bytes is told again after this. */
+#define TELL_AGAIN_MS 1000
+
+/* ---- members */
+
+static void add_members(struct runtime *rt, enum role role, const node_id_t *ids, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        struct member *member = &rt->members[rt->member_count++];
+        *member = (struct member){.peer = {role, ids[i]}};
+    }
+}
+
+void members_load(struct runtime *rt)
+{
+    const struct members *members = &rt->config->members;
+    add_members(rt, ROLE_ACCEPTOR, members->acceptors, members->acceptor_count);
+    add_members(rt, ROLE_PROPOSER, members->proposers, members->proposer_count);
+    add_members(rt, ROLE_LEARNER, members->learners, members->learner_count);
+}
+
+struct member *members_find(struct runtime *rt, struct peer peer)
+{
+    for (size_t i = 0; i < rt->member_count; i++) {
+        if (peer_equal(rt->members[i].peer, peer)) {
+            return &rt->members[i];
+        }
+    }
+    return NULL;
+}
+
+/* ---- sending */
+
+static int send_on_link(struct runtime *rt, link_t link, struct message *msg)
+{
+    struct frame *frame = outbound_frame(rt, msg);
+    if (frame == NULL) {
+        return ERROR_INTERNAL;
+    }
+    int rc = net_send_link(rt->net, link, frame);
+    frame_unref(frame);
+    return rc;
+}
+
+static void say_hello(struct runtime *rt, struct member *member, link_t link)
+{
+    struct message msg = {.kind = MSG_HELLO};
+    msg.hello = (struct msg_hello){
+        .version_min = PROTOCOL_VERSION_OLDEST,
+        .version_max = PROTOCOL_VERSION,
+        .wanted = member->peer,
+    };
+    struct frame *frame = outbound_frame(rt, &msg);
+    if (frame != NULL) {
+        /* A dialled peer that is not up yet has no link number here. */
+        (void)(link != 0 ? net_send_link(rt->net, link, frame)
+                         : net_send(rt->net, member->peer, frame));
+        frame_unref(frame);
+    }
+    member->hello_at = rt->now + HELLO_RETRY_MS;
+    if (rt->chores_at > member->hello_at) {
+        rt->chores_at = member->hello_at;
+    }
+}
+
+/* echo 0 asks a peer that was welcomed before whether it is still there: it answers with a hello. */
+static int say_welcome(struct runtime *rt, link_t link, uint64_t echo, uint32_t version)
+{
+    struct message msg = {.kind = MSG_WELCOME, .echo = echo};
+    msg.welcome.version = version;
+    return send_on_link(rt, link, &msg);
+}
+
+static const char *refusal_name(enum refusal reason)
+{
+    static const char *const names[] = {
+        [REFUSED_VERSION] = "version",     [REFUSED_CLUSTER] = "cluster",
+        [REFUSED_IDENTITY] = "identity",   [REFUSED_DUPLICATE] = "duplicate",
+        [REFUSED_MALFORMED] = "malformed", [REFUSED_KIND] = "kind",
+    };
+    size_t i = (size_t)reason;
+    return i > 0 && i < sizeof names / sizeof names[0] ? names[i] : "unknown";
+}
+
+/* 1 if the link was told the same not long ago. Malformed bytes are answered once. */
+static int was_told(struct runtime *rt, link_t link, enum refusal reason)
+{
+    struct told_link *told = &rt->told[link % TOLD_LINKS_MAX];
+    if (told->link == link && told->reason == reason &&
+        (reason == REFUSED_MALFORMED || rt->now - told->at < TELL_AGAIN_MS)) {
+        return 1;
+    }
+    *told = (struct told_link){.link = link, .reason = reason, .at = rt->now};
+    return 0;
+}
+
+static void refuse(struct runtime *rt, link_t link, uint64_t echo, enum refusal reason,
+                   const char *text)
+{
+    struct message msg = {.kind = MSG_REFUSED, .echo = echo};
+    size_t size = strnlen(text, TEXT_BYTES_MAX);
+    msg.refused = (struct msg_refused){.reason = reason, .text = slice_borrow(text, size)};
+    (void)send_on_link(rt, link, &msg); /* who is gone need not know */
+}
+
+/* Logs and, unless it was told before, answers what came on a listening link and is not taken. */
+static void turn_away(struct runtime *rt, const struct inbound *in, const struct message *msg,
+                      enum refusal reason, const char *text)
+{
+    struct log_value quoted;
+    log_line(LOG_WARN, "event=refused reason=%s from_role=%s from_id=%" PRIu64 " address=%s why=%s",
+             refusal_name(reason), role_name(msg->from.role), msg->from.id,
+             net_link_address(rt->net, in->link), log_quote(&quoted, text));
+    if (msg->kind != MSG_REFUSED && !was_told(rt, in->link, reason)) {
+        refuse(rt, in->link, msg->incarnation, reason, text);
+    }
+}
+
+/* ---- links that we dialled */
+
+void handshake_on_up(struct runtime *rt, const struct inbound *in)
+{
+    struct member *member = members_find(rt, in->peer);
+    if (member != NULL && in->is_dialled) {
+        member->is_up = 1;
+        member->is_welcomed = 0;
+        say_hello(rt, member, in->link);
+    }
+}
+
+void handshake_on_down(struct runtime *rt, const struct inbound *in)
+{
+    struct member *member = members_find(rt, in->peer);
+    if (member == NULL) {
+        if (in->peer.role == ROLE_CLIENT) {
+            runtime_step(rt, EVENT_PEER_DOWN, NULL, in->peer);
+        }
+        return;
+    }
+    int was_working = in->is_dialled ? member->is_welcomed : member->link == in->link;
+    if (in->is_dialled) {
+        member->is_up = 0;
+        member->is_welcomed = 0;
+        member->is_refused_as_duplicate = 0;
+    } else if (member->link == in->link) {
+        member->link = 0;
+    }
+    if (was_working) {
+        log_line(LOG_INFO, "event=peer_down peer_role=%s peer_id=%" PRIu64,
+                 role_name(member->peer.role), member->peer.id);
+        runtime_step(rt, EVENT_PEER_DOWN, NULL, member->peer);
+    }
+}
+
+static void on_welcome(struct runtime *rt, const struct inbound *in, struct member *member,
+                       const struct message *msg)
+{
+    if (msg->echo == 0) {
+        say_hello(rt, member, in->link);
+        return;
+    }
+    if (msg->echo != rt->options->incarnation || member->is_welcomed) {
+        return;
+    }
+    member->is_up = 1;
+    member->is_welcomed = 1;
+    member->is_refused_as_duplicate = 0;
+    log_line(LOG_INFO, "event=peer_up peer_role=%s peer_id=%" PRIu64, role_name(member->peer.role),
+             member->peer.id);
+    runtime_step(rt, EVENT_PEER_UP, NULL, member->peer);
+}
+
+static void on_refused(struct runtime *rt, struct member *member, const struct message *msg)
+{
+    char text[TEXT_BYTES_MAX + 1];
+    struct log_value quoted;
+    size_t size = msg->refused.text.size < TEXT_BYTES_MAX ? msg->refused.text.size : TEXT_BYTES_MAX;
+    snprintf(text, sizeof text, "%.*s", (int)size, (const char *)msg->refused.text.data);
+    if (msg->refused.reason == REFUSED_DUPLICATE) {
+        member->is_refused_as_duplicate = 1;
+        member->is_welcomed = 0;
+        member->hello_at = rt->now + HELLO_RETRY_MS;
+    } else {
+        member->hello_at = rt->now + REFUSED_RETRY_MS;
+    }
+    log_line(LOG_WARN, "event=refused_by peer_role=%s peer_id=%" PRIu64 " reason=%s why=%s",
+             role_name(member->peer.role), member->peer.id,
+             refusal_name((enum refusal)msg->refused.reason), log_quote(&quoted, text));
+}
+
+static void on_dialled_message(struct runtime *rt, const struct inbound *in,
+                               const struct message *msg)
+{
+    struct member *member = members_find(rt, in->peer);
+    if (member == NULL) {
+        return;
+    }
+    if (msg->kind == MSG_REFUSED) {
+        on_refused(rt, member, msg); /* whoever it is: it says why */
+        return;
+    }
+    if (!peer_equal(msg->from, member->peer)) {
+        log_line(LOG_WARN,
+                 "event=wrong_peer wanted_role=%s wanted_id=%" PRIu64 " got_role=%s got_id=%" PRIu64
+                 " try=\"correct the addresses in cluster.yml\"",
+                 role_name(member->peer.role), member->peer.id, role_name(msg->from.role),
+                 msg->from.id);
+        return;
+    }
+    if (msg->kind == MSG_WELCOME) {
+        on_welcome(rt, in, member, msg);
+    } else if (msg->kind != MSG_HELLO && !message_is_stale(msg, rt->options->incarnation)) {
+        runtime_step(rt, EVENT_MESSAGE, msg, msg->from);
+    }
+}
+
+/* ---- links that others dialled */
+
+/* Whether the process behind the link is the one this member's name belongs to. The first to come
+ * has it. Another one gets it when the former's connection is gone, or stays silent for an election
+ * timeout after it was asked; so a restarted process is let in at once, and one beside a living
+ * process never, however little that one has to say. */
+static int owns_identity(struct runtime *rt, struct member *member, const struct inbound *in,
+                         const struct message *msg)
+{
+    if (member->link == in->link && member->incarnation == msg->incarnation) {
+        member->asked_at = 0;
+        return 1;
+    }
+    if (member->link != 0 && member->incarnation != msg->incarnation) {
+        if (member->asked_at == 0) {
+            member->asked_at = rt->now;
+        }
+        int is_gone = say_welcome(rt, member->link, 0, PROTOCOL_VERSION) == ERROR_UNAVAILABLE;
+        int is_silent = rt->now - member->asked_at >= (time_ms_t)rt->config->election_ms;
+        if (!is_gone && !is_silent) {
+            return 0;
+        }
+    }
+    member->link = in->link;
+    member->incarnation = msg->incarnation;
+    member->asked_at = 0;
+    return 1;
+}
+
+/* 1 if the sender may speak on this port under this name; else it was turned away. */
+static int admit(struct runtime *rt, const struct inbound *in, const struct message *msg)
+{
+    char text[TEXT_BYTES_MAX];
+    struct member *member = members_find(rt, msg->from);
+    int is_served = in->port == NET_PORT_CLIENT ? msg->from.role == ROLE_CLIENT : member != NULL;
+    if (!is_served) {
+        snprintf(
+            text, sizeof text,
+            "%s %" PRIu64 " is not served at the %s address of %s %" PRIu64
+            " (no member of cluster %s with this role); try: compare cluster.yml on both hosts",
+            role_name(msg->from.role), msg->from.id,
+            in->port == NET_PORT_CLIENT ? "client" : "peer", role_name(rt->self.role), rt->self.id,
+            rt->config->cluster);
+        turn_away(rt, in, msg, REFUSED_IDENTITY, text);
+        return 0;
+    }
+    if (in->peer.role != ROLE_NONE && !peer_equal(in->peer, msg->from)) {
+        snprintf(text, sizeof text, "this connection belongs to %s %" PRIu64 ", not %s %" PRIu64,
+                 role_name(in->peer.role), in->peer.id, role_name(msg->from.role), msg->from.id);
+        turn_away(rt, in, msg, REFUSED_IDENTITY, text);
+        return 0;
+    }
+    if (member != NULL &&
+        (peer_equal(msg->from, rt->self) || !owns_identity(rt, member, in, msg))) {
+        snprintf(text, sizeof text, "another live process has the identity %s %" PRIu64,
+                 role_name(msg->from.role), msg->from.id);
+        turn_away(rt, in, msg, REFUSED_DUPLICATE, text);
+        return 0;
+    }
+    return 1;
+}
+
+static void bind_sender(struct runtime *rt, const struct inbound *in, const struct message *msg)
+{
+    net_bind(rt->net, in->link, msg->from);
+    runtime_step(rt, EVENT_PEER_UP, NULL, msg->from);
+}
+
+static void on_hello(struct runtime *rt, const struct inbound *in, const struct message *msg)
+{
+    const struct msg_hello *hello = &msg->hello;
+    char text[TEXT_BYTES_MAX];
+    if (hello->version_min > PROTOCOL_VERSION || hello->version_max < PROTOCOL_VERSION_OLDEST) {
+        snprintf(text, sizeof text,
+                 "no common protocol version (here %d to %d, there %u to %u); try: upgrade the "
+                 "older process",
+                 PROTOCOL_VERSION_OLDEST, PROTOCOL_VERSION, (unsigned)hello->version_min,
+                 (unsigned)hello->version_max);
+        turn_away(rt, in, msg, REFUSED_VERSION, text);
+        return;
+    }
+    if (hello->wanted.role != ROLE_NONE && !peer_equal(hello->wanted, rt->self)) {
+        snprintf(
+            text, sizeof text,
+            "this is %s %" PRIu64 ", not %s %" PRIu64 "; try: correct the addresses in cluster.yml",
+            role_name(rt->self.role), rt->self.id, role_name(hello->wanted.role), hello->wanted.id);
+        turn_away(rt, in, msg, REFUSED_IDENTITY, text);
+        return;
+    }
+    if (!admit(rt, in, msg)) {
+        return;
+    }
+    uint32_t version =
+        hello->version_max < PROTOCOL_VERSION ? hello->version_max : PROTOCOL_VERSION;
+    (void)say_welcome(rt, in->link, msg->incarnation, version); /* it asks again */
+    bind_sender(rt, in, msg);
+}
+
+static void on_listening_message(struct runtime *rt, const struct inbound *in,
+                                 const struct message *msg)
+{
+    if (msg->kind == MSG_WELCOME || msg->kind == MSG_REFUSED) {
+        return; /* only who listens says these */
+    }
+    if (msg->kind == MSG_HELLO) {
+        on_hello(rt, in, msg);
+        return;
+    }
+    if (!admit(rt, in, msg)) {
+        return;
+    }
+    if (in->peer.role == ROLE_NONE) {
+        bind_sender(rt, in, msg); /* its link was forgotten, or it did without a hello */
+    }
+    if (!message_is_stale(msg, rt->options->incarnation)) {
+        runtime_step(rt, EVENT_MESSAGE, msg, msg->from);
+    }
+}
+
+void handshake_on_frame(struct runtime *rt, const struct inbound *in)
+{
+    struct message msg;
+    enum refusal refusal;
+    struct errmsg err;
+    int rc = wire_decode(&rt->wire, in->frame, &rt->decoded, &msg, &refusal, &err);
+    if (rc == 0) {
+        if (in->is_dialled) {
+            on_dialled_message(rt, in, &msg);
+        } else {
+            on_listening_message(rt, in, &msg);
+        }
+    } else if (in->is_dialled) {
+        struct log_value quoted;
+        log_line(LOG_WARN, "event=undecodable peer_role=%s peer_id=%" PRIu64 " why=%s",
+                 role_name(in->peer.role), in->peer.id, log_quote(&quoted, err.text));
+    } else {
+        turn_away(rt, in, &msg, refusal, err.text);
+    }
+    arena_reset(&rt->decoded);
+}
+
+/* ---- from time to time */
+
+/* We are the duplicate if more of those that we dial say so than take us. The one that lives is
+ * welcome nearly everywhere, so that even a listener that met the duplicate first cannot end it. */
+static void check_duplicate(struct runtime *rt)
+{
+    size_t refused = 0;
+    size_t welcomed = 0;
+    for (size_t i = 0; i < rt->member_count; i++) {
+        refused += rt->members[i].is_refused_as_duplicate != 0;
+        welcomed += rt->members[i].is_welcomed != 0;
+    }
+    if (refused <= welcomed) {
+        rt->duplicate_since = 0;
+        return;
+    }
+    if (rt->duplicate_since == 0) {
+        rt->duplicate_since = rt->now;
+    } else if (rt->now - rt->duplicate_since >= DUPLICATE_PATIENCE_MS && rt->result == 0) {
+        log_error("cannot serve as %s %" PRIu64
+                  " (another live process has the identity %s %" PRIu64
+                  ", as %zu members of cluster %s say); try: stop that one, or start this one with "
+                  "its own --id",
+                  role_name(rt->self.role), rt->self.id, role_name(rt->self.role), rt->self.id,
+                  refused, rt->config->cluster);
+        rt->result = ERROR_REFUSED;
+        rt->is_stopped = 1;
+    }
+}
+
+time_ms_t handshake_chores(struct runtime *rt)
+{
+    time_ms_t next = TIME_NEVER;
+    for (size_t i = 0; i < rt->member_count; i++) {
+        struct member *member = &rt->members[i];
+        if (!member->is_up || member->is_welcomed) {
+            continue;
+        }
+        if (member->hello_at <= rt->now) {
+            say_hello(rt, member, 0);
+        }
+        next = member->hello_at < next ? member->hello_at : next;
+    }
+    check_duplicate(rt);
+    return next;
+}

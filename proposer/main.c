@@ -1,0 +1,38 @@
+/* synod-proposer: the proposer's core and the loop that drives it. It keeps nothing on disk. */
+#include "common/runtime/runtime.h"
+#include "proposer/proposer.h"
+
+static uint32_t priority_of(const struct config *cfg, node_id_t id)
+{
+    int index = members_proposer_index(&cfg->members, id);
+    return cfg->proposers[index].priority; /* daemon_parse checked that it is a member */
+}
+
+int main(int argc, char **argv)
+{
+    struct daemon_arguments arguments;
+    int status;
+    if (daemon_parse(argc, argv, ROLE_PROPOSER, &arguments, &status) != 0) {
+        return status;
+    }
+    const struct config *cfg = &arguments.config;
+    const uint64_t incarnation = runtime_draw_incarnation();
+    const struct proposer_options options = {
+        .id = arguments.id,
+        .incarnation = incarnation,
+        .seed = incarnation,
+        .members = cfg->members,
+        .priority = priority_of(cfg, arguments.id),
+        .heartbeat_ms = (time_ms_t)cfg->heartbeat_ms,
+        .election_ms = (time_ms_t)cfg->election_ms,
+    };
+    struct proposer *proposer = proposer_new(&options);
+    int rc = runtime_run(&(struct runtime_options){
+        .config = cfg,
+        .self = {ROLE_PROPOSER, arguments.id},
+        .incarnation = incarnation,
+        .core = proposer_core(proposer),
+    });
+    proposer_free(proposer);
+    return error_exit_status(rc);
+}
