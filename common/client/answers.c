@@ -179,7 +179,7 @@ static void on_malformed(struct synod *s)
                "proposer %llu calls our commands malformed (a bug); try: the same version of Synod "
                "on both sides",
                (unsigned long long)s->proposers[s->target].peer.id);
-    submit_abandon_session(s, SYNOD_E_CORRUPT);
+    submit_break(s, SYNOD_E_CORRUPT);
 }
 
 void answers_on_reject(struct synod *s, const struct message *msg)

@@ -131,6 +131,9 @@ struct synod {
     struct rng rng;
     struct peer self; /* {ROLE_CLIENT, nonce}; the nonce is the incarnation, too */
     time_ms_t now;    /* read at the start of a turn and after every wait */
+    time_ms_t wake;   /* when time alone makes something due */
+    int loop_fd;      /* epoll of the net and timer_fd, for synod_fd; -1 until it is asked for */
+    int timer_fd;
     uint32_t timeout_ms;
     struct errmsg err;
     char trouble[256]; /* why nothing goes on, as far as is known; empty after progress */
@@ -164,6 +167,7 @@ struct synod {
     time_ms_t keepalive_at;           /* no keepalive is tried before */
     int is_open_due;                  /* OPENING: the command has to be sent (again) */
     int is_closing;
+    int is_broken; /* takes no more commands */
 
     /* Operations and their blocks. Numbers in [oldest, next) are unanswered or waiting behind one
      * that is; those in [oldest, sent) have left at least once. */
@@ -261,6 +265,11 @@ void submit_rewind(struct synod *s);
 
 /* The same from the block that holds a number. */
 void submit_rewind_to(struct synod *s, uint64_t number);
+
+/* Fails everything outstanding and all later appends. A command that can never enter the log leaves
+ * a gap in the session for ever, and its sequence must not be given to another one while commands
+ * behind it may still be on their way. */
+void submit_break(struct synod *s, int code);
 
 /* Ends the session: operations that were ever sent get code, the others go to the next session. */
 void submit_abandon_session(struct synod *s, int code);

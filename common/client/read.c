@@ -178,9 +178,18 @@ static struct reading *start(struct synod *s, uint64_t from, synod_record_fn fn,
     return &s->reading;
 }
 
+static int refuse_index(struct synod *s, uint64_t from)
+{
+    return errmsg_set(&s->err, SYNOD_E_USAGE, "%llu is no index (they end at %lld)",
+                      (unsigned long long)from, (long long)INT64_MAX);
+}
+
 int synod_read(struct synod *s, uint64_t from, uint64_t count, enum synod_consistency consistency,
                synod_record_fn fn, void *arg, struct synod_log *log)
 {
+    if (from > INT64_MAX) {
+        return refuse_index(s, from);
+    }
     struct reading *r = start(s, from, fn, arg);
     r->consistency = consistency;
     if (count != 0 && count - 1 < UINT64_MAX - r->from) {
@@ -195,6 +204,9 @@ int synod_read(struct synod *s, uint64_t from, uint64_t count, enum synod_consis
 
 int synod_tail(struct synod *s, uint64_t from, synod_record_fn fn, void *arg)
 {
+    if (from > INT64_MAX) {
+        return refuse_index(s, from);
+    }
     struct reading *r = start(s, from, fn, arg);
     r->consistency = SYNOD_LOCAL;
     r->is_tail = 1;

@@ -122,14 +122,23 @@ int submit_add(struct synod *s, enum command_op op, const void *data, size_t siz
 
 /* ---- the public calls */
 
-static int refuse_append(struct synod *s, size_t size)
+/* 0 if the handle may take such a record. */
+static int check_append(struct synod *s, size_t size)
 {
     if (size > RECORD_BYTES_MAX) {
         return errmsg_set(&s->err, SYNOD_E_USAGE,
                           "a record of %zu bytes is too long (the limit is %zu); try: to split it",
                           size, RECORD_BYTES_MAX);
     }
-    return errmsg_set(&s->err, SYNOD_E_USAGE, "the handle is being closed");
+    if (s->is_broken) {
+        return errmsg_set(&s->err, SYNOD_E_CORRUPT,
+                          "the handle is broken (its commands were called malformed); try: a new "
+                          "handle");
+    }
+    if (s->is_closing) {
+        return errmsg_set(&s->err, SYNOD_E_USAGE, "the handle is being closed");
+    }
+    return SYNOD_OK;
 }
 
 /* The cheap clock of the kernel's last tick, which may lag behind s->now but is fresh even if the
@@ -145,8 +154,9 @@ static time_ms_t coarse_now(const struct synod *s)
 int synod_append_async(struct synod *s, const void *data, size_t size, uint32_t timeout_ms,
                        synod_append_fn fn, void *arg)
 {
-    if (size > RECORD_BYTES_MAX || s->is_closing) {
-        return refuse_append(s, size);
+    int rc = check_append(s, size);
+    if (rc != SYNOD_OK) {
+        return rc;
     }
     time_ms_t deadline =
         client_deadline(coarse_now(s), timeout_ms != 0 ? timeout_ms : s->timeout_ms);
@@ -192,13 +202,14 @@ static int add_blocking(struct synod *s, const void *data, size_t size, time_ms_
 
 int synod_append(struct synod *s, const void *data, size_t size, uint64_t *index)
 {
-    if (size > RECORD_BYTES_MAX || s->is_closing) {
-        return refuse_append(s, size);
+    int rc = check_append(s, size);
+    if (rc != SYNOD_OK) {
+        return rc;
     }
     s->now = client_now();
     time_ms_t deadline = client_deadline(s->now, s->timeout_ms);
     struct waiter *waiter = memory_calloc(1, sizeof *waiter);
-    int rc = add_blocking(s, data, size, deadline, waiter);
+    rc = add_blocking(s, data, size, deadline, waiter);
     if (rc != SYNOD_OK) {
         free(waiter);
         return rc;
@@ -246,7 +257,7 @@ static int send_block(struct synod *s, struct slice block)
 static int send_open(struct synod *s)
 {
     uint8_t bytes[BLOCK_HEAD_BYTES + COMMAND_HEAD_BYTES + 4];
-    const struct block head = {.session = 0, .first_seq = s->self.id, .count = 1};
+    const struct block head = {.client = s->self.id, .first_seq = s->self.id, .count = 1};
     block_put_head(bytes, &head, COMMAND_HEAD_BYTES + 4);
     command_put_head(bytes + BLOCK_HEAD_BYTES, COMMAND_OPEN_SESSION, 4);
     uint8_t *ttl = bytes + BLOCK_HEAD_BYTES + COMMAND_HEAD_BYTES;
@@ -268,6 +279,7 @@ static int send_commands(struct synod *s, struct outgoing_block *block)
 {
     const struct block head = {
         .session = s->session,
+        .client = s->self.id,
         .first_seq = block->first - s->session_base,
         .acked_seq = acked_sequence(s, block->first),
         .count = block->count,
@@ -282,6 +294,7 @@ static void send_keepalive(struct synod *s)
     uint8_t bytes[BLOCK_HEAD_BYTES];
     const struct block head = {
         .session = s->session,
+        .client = s->self.id,
         .first_seq = s->next - s->session_base,
         .acked_seq = acked_sequence(s, s->next),
     };
@@ -442,6 +455,20 @@ void submit_complete(struct synod *s, uint64_t number, int code, uint64_t index)
     }
 }
 
+void submit_break(struct synod *s, int code)
+{
+    uint64_t end = s->next;
+    s->is_broken = 1;
+    s->session_state = SESSION_NONE;
+    s->cursor = NULL;
+    if (s->tail != NULL) {
+        s->tail->is_sealed = 1;
+    }
+    for (uint64_t n = s->oldest; n < end; n++) {
+        submit_complete(s, n, code, 0);
+    }
+}
+
 void submit_abandon_session(struct synod *s, int code)
 {
     uint64_t end = s->sent;
@@ -509,7 +536,8 @@ static time_ms_t keepalive_work(struct synod *s)
     if (may_submit(s)) {
         send_keepalive(s);
     }
-    s->keepalive_at = s->now + PAUSE_MS_MAX;
+    uint32_t pause_ms = s->session_ttl_ms / 6;
+    s->keepalive_at = s->now + (pause_ms < PAUSE_MS_MAX ? pause_ms : PAUSE_MS_MAX);
     return s->keepalive_at;
 }
 

@@ -2,11 +2,14 @@
 
 #include "common/base/memory.h"
 
-#include <stdio.h>
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/random.h>
+#include <sys/timerfd.h>
 #include <time.h>
+#include <unistd.h>
 
 #define TIMEOUT_MS_DEFAULT 10000
 #define SESSION_TTL_MS_DEFAULT 60000
@@ -74,6 +77,7 @@ static int open_handle(struct synod *s, const struct synod_options *options, str
     s->session_ttl_ms =
         options->session_ttl_ms != 0 ? options->session_ttl_ms : SESSION_TTL_MS_DEFAULT;
     s->now = client_now();
+    s->wake = TIME_NEVER;
     rc = submit_open(s);
     if (rc == 0) {
         rc = net_open(&s->net, err);
@@ -86,6 +90,10 @@ static int open_handle(struct synod *s, const struct synod_options *options, str
 
 static void free_handle(struct synod *s)
 {
+    if (s->loop_fd >= 0) {
+        close(s->timer_fd);
+        close(s->loop_fd);
+    }
     submit_close(s);
     if (s->net != NULL) {
         net_close(s->net);
@@ -99,6 +107,7 @@ int synod_open(const struct synod_options *options, struct synod **out, char *wh
     static const struct synod_options defaults;
     struct errmsg err = {""};
     struct synod *s = memory_calloc(1, sizeof *s);
+    s->loop_fd = s->timer_fd = -1;
     int rc = open_handle(s, options != NULL ? options : &defaults, &err);
     if (rc != 0) {
         free_handle(s);
@@ -114,11 +123,6 @@ int synod_open(const struct synod_options *options, struct synod **out, char *wh
 const char *synod_error(const struct synod *s)
 {
     return s->err.text;
-}
-
-int synod_fd(const struct synod *s)
-{
-    return net_fd(s->net);
 }
 
 size_t synod_outstanding(const struct synod *s)
@@ -156,19 +160,20 @@ static time_ms_t earlier(time_ms_t a, time_ms_t b)
     return a < b ? a : b;
 }
 
-/* Everything that time alone makes due. Returns when the next such thing is. */
-static time_ms_t client_work(struct synod *s)
+/* Everything that time alone makes due, or what arrived has made possible. */
+static void client_work(struct synod *s)
 {
     s->now = client_now();
     time_ms_t wake = links_work(s);
     wake = earlier(wake, read_work(s));
     status_work(s);
-    return earlier(wake, submit_work(s)); /* last: the others may have changed whom to ask */
+    s->wake = earlier(wake, submit_work(s)); /* last: the others may have changed whom to ask */
 }
 
 int client_turn(struct synod *s, time_ms_t until)
 {
-    time_ms_t wake = earlier(client_work(s), until);
+    client_work(s);
+    time_ms_t wake = earlier(s->wake, until);
     if (links_receive(s) == 0 && wake > s->now) {
         int64_t wait_ms = wake == TIME_NEVER ? -1 : wake - s->now;
         if (net_wait(s->net, wait_ms, -1) == ERROR_INTERRUPTED) {
@@ -186,9 +191,54 @@ int client_turn(struct synod *s, time_ms_t until)
     return SYNOD_OK;
 }
 
+/* Makes loop_fd readable at once (now), or when something is due. */
+static void arm_timer(const struct synod *s, int is_now)
+{
+    struct itimerspec at = {0}; /* zero: never */
+    if (is_now) {
+        at.it_value.tv_nsec = 1;
+    } else if (s->wake != TIME_NEVER) {
+        at.it_value.tv_sec = s->wake / 1000;
+        at.it_value.tv_nsec = s->wake % 1000 * 1000000 + 1;
+    }
+    timerfd_settime(s->timer_fd, is_now ? 0 : TFD_TIMER_ABSTIME, &at, NULL);
+}
+
+int synod_fd(struct synod *s)
+{
+    if (s->loop_fd >= 0) {
+        return s->loop_fd;
+    }
+    int loop = epoll_create1(EPOLL_CLOEXEC);
+    int timer = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
+    struct epoll_event event = {.events = EPOLLIN};
+    if (loop < 0 || timer < 0 || epoll_ctl(loop, EPOLL_CTL_ADD, net_fd(s->net), &event) != 0 ||
+        epoll_ctl(loop, EPOLL_CTL_ADD, timer, &event) != 0) {
+        errmsg_set(&s->err, SYNOD_E_INTERNAL, "no descriptor to wait on (%s); try: ulimit -n",
+                   strerror(errno));
+        if (loop >= 0) {
+            close(loop);
+        }
+        if (timer >= 0) {
+            close(timer);
+        }
+        return -1;
+    }
+    s->loop_fd = loop;
+    s->timer_fd = timer;
+    arm_timer(s, 1);
+    return loop;
+}
+
 int synod_poll(struct synod *s, uint32_t timeout_ms)
 {
-    return client_turn(s, client_deadline(client_now(), timeout_ms));
+    int rc = client_turn(s, client_deadline(client_now(), timeout_ms));
+    if (s->loop_fd >= 0) {
+        /* Sending may have taken notice of what arrived meanwhile, and then the net's descriptor is
+         * silent about it: look once more, and if there was something ask to be called again. */
+        arm_timer(s, links_receive(s) > 0);
+    }
+    return rc;
 }
 
 static void session_closed(void *arg, int code, uint64_t index)

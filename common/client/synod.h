@@ -103,8 +103,11 @@ size_t synod_outstanding(const struct synod *s);
  * SYNOD_E_REFUSED. */
 int synod_poll(struct synod *s, uint32_t timeout_ms);
 
-/* A descriptor for poll(2): when it is readable, or a second has passed, call synod_poll(s, 0). */
-int synod_fd(const struct synod *s);
+/* A descriptor for poll(2), epoll or an event loop: whenever it is readable, call synod_poll(s, 0);
+ * and call that once after the last append_async, before waiting. It becomes readable for what
+ * arrives and for what is due, deadlines too. The handle keeps it; -1 if there are no descriptors
+ * left (SYNOD_E_INTERNAL in synod_error). Valid until synod_close. */
+int synod_fd(struct synod *s);
 
 /* ---- read */
 

@@ -1,0 +1,122 @@
+/* A scripted cluster for tests of the client: proposers and learners that speak the real wire over
+ * real sockets, with one log in memory and a thread that serves it.
+ *
+ * It keeps the rules a client relies on (sessions, sequences without gaps, results from a table),
+ * and breaks the network where the script says so. It never asserts: it counts, and the test
+ * looks. */
+#ifndef SYNOD_TESTS_UNIT_FAKE_CLUSTER_H
+#define SYNOD_TESTS_UNIT_FAKE_CLUSTER_H
+
+#include "common/config/config.h"
+#include "common/net/net.h"
+#include "common/protocol/message.h"
+#include "common/wire/wire.h"
+
+#include <pthread.h>
+
+#define FAKE_NODES_MAX 4
+#define FAKE_SESSIONS_MAX 8
+#define FAKE_CLIENTS_MAX 8
+#define FAKE_LOG_MAX 200000
+
+struct fake_session {
+    uint64_t id; /* 0: free */
+    uint64_t nonce;
+    uint64_t next_seq;
+    uint64_t *results; /* by sequence; an array of FAKE_LOG_MAX + 1 */
+};
+
+struct fake_node {
+    struct peer peer;
+    char address[64];
+    struct net *net; /* NULL while it is down */
+    struct wire_context wire;
+    uint64_t incarnation;
+    struct peer clients[FAKE_CLIENTS_MAX]; /* that said HELLO */
+    size_t client_count;
+    /* a read that waits for more records */
+    struct msg_read waiting;
+    struct peer waiting_client;
+
+    /* Script. */
+    int is_down;   /* no process */
+    int is_silent; /* takes frames and does nothing */
+
+    /* What happened. */
+    size_t hello_count;
+    size_t submit_count;
+    size_t read_count;
+    size_t linear_read_count;
+};
+
+struct fake {
+    pthread_mutex_t lock;
+    pthread_t thread;
+    int is_running; /* of the test's side alone */
+    int is_stopping;
+    struct config config;
+    char dir[64];
+    char path[96];                              /* of its cluster.yml */
+    struct fake_node nodes[2 * FAKE_NODES_MAX]; /* proposers, then learners */
+    size_t proposer_count, learner_count;
+    struct arena arena;
+
+    struct slice log[FAKE_LOG_MAX + 1]; /* by index, from 1 */
+    uint64_t last;
+    struct fake_session sessions[FAKE_SESSIONS_MAX];
+    uint64_t session_number;
+
+    /* Script, counted down where it says count. */
+    node_id_t leader;       /* who takes commands; 0: nobody */
+    node_id_t named_leader; /* whom the others name; 0: unknown */
+    int is_submit_ignored;  /* the leader takes nothing and says nothing */
+    size_t drop_submit_count;
+    size_t drop_result_count;
+    size_t busy_count;
+    size_t full_count; /* "no room for another session" */
+    size_t malformed_count;
+    size_t no_quorum_count;
+    int is_results_doubled;
+    uint64_t page_records;     /* 0: all */
+    uint64_t trimmed;          /* records up to here are gone */
+    uint64_t wrong_cluster_id; /* other than 0: proposers and learners are of this cluster */
+
+    /* What happened. */
+    size_t open_count;  /* sessions opened */
+    size_t close_count; /* closed by a command */
+    size_t empty_count; /* keepalives */
+    size_t gap_count;
+    uint64_t acked_max; /* highest acknowledgement seen */
+    int is_acked_wrong; /* acknowledged what was never answered */
+};
+
+/* Starts processes on free ports, the first proposer leading, and writes cluster.yml. */
+void fake_start(struct fake *f, size_t proposers, size_t learners);
+
+/* Nothing if it has been stopped, or was never started. */
+void fake_stop(struct fake *f);
+
+/* Hold these around every look at, and change of, a running fake. */
+void fake_lock(struct fake *f);
+void fake_unlock(struct fake *f);
+
+/* The following lock by themselves. */
+
+/* Makes a proposer the leader and announces it to every client. */
+void fake_lead(struct fake *f, node_id_t proposer);
+
+/* Stops or starts a process: index counts proposers, then learners. Returns when done. */
+void fake_down(struct fake *f, size_t node, int is_down);
+
+/* Forgets all sessions, as if they had expired. */
+void fake_expire(struct fake *f);
+
+/* Puts records "0", "1", ... into the log as if somebody else had appended them. */
+void fake_fill(struct fake *f, uint64_t count);
+
+/* 1 if the record at index holds this text. */
+int fake_holds(struct fake *f, uint64_t index, const char *text);
+
+uint64_t fake_last(struct fake *f);
+
+#endif
