@@ -133,9 +133,9 @@ static int check_options(enum role role, const struct daemon_arguments *argument
     } else if (arguments->id == 0) {
         log_error("--id (missing); try: --id 1");
     } else if (has_store(role) && arguments->data_dir == NULL) {
-        log_error("--data (missing: a %s keeps a store); try: --data DIR", role_name(role));
+        log_error("--data (missing, and every %s keeps a store); try: --data DIR", role_name(role));
     } else if (!has_store(role) && arguments->data_dir != NULL) {
-        log_error("--data %s (a %s keeps no store); try: without it", arguments->data_dir,
+        log_error("--data %s (no %s keeps a store); try: without it", arguments->data_dir,
                   role_name(role));
     } else {
         return 0;

@@ -121,15 +121,18 @@ static void refuse(struct runtime *rt, link_t link, uint64_t echo, enum refusal 
     (void)send_on_link(rt, link, &msg); /* who is gone need not know */
 }
 
-/* Logs and, unless it was told before, answers what came on a listening link and is not taken. */
+/* Answers what came on a listening link and is not taken, and logs it, unless that was done before. */
 static void turn_away(struct runtime *rt, const struct inbound *in, const struct message *msg,
                       enum refusal reason, const char *text)
 {
+    if (was_told(rt, in->link, reason)) {
+        return;
+    }
     struct log_value quoted;
     log_line(LOG_WARN, "event=refused reason=%s from_role=%s from_id=%" PRIu64 " address=%s why=%s",
              refusal_name(reason), role_name(msg->from.role), msg->from.id,
              net_link_address(rt->net, in->link), log_quote(&quoted, text));
-    if (msg->kind != MSG_REFUSED && !was_told(rt, in->link, reason)) {
+    if (msg->kind != MSG_REFUSED) { /* two that refuse each other would do nothing else */
         refuse(rt, in->link, msg->incarnation, reason, text);
     }
 }
