@@ -45,6 +45,7 @@ void proposer_step_down(struct proposer *p, const char *reason, time_ms_t now, s
 {
     CHECK(p->state != NODE_STANDBY);
     int was_serving = proposer_is_serving(p);
+    proposer_tell_learners(p, out); /* what is chosen stays chosen */
     p->state = NODE_STANDBY;
     proposer_drop_recovery(p);
     proposer_drop_window(p);
@@ -193,11 +194,9 @@ static void on_shutdown(struct proposer *p, time_ms_t now, struct effects *out)
 
 static void on_flush(struct proposer *p, time_ms_t now, struct effects *out)
 {
+    proposer_tell_learners(p, out);
     proposer_continue_recovery(p, now, out);
     proposer_form_batches(p, now, out);
-    if (proposer_is_serving(p) && p->committed != p->chosen) {
-        proposer_send_commit(p, out);
-    }
     if (p->state == NODE_DRAINING) {
         int is_drained = p->waiting_count == 0 && p->chosen + 1 == p->next_slot;
         if (is_drained || now >= p->drain_deadline) {

@@ -39,6 +39,7 @@ void proposer_send_heartbeat(struct proposer *p, time_ms_t now, struct effects *
         .priority = p->options.priority,
     };
     if (is_serving) {
+        proposer_tell_learners(p, out);
         proposer_send_commit(p, out); /* learners that missed one, or that have just come */
     }
 }

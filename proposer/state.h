@@ -47,6 +47,7 @@ struct flight {
     struct slice value; /* a reference */
     acceptor_set_t accepted_by;
     int is_chosen;
+    int is_streamed; /* the learners have been sent the value */
     time_ms_t sent_at;
 };
 
@@ -102,7 +103,7 @@ struct proposer {
     size_t flight_bytes;
     slot_t next_slot; /* to propose */
     slot_t chosen;    /* commit watermark */
-    slot_t committed; /* the same, as learners were told */
+    slot_t committed; /* the same, as learners were told; slots up to here have left the window */
 
     /* intake.c */
     struct client *clients; /* rising nonces */
@@ -157,6 +158,12 @@ int proposer_window_has_room(const struct proposer *p);
 void proposer_propose(struct proposer *p, struct slice value, time_ms_t now, struct effects *out);
 void proposer_on_accepted(struct proposer *p, const struct event *event, struct effects *out);
 void proposer_retransmit(struct proposer *p, time_ms_t now, struct effects *out);
+
+/* Sends the learners what was chosen since the last time: values that they do not have yet, and the
+ * commit. The slots leave the window. */
+void proposer_tell_learners(struct proposer *p, struct effects *out);
+
+/* The commit alone, for learners that missed one. */
 void proposer_send_commit(struct proposer *p, struct effects *out);
 void proposer_drop_window(struct proposer *p);
 

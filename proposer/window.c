@@ -8,9 +8,10 @@ static struct flight *flight_at(struct proposer *p, slot_t slot)
     return &p->flights[slot % WINDOW_SLOTS_MAX];
 }
 
+/* Slots that occupy the window: proposed, and not yet both chosen and told to the learners. */
 static slot_t in_flight(const struct proposer *p)
 {
-    return p->next_slot - 1 - p->chosen;
+    return p->next_slot - 1 - p->committed;
 }
 
 int proposer_window_has_room(const struct proposer *p)
@@ -35,7 +36,10 @@ void proposer_propose(struct proposer *p, struct slice value, time_ms_t now, str
     p->flight_bytes += value.size;
     struct slice held = effects_hold(out, flight->value);
     fill_accept(p, effects_broadcast(out, SEND_NOW, ROLE_ACCEPTOR, MSG_ACCEPT), slot, held);
-    fill_accept(p, effects_broadcast(out, SEND_NOW, ROLE_LEARNER, MSG_ACCEPT), slot, held);
+    if (value.size > STREAM_EARLY_BYTES) {
+        flight->is_streamed = 1;
+        fill_accept(p, effects_broadcast(out, SEND_NOW, ROLE_LEARNER, MSG_ACCEPT), slot, held);
+    }
 }
 
 static void land(struct proposer *p, struct flight *flight)
@@ -55,7 +59,30 @@ static void advance(struct proposer *p)
             return;
         }
         p->chosen++;
+    }
+}
+
+void proposer_send_commit(struct proposer *p, struct effects *out)
+{
+    struct message *msg = effects_broadcast(out, SEND_NOW, ROLE_LEARNER, MSG_COMMIT);
+    msg->commit = (struct msg_commit){p->ballot, p->chosen};
+}
+
+void proposer_tell_learners(struct proposer *p, struct effects *out)
+{
+    slot_t told = p->committed;
+    for (slot_t slot = p->committed + 1; slot <= p->chosen; slot++) {
+        struct flight *flight = flight_at(p, slot);
+        if (!flight->is_streamed) {
+            struct slice held = effects_hold(out, flight->value);
+            fill_accept(p, effects_broadcast(out, SEND_NOW, ROLE_LEARNER, MSG_ACCEPT), slot, held);
+            told = p->chosen; /* every accept carries the commit */
+        }
         land(p, flight);
+    }
+    p->committed = p->chosen;
+    if (told != p->chosen) {
+        proposer_send_commit(p, out);
     }
 }
 
@@ -102,13 +129,6 @@ void proposer_retransmit(struct proposer *p, time_ms_t now, struct effects *out)
     }
 }
 
-void proposer_send_commit(struct proposer *p, struct effects *out)
-{
-    struct message *msg = effects_broadcast(out, SEND_NOW, ROLE_LEARNER, MSG_COMMIT);
-    msg->commit = (struct msg_commit){p->ballot, p->chosen};
-    p->committed = p->chosen;
-}
-
 void proposer_drop_window(struct proposer *p)
 {
     for (size_t i = 0; i < WINDOW_SLOTS_MAX; i++) {
@@ -118,4 +138,5 @@ void proposer_drop_window(struct proposer *p)
     }
     CHECK(p->flight_bytes == 0);
     p->next_slot = p->chosen + 1;
+    p->committed = p->chosen;
 }
