@@ -12,9 +12,9 @@ ALLOWED = {
     "check_failed", "_GLOBAL_OFFSET_TABLE_",
 }
 # Calls that the compiler makes by itself: stack guard, fortified variants of the above, integer
-# arithmetic of libgcc such as __popcountdi2.
-COMPILER = re.compile(r"__stack_chk_fail|__(%s)_chk|__[a-z]+[sdt]i[23]" % "|".join(sorted(ALLOWED)))
-SANITIZER = re.compile(r"__(asan|ubsan|tsan|sanitizer|lsan)_\w+|\.?LASAN\w*|__odr_asan\S*")
+# arithmetic of libgcc such as __popcountdi2, and clang's bcmp for a memcmp that asks for equality.
+COMPILER = re.compile(r"bcmp|__stack_chk_fail|__(%s)_chk|__[a-z]+[sdt]i[23]" % "|".join(sorted(ALLOWED)))
+SANITIZER = re.compile(r"_*(asan|ubsan|tsan|sanitizer|lsan|unnamed)_\S+|\.?LASAN\w*|__odr_asan\S*")
 
 # Tables of constant pointers: the loader relocates them, then makes them read-only.
 RELOCATED_CONSTANT = ".data.rel.ro"
