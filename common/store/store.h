@@ -2,10 +2,12 @@
  * in-memory store with the same contract.
  *
  * Rules kept here and nowhere else: only store_create creates; every open checks identity and
- * format; every value carries a checksum over key and value; the first failed write poisons the
- * store for good (TRAPS 1); a guarded store detects that it lost what it had acknowledged (TRAPS
- * 2); old write-ahead logs are synced and the directory too when LevelDB rolls its log. One thread
- * uses a store. Keys that begin with byte 0 belong to the store itself. */
+ * format, and that no batch is missing between the first and the last; every value carries a
+ * checksum over key and value; the first failed write poisons the store for good (TRAPS 1); a
+ * guarded store detects that it lost what it had acknowledged (TRAPS 2); the last write-ahead log
+ * is synced and the directory too when LevelDB rolls on to the next. One thread uses a store. Keys
+ * that begin with byte 0 belong to the store itself and are hidden from its readers; to write one,
+ * or an empty key, is a bug. */
 #ifndef SYNOD_STORE_STORE_H
 #define SYNOD_STORE_STORE_H
 
@@ -25,28 +27,33 @@ struct store_identity {
 struct store;
 
 /* Makes an empty store in dir, which is created and must not hold one already, and syncs it.
- * guarded as in store_open. 0, ERROR_USAGE (exists, not a directory, unsupported file system),
- * ERROR_IO. */
+ * guarded as in store_open. The directory above must exist. 0, ERROR_USAGE (exists, not a
+ * directory, unsupported file system), ERROR_REFUSED (another process is making it), ERROR_INTERNAL
+ * (too few descriptors), ERROR_IO. */
 int store_create(const char *dir, const struct store_identity *identity, int guarded,
                  struct errmsg *err) MUST_USE;
 
 /* Opens an existing store. The caller gives it back with store_close.
- * guarded: durable batches are counted and chained, and the count is synced to the file `guard` in
- * parallel with LevelDB's sync; opening refuses a store that lost acknowledged batches.
+ * guarded: durable batches are counted and chained, and the count is synced to the file `guard`
+ * right after LevelDB's sync and before store_write returns; opening refuses a store that lost
+ * acknowledged batches. Must be what it was when the store was made.
  * ERROR_NOT_FOUND (no store in dir: says how to make one), ERROR_REFUSED (another cluster, node,
- * protocol or format; locked by a running process), ERROR_CORRUPT (damaged, or lost acknowledged
- * state), ERROR_IO. */
+ * protocol, format or guarding; in use by a running process), ERROR_CORRUPT (damaged, or lost
+ * acknowledged state), ERROR_USAGE (not a directory, unsupported file system), ERROR_INTERNAL (too
+ * few descriptors), ERROR_IO. */
 int store_open(const char *dir, const struct store_identity *identity, int guarded,
                struct store **out, struct errmsg *err) MUST_USE;
 
 /* An empty store in memory. Never fails. */
 struct store *store_open_memory(void);
 
-/* 1 if dir holds a store. */
+/* 1 if dir holds a store, or files that are left of one. */
 int store_exists(const char *dir);
 
 /* Writes all records as one atomic batch. With sync it is durable when this returns 0. After any
- * failure the store takes nothing more: ERROR_IO for ever, and the process must end. */
+ * failure the store takes nothing more: ERROR_IO for ever, and the process must end. Batches
+ * written without sync become durable with the next that is synced, one without records, too; a
+ * crash before may lose the newest of them, never one before another that is kept. */
 int store_write(struct store *store, const struct record *records, size_t count, int sync,
                 struct errmsg *err) MUST_USE;
 

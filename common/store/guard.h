@@ -1,0 +1,31 @@
+/* The file `guard` beside LevelDB: the last synced batch, written after LevelDB has synced it and
+ * before anybody is told. It is the second witness that the first one lost nothing (TRAPS 2). */
+#ifndef SYNOD_STORE_GUARD_H
+#define SYNOD_STORE_GUARD_H
+
+#include "common/base/error.h"
+#include "common/store/tail.h"
+
+#include <stdint.h>
+
+struct guard {
+    int fd;
+    uint64_t store_id;
+};
+
+/* Makes the file in the directory, full size, with mark in it, and syncs it. */
+int guard_create(int dir_fd, uint64_t store_id, const struct tail_mark *mark,
+                 struct errmsg *err) MUST_USE;
+
+/* Opens the file and reads the newest mark. ERROR_CORRUPT (with a clause that says why) if it is
+ * missing, of another store, or neither slot can be read; ERROR_IO. Close with guard_close. */
+int guard_open(int dir_fd, uint64_t store_id, struct guard *guard, struct tail_mark *newest,
+               struct errmsg *err) MUST_USE;
+
+/* Records mark durably. Blocks for one sync. 0 or ERROR_IO. */
+int guard_write(const struct guard *guard, const struct tail_mark *mark,
+                struct errmsg *err) MUST_USE;
+
+void guard_close(struct guard *guard);
+
+#endif
