@@ -10,6 +10,7 @@ cd "$(dirname "$0")/.." || exit 1
 export BUILD=${BUILD:-build}
 export CC=${CC:-gcc} SAN=${SAN:-}
 export CMOCKA_MESSAGE_OUTPUT=TAP LC_ALL=C
+export TSAN_OPTIONS="suppressions=$PWD/tests/tsan.supp ${TSAN_OPTIONS:-}"
 jobs_max=${JOBS:-$(nproc 2>/dev/null || echo 2)}
 slower=1
 if [ -n "$SAN" ]; then
@@ -18,7 +19,7 @@ fi
 program_seconds=$((60 * slower))
 script_seconds=$((200 * slower))
 
-scratch=$(mktemp -d "${TMPDIR:-/tmp}/synod-tests.XXXXXX") || exit 1
+scratch=$(mktemp -d "${TMPDIR:-/tmp}/synod.XXXXXX") || exit 1
 trap 'stop_all; rm -rf "$scratch"' EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
@@ -88,13 +89,14 @@ count_tap() {
         END { print passed + 0, failed + 0, skipped + 0, has_plan ? planned : "none" }' "$1"
 }
 
-# Runs one program and leaves output, status and seconds in files of its own.
+# Runs one program and leaves output, status and seconds in files of its own. Its TMPDIR is short,
+# because the path of a socket may have 107 bytes and no more.
 run_one() {
-    local name=$1 program=$2 seconds=$3 place=$scratch/${1//\//-}
-    mkdir -p "$place/tmp"
+    local name=$1 program=$2 seconds=$3 own_tmp=$scratch/$4 place=$scratch/${1//\//-}
+    mkdir -p "$place" "$own_tmp"
     local begin=$EPOCHREALTIME
     if [ -x "$program" ]; then
-        TMPDIR=$place/tmp timeout --kill-after=10 "$seconds" "$program" \
+        TMPDIR=$own_tmp timeout --kill-after=10 "$seconds" "$program" \
             >"$place/out" 2>"$place/err" </dev/null &
         local pid=$!
         trap 'kill '$pid' 2>/dev/null; wait '$pid'; exit 143' TERM INT
@@ -151,7 +153,7 @@ report() {
     layer_skipped=$((layer_skipped + skipped))
 }
 
-total_passed=0 total_failed=0 total_skipped=0
+total_passed=0 total_failed=0 total_skipped=0 program_number=0
 if [ $# -eq 0 ]; then
     mapfile -t chosen < <(layers)
 else
@@ -176,7 +178,8 @@ for layer in "${chosen[@]}"; do
             wait -n
         done
         case $entry in *run.sh) limit=$script_seconds ;; *) limit=$program_seconds ;; esac
-        run_one "${entry% *}" "${entry#* }" "$limit" &
+        program_number=$((program_number + 1))
+        run_one "${entry% *}" "${entry#* }" "$limit" "$program_number" &
     done
     wait
     layer_passed=0 layer_failed=0 layer_skipped=0
