@@ -1,0 +1,304 @@
+#include "tests/trace/checker.h"
+
+#include "common/base/bytes.h"
+#include "common/base/memory.h"
+#include "tests/trace/disk.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* The acceptor's disk format (acceptor/README.md): 'p' -> ballot, 'c' -> slot, 'a' slot -> ballot
+ * and value. */
+#define BALLOT_BYTES 20
+#define ACCEPTED_KEY_BYTES 9
+
+void checker_init(struct checker *checker, const struct members *members)
+{
+    memset(checker, 0, sizeof *checker);
+    checker->members = members;
+}
+
+void checker_close(struct checker *checker)
+{
+    for (size_t i = 0; i < checker->slot_count; i++) {
+        for (size_t j = 0; j < checker->slots[i].count; j++) {
+            blob_unref(checker->slots[i].votes[j].value);
+        }
+        free(checker->slots[i].votes);
+    }
+    for (size_t i = 0; i < checker->log_count; i++) {
+        blob_unref(checker->log[i].bytes);
+    }
+    free(checker->slots);
+    free(checker->log);
+}
+
+void checker_violate(struct checker *checker, const char *fmt, ...)
+{
+    if (checker->violation[0] != '\0') {
+        return;
+    }
+    va_list args;
+    va_start(args, fmt);
+    vsnprintf(checker->violation, sizeof checker->violation, fmt, args);
+    va_end(args);
+}
+
+static struct slot_votes *slot_of(struct checker *checker, slot_t slot)
+{
+    size_t wanted = (size_t)slot + 1;
+    if (wanted > checker->slot_count) {
+        checker->slots =
+            memory_grow(checker->slots, &checker->slot_capacity, wanted, sizeof *checker->slots);
+        memset(&checker->slots[checker->slot_count], 0,
+               (wanted - checker->slot_count) * sizeof *checker->slots);
+        checker->slot_count = wanted;
+    }
+    return &checker->slots[slot];
+}
+
+static struct ballot read_ballot(const uint8_t *p)
+{
+    return (struct ballot){bytes_get_u64(p), bytes_get_u32(p + 8), bytes_get_u64(p + 12)};
+}
+
+static int same_bytes(const struct blob *blob, struct slice bytes)
+{
+    return slice_equal(slice_borrow(blob->data, blob->size), bytes);
+}
+
+/* The vote of that ballot, made if there is none. One value per ballot and slot is checked. */
+static struct vote *vote_of(struct checker *checker, slot_t slot, const struct ballot *ballot,
+                            struct slice value)
+{
+    struct slot_votes *votes = slot_of(checker, slot);
+    for (size_t i = 0; i < votes->count; i++) {
+        if (ballot_compare(&votes->votes[i].ballot, ballot) != 0) {
+            continue;
+        }
+        if (!same_bytes(votes->votes[i].value, value)) {
+            checker_violate(checker, "two values for slot %llu at ballot %llu.%u",
+                            (unsigned long long)slot, (unsigned long long)ballot->round,
+                            ballot->proposer);
+        }
+        return &votes->votes[i];
+    }
+    votes->votes =
+        memory_grow(votes->votes, &votes->capacity, votes->count + 1, sizeof *votes->votes);
+    struct vote *vote = &votes->votes[votes->count++];
+    *vote = (struct vote){*ballot, blob_copy(value.data, value.size), 0};
+    return vote;
+}
+
+static void advance_chosen_prefix(struct checker *checker)
+{
+    while (checker->chosen_prefix + 1 < checker->slot_count &&
+           checker->slots[checker->chosen_prefix + 1].chosen != NULL) {
+        checker->chosen_prefix++;
+    }
+}
+
+static void count_vote(struct checker *checker, int acceptor, slot_t slot,
+                       const struct ballot *ballot, struct slice value)
+{
+    if (slot == 0 || slot > 1000000) {
+        checker_violate(checker, "an acceptor stores slot %llu", (unsigned long long)slot);
+        return;
+    }
+    struct vote *vote = vote_of(checker, slot, ballot, value);
+    vote->voters |= (acceptor_set_t)1 << acceptor;
+    if (!is_accept_quorum(checker->members, vote->voters)) {
+        return;
+    }
+    struct slot_votes *votes = slot_of(checker, slot);
+    if (votes->chosen == NULL) {
+        votes->chosen = vote->value;
+    } else if (!same_bytes(votes->chosen, slice_of(vote->value))) {
+        checker_violate(checker, "agreement: slot %llu was chosen with two values",
+                        (unsigned long long)slot);
+    }
+    advance_chosen_prefix(checker);
+}
+
+static void check_promise(struct checker *checker, int acceptor, const struct blob *value)
+{
+    if (value == NULL || value->size < BALLOT_BYTES) {
+        checker_violate(checker, "acceptor %u stores a promise that is none",
+                        checker->members->acceptors[acceptor]);
+        return;
+    }
+    struct ballot ballot = read_ballot(value->data);
+    struct ballot *before = &checker->promised[acceptor];
+    int order = ballot_compare(&ballot, before);
+    if (order < 0 || (order == 0 && !ballot_equal(&ballot, before))) {
+        checker_violate(checker, "the promise of acceptor %u fell from %llu.%u to %llu.%u",
+                        checker->members->acceptors[acceptor], (unsigned long long)before->round,
+                        before->proposer, (unsigned long long)ballot.round, ballot.proposer);
+    }
+    *before = ballot;
+}
+
+void checker_on_durable(struct checker *checker, node_id_t acceptor, struct slice key,
+                        const struct blob *value)
+{
+    int index = members_acceptor_index(checker->members, acceptor);
+    if (key.size == 1 && key.data[0] == 'p') {
+        check_promise(checker, index, value);
+    } else if (key.size == ACCEPTED_KEY_BYTES && key.data[0] == 'a' && value != NULL) {
+        if (value->size < BALLOT_BYTES) {
+            checker_violate(checker, "acceptor %u stores a value without ballot", acceptor);
+            return;
+        }
+        struct ballot ballot = read_ballot(value->data);
+        struct slice bytes = slice_borrow(value->data + BALLOT_BYTES, value->size - BALLOT_BYTES);
+        count_vote(checker, index, bytes_get_u64(key.data + 1), &ballot, bytes);
+    }
+}
+
+void checker_on_wipe(struct checker *checker, node_id_t acceptor)
+{
+    checker->promised[members_acceptor_index(checker->members, acceptor)] = BALLOT_NONE;
+}
+
+static int durable_ballot(const struct disk *disk, struct slice key, struct ballot *out)
+{
+    const struct blob *value = disk_durable(disk, key);
+    if (value == NULL || value->size < BALLOT_BYTES) {
+        return 0;
+    }
+    *out = read_ballot(value->data);
+    return 1;
+}
+
+static void check_promise_durable(struct checker *checker, const struct msg_promise *promise,
+                                  const struct disk *disk)
+{
+    struct ballot ballot;
+    if (!durable_ballot(disk, slice_borrow("p", 1), &ballot) ||
+        ballot_compare(&ballot, &promise->ballot) < 0) {
+        checker_violate(checker, "promise %llu.%u left before it was durable",
+                        (unsigned long long)promise->ballot.round, promise->ballot.proposer);
+    }
+    const struct blob *value = disk_durable(disk, slice_borrow("c", 1));
+    slot_t chosen = value != NULL && value->size >= 8 ? bytes_get_u64(value->data) : 0;
+    if (promise->chosen > chosen) {
+        checker_violate(checker, "a promise reports %llu as chosen, durable is %llu",
+                        (unsigned long long)promise->chosen, (unsigned long long)chosen);
+    }
+}
+
+static void check_accepted_durable(struct checker *checker, const struct msg_accepted *accepted,
+                                   const struct disk *disk)
+{
+    for (slot_t slot = accepted->first; slot <= accepted->last; slot++) {
+        if (slot_of(checker, slot)->chosen != NULL) {
+            continue; /* chosen before: nothing rests on this vote any more */
+        }
+        uint8_t key[ACCEPTED_KEY_BYTES] = {'a'};
+        bytes_put_u64(key + 1, slot);
+        struct ballot ballot;
+        if (!durable_ballot(disk, slice_borrow(key, sizeof key), &ballot) ||
+            ballot_compare(&ballot, &accepted->ballot) < 0) {
+            checker_violate(checker, "accepted %llu.%u slot %llu left before it was durable",
+                            (unsigned long long)accepted->ballot.round, accepted->ballot.proposer,
+                            (unsigned long long)slot);
+            return;
+        }
+    }
+}
+
+static void check_commit(struct checker *checker, const char *where, slot_t commit)
+{
+    if (!checker->lenient && commit > checker->chosen_prefix) {
+        checker_violate(checker, "%s says that %llu is chosen, but no quorum has accepted %llu",
+                        where, (unsigned long long)commit,
+                        (unsigned long long)checker->chosen_prefix + 1);
+    }
+}
+
+static void check_chosen(struct checker *checker, const struct msg_chosen *chosen)
+{
+    check_commit(checker, "chosen", chosen->chosen);
+    if (checker->lenient) {
+        return;
+    }
+    for (uint32_t i = 0; i < chosen->entry_count; i++) {
+        const struct slot_entry *entry = &chosen->entries[i];
+        if (entry->slot > checker->chosen_prefix ||
+            !same_bytes(checker->slots[entry->slot].chosen, entry->value)) {
+            checker_violate(checker, "slot %llu is served as chosen with another value",
+                            (unsigned long long)entry->slot);
+        }
+    }
+}
+
+void checker_on_send(struct checker *checker, const struct message *msg, const struct disk *disk)
+{
+    switch (msg->kind) {
+    case MSG_PROMISE:
+        check_promise_durable(checker, &msg->promise, disk);
+        check_commit(checker, "a promise", msg->promise.chosen);
+        break;
+    case MSG_ACCEPTED:
+        check_accepted_durable(checker, &msg->accepted, disk);
+        break;
+    case MSG_ACCEPT:
+        (void)vote_of(checker, msg->accept.slot, &msg->accept.ballot, msg->accept.value);
+        check_commit(checker, "accept", msg->accept.commit);
+        break;
+    case MSG_COMMIT:
+        check_commit(checker, "commit", msg->commit.commit);
+        break;
+    case MSG_HEARTBEAT:
+        check_commit(checker, "heartbeat", msg->heartbeat.commit);
+        break;
+    case MSG_REPORT:
+        check_commit(checker, "report", msg->report.chosen);
+        break;
+    case MSG_CHOSEN:
+        check_chosen(checker, &msg->chosen);
+        break;
+    default:
+        break;
+    }
+}
+
+void checker_on_learner(struct checker *checker, node_id_t learner, slot_t applied, uint64_t digest)
+{
+    if (!checker->lenient && applied > checker->chosen_prefix) {
+        checker_violate(checker, "learner %u applied slot %llu, which is not chosen", learner,
+                        (unsigned long long)applied);
+    }
+    struct slot_votes *slot = slot_of(checker, applied);
+    if (slot->has_digest && slot->digest != digest) {
+        checker_violate(checker, "learner %u differs from another one at slot %llu", learner,
+                        (unsigned long long)applied);
+    }
+    slot->has_digest = 1;
+    slot->digest = digest;
+}
+
+void checker_on_record(struct checker *checker, uint64_t index, struct slice bytes,
+                       const char *client, int acknowledged)
+{
+    size_t wanted = (size_t)index + 1;
+    if (wanted > checker->log_count) {
+        checker->log =
+            memory_grow(checker->log, &checker->log_capacity, wanted, sizeof *checker->log);
+        memset(&checker->log[checker->log_count], 0,
+               (wanted - checker->log_count) * sizeof *checker->log);
+        checker->log_count = wanted;
+    }
+    struct known_record *record = &checker->log[index];
+    if (record->bytes == NULL) {
+        record->bytes = blob_copy(bytes.data, bytes.size);
+    } else if (!same_bytes(record->bytes, bytes)) {
+        checker_violate(checker, "%s %s another record at index %llu than was known before", client,
+                        acknowledged ? "wrote" : "read", (unsigned long long)index);
+    }
+    if (acknowledged && index > checker->acknowledged) {
+        checker->acknowledged = index;
+    }
+}

@@ -1,0 +1,72 @@
+/* The rules that no run may break, whatever is lost, cut, crashed or reordered. Watched at every
+ * write, every message and after every turn.
+ *
+ * Votes are what acceptors have made durable: an accepted value counts from the moment its record
+ * is synced. A slot is chosen when an accept quorum has voted for it at one ballot, at any time. */
+#ifndef SYNOD_TESTS_TRACE_CHECKER_H
+#define SYNOD_TESTS_TRACE_CHECKER_H
+
+#include "common/protocol/core.h"
+#include "common/protocol/members.h"
+
+struct disk;
+
+/* The votes at one ballot for one slot. */
+struct vote {
+    struct ballot ballot;
+    struct blob *value;
+    acceptor_set_t voters;
+};
+
+struct slot_votes {
+    struct vote *votes;
+    size_t count, capacity;
+    const struct blob *chosen; /* the value of one of votes, or NULL */
+    int has_digest;
+    uint64_t digest; /* of a learner that had applied exactly up to here */
+};
+
+/* A record of the log as it was acknowledged to its writer, or read by somebody. */
+struct known_record {
+    struct blob *bytes; /* NULL: not known yet */
+};
+
+struct checker {
+    const struct members *members;
+    int lenient; /* a puppet plays a member and may tell what no vote shows: what is chosen by its
+                    word is not checked */
+    struct slot_votes *slots; /* by slot */
+    size_t slot_count, slot_capacity;
+    slot_t chosen_prefix;                /* every slot up to here is chosen */
+    struct ballot promised[MEMBERS_MAX]; /* durable, by index of the acceptor */
+    struct known_record *log;            /* by record index */
+    size_t log_count, log_capacity;
+    uint64_t acknowledged; /* highest record index whose result reached its client */
+    char violation[512];   /* the first rule that was broken; empty if none */
+};
+
+void checker_init(struct checker *checker, const struct members *members);
+void checker_close(struct checker *checker);
+
+/* Remembers the first broken rule. */
+void checker_violate(struct checker *checker, const char *fmt, ...) PRINTF_LIKE(2, 3);
+
+/* A record of an acceptor became durable; value NULL: its deletion. */
+void checker_on_durable(struct checker *checker, node_id_t acceptor, struct slice key,
+                        const struct blob *value);
+
+/* The acceptor lost everything and is a new one. */
+void checker_on_wipe(struct checker *checker, node_id_t acceptor);
+
+/* A message leaves its node. disk: of an acceptor, else NULL. */
+void checker_on_send(struct checker *checker, const struct message *msg, const struct disk *disk);
+
+/* A learner after a turn. */
+void checker_on_learner(struct checker *checker, node_id_t learner, slot_t applied,
+                        uint64_t digest);
+
+/* A record that a client wrote and got this index for, or read there. */
+void checker_on_record(struct checker *checker, uint64_t index, struct slice bytes,
+                       const char *client, int acknowledged);
+
+#endif

@@ -1,0 +1,125 @@
+#include "tests/trace/clone.h"
+
+#include "common/base/memory.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static void *copy_array(const void *array, size_t count, size_t size)
+{
+    if (count == 0) {
+        return NULL;
+    }
+    void *copy = memory_calloc(count, size);
+    memcpy(copy, array, count * size);
+    return copy;
+}
+
+static struct slot_entry *copy_entries(const struct slot_entry *entries, uint32_t count)
+{
+    struct slot_entry *copy = copy_array(entries, count, sizeof *entries);
+    for (uint32_t i = 0; i < count; i++) {
+        copy[i].value = slice_keep(entries[i].value);
+    }
+    return copy;
+}
+
+static void drop_entries(struct slot_entry *entries, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        slice_drop(&entries[i].value);
+    }
+    free(entries);
+}
+
+static struct slice *copy_slices(const struct slice *slices, uint32_t count)
+{
+    struct slice *copy = copy_array(slices, count, sizeof *slices);
+    for (uint32_t i = 0; i < count; i++) {
+        copy[i] = slice_keep(slices[i]);
+    }
+    return copy;
+}
+
+static void drop_slices(struct slice *slices, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        slice_drop(&slices[i]);
+    }
+    free(slices);
+}
+
+void message_clone(const struct message *msg, struct message *copy)
+{
+    *copy = *msg;
+    switch (msg->kind) {
+    case MSG_REFUSED:
+        copy->refused.text = slice_keep(msg->refused.text);
+        break;
+    case MSG_PROMISE:
+        copy->promise.entries = copy_entries(msg->promise.entries, msg->promise.entry_count);
+        break;
+    case MSG_ACCEPT:
+        copy->accept.value = slice_keep(msg->accept.value);
+        break;
+    case MSG_CHOSEN:
+        copy->chosen.entries = copy_entries(msg->chosen.entries, msg->chosen.entry_count);
+        break;
+    case MSG_REPORT:
+        copy->report.proposers = copy_array(msg->report.proposers, msg->report.proposer_count,
+                                            sizeof *msg->report.proposers);
+        break;
+    case MSG_SUBMIT:
+        copy->submit.block = slice_keep(msg->submit.block);
+        break;
+    case MSG_RESULT:
+        copy->result.ranges =
+            copy_array(msg->result.ranges, msg->result.range_count, sizeof *msg->result.ranges);
+        break;
+    case MSG_RECORDS:
+        copy->records.records = copy_slices(msg->records.records, msg->records.record_count);
+        break;
+    case MSG_STATUS_REPLY:
+        copy->status_reply.nodes = copy_array(msg->status_reply.nodes, msg->status_reply.node_count,
+                                              sizeof *msg->status_reply.nodes);
+        break;
+    default:
+        break; /* plain numbers */
+    }
+}
+
+void message_drop(struct message *copy)
+{
+    switch (copy->kind) {
+    case MSG_REFUSED:
+        slice_drop(&copy->refused.text);
+        break;
+    case MSG_PROMISE:
+        drop_entries(copy->promise.entries, copy->promise.entry_count);
+        break;
+    case MSG_ACCEPT:
+        slice_drop(&copy->accept.value);
+        break;
+    case MSG_CHOSEN:
+        drop_entries(copy->chosen.entries, copy->chosen.entry_count);
+        break;
+    case MSG_REPORT:
+        free(copy->report.proposers);
+        break;
+    case MSG_SUBMIT:
+        slice_drop(&copy->submit.block);
+        break;
+    case MSG_RESULT:
+        free(copy->result.ranges);
+        break;
+    case MSG_RECORDS:
+        drop_slices(copy->records.records, copy->records.record_count);
+        break;
+    case MSG_STATUS_REPLY:
+        free(copy->status_reply.nodes);
+        break;
+    default:
+        break;
+    }
+    memset(copy, 0, sizeof *copy);
+}

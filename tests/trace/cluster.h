@@ -1,0 +1,130 @@
+/* A whole cluster of cores in one process: nodes with simulated disks, a simulated network and a
+ * virtual clock. The second runner of the cores: it keeps the same rule as common/runtime.
+ *
+ * One turn of a node: its messages are stepped, a tick if one is due, then the flush; what may
+ * leave at once leaves; the records are written, with a sync if the core asked for one; only then
+ * the held messages leave, and the core learns that its records are written.
+ *
+ * Nothing here reads a clock or a random source: the same calls give the same run. */
+#ifndef SYNOD_TESTS_TRACE_CLUSTER_H
+#define SYNOD_TESTS_TRACE_CLUSTER_H
+
+#include "acceptor/acceptor.h"
+#include "learner/learner.h"
+#include "proposer/proposer.h"
+#include "tests/trace/checker.h"
+#include "tests/trace/disk.h"
+#include "tests/trace/network.h"
+
+/* The clock does not start at 0, so that a core which takes 0 for a time in the past shows. */
+#define CLUSTER_EPOCH_MS 100000
+
+/* Messages of one turn, as DRAIN_MESSAGES_MAX bounds it in a daemon. */
+#define TURN_MESSAGES_MAX 256
+
+enum node_mode {
+    NODE_DOWN,
+    NODE_UP,
+    NODE_PUPPET, /* has no core: what it gets is only shown, what it sends the test makes up */
+};
+
+struct node {
+    struct peer self;
+    char name[8]; /* "A1", "P2", "L1", "c1" */
+    enum node_mode mode;
+    uint32_t starts;      /* how often it has started */
+    uint64_t incarnation; /* see node_incarnation */
+    struct disk *disk;
+    struct core core;
+    struct acceptor *acceptor; /* exactly one of the three, while it is up */
+    struct proposer *proposer;
+    struct learner *learner;
+    struct effects fx;
+    time_ms_t wake_at;
+    int disk_held;     /* synced writes do not complete */
+    int write_waits;   /* a turn's write waits for the disk: the process hangs in it */
+    uint32_t priority; /* of a proposer */
+};
+
+struct cluster_options {
+    struct members members;
+    time_ms_t heartbeat_ms;
+    time_ms_t election_ms;
+    time_ms_t latency_ms;
+    uint64_t seed;
+};
+
+/* What an observer is told, in the order in which it happens. Any function may be NULL. */
+struct cluster_observer {
+    void *self;
+    /* A message arrived; fate says what became of it: NULL (taken) or why it was dropped. */
+    void (*delivered)(void *self, const struct node *from, const struct node *to,
+                      const struct message *msg, const char *fate);
+    /* A message left; lost: over a cut link. */
+    void (*sent)(void *self, const struct node *from, const struct node *to,
+                 const struct message *msg, int lost);
+    void (*noted)(void *self, const struct node *node, const struct note *note);
+    /* A turn's records, before they are written. */
+    void (*writes)(void *self, const struct node *node, const struct effects *fx);
+    /* A core asked its process to end: the node is down after this. */
+    void (*ended)(void *self, const struct node *node, const char *reason);
+};
+
+struct cluster {
+    struct cluster_options options;
+    struct node nodes[NODES_MAX];
+    size_t node_count;
+    time_ms_t now;
+    struct network network;
+    struct checker checker;
+    struct cluster_observer observer;
+};
+
+/* A cluster whose nodes are all down. Free with cluster_free. */
+struct cluster *cluster_new(const struct cluster_options *options,
+                            const struct cluster_observer *observer);
+void cluster_free(struct cluster *cluster);
+
+/* A client: a puppet that is a peer of every proposer and learner. */
+struct node *cluster_add_client(struct cluster *cluster, const char *name, uint64_t nonce);
+
+/* The node of that name, or NULL. */
+struct node *cluster_node(struct cluster *cluster, const char *name);
+
+/* The node's place in cluster->nodes. */
+size_t cluster_index(const struct cluster *cluster, const struct node *node);
+
+/* Incarnations are readable: role, id and the number of the start. */
+uint64_t node_incarnation(struct peer self, uint32_t starts);
+
+/* Starts a node that is down, from what its disk holds; peers hear that it is up. */
+void cluster_start(struct cluster *cluster, struct node *node);
+
+/* The process dies at once; what waits in it is lost. lose_lazy: the machine dies with it. */
+void cluster_crash(struct cluster *cluster, struct node *node, int lose_lazy);
+
+/* SIGTERM. The node goes down as soon as its core says that it has finished. */
+void cluster_shutdown(struct cluster *cluster, struct node *node);
+
+/* From now on synced writes of the node hang, or: go on, and the one that hangs completes. */
+void cluster_hold_disk(struct cluster *cluster, struct node *node);
+void cluster_release_disk(struct cluster *cluster, struct node *node);
+
+/* Sends a message of a puppet (from and incarnation are filled in unless set). */
+void cluster_send(struct cluster *cluster, const struct node *from, const struct node *to,
+                  const struct message *msg);
+
+/* Gives one packet to its receiver, in a turn of its own, whatever the time. */
+void cluster_deliver(struct cluster *cluster, struct packet *packet);
+
+/* 1 if the node can take messages and ticks now. */
+int node_can_step(const struct node *node);
+
+/* Lets time pass up to and including until, with all deliveries and ticks that are due. */
+void cluster_run(struct cluster *cluster, time_ms_t until);
+
+/* As cluster_run but stops at the next time at which something happens; 0 if that lies beyond
+ * until, and then only the clock moved. */
+int cluster_run_step(struct cluster *cluster, time_ms_t until);
+
+#endif

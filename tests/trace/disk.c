@@ -1,0 +1,212 @@
+#include "tests/trace/disk.h"
+
+#include "common/base/memory.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+struct pair {
+    struct blob *key;
+    struct blob *value; /* NULL in a change that deletes */
+};
+
+/* Pairs in rising order of their keys. */
+struct image {
+    struct pair *pairs;
+    size_t count, capacity;
+};
+
+struct disk {
+    struct image seen;
+    struct image durable;
+    struct image lazy; /* changes in the order they were written, not by key */
+};
+
+static int compare_keys(const struct blob *a, struct slice b)
+{
+    size_t size = a->size < b.size ? a->size : b.size;
+    int order = size > 0 ? memcmp(a->data, b.data, size) : 0;
+    if (order != 0) {
+        return order;
+    }
+    return a->size < b.size ? -1 : a->size > b.size;
+}
+
+/* The index of the first pair whose key is not below key. */
+static size_t image_find(const struct image *image, struct slice key)
+{
+    size_t low = 0;
+    size_t high = image->count;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (compare_keys(image->pairs[middle].key, key) < 0) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    return low;
+}
+
+static int image_has(const struct image *image, size_t index, struct slice key)
+{
+    return index < image->count && compare_keys(image->pairs[index].key, key) == 0;
+}
+
+static void pair_close(struct pair *pair)
+{
+    blob_unref(pair->key);
+    blob_unref(pair->value);
+}
+
+static void image_insert(struct image *image, size_t index, struct blob *key, struct blob *value)
+{
+    image->pairs =
+        memory_grow(image->pairs, &image->capacity, image->count + 1, sizeof *image->pairs);
+    memmove(&image->pairs[index + 1], &image->pairs[index],
+            (image->count - index) * sizeof *image->pairs);
+    image->pairs[index] = (struct pair){blob_ref(key), blob_ref(value)};
+    image->count++;
+}
+
+static void image_apply(struct image *image, const struct pair *change)
+{
+    struct slice key = slice_of(change->key);
+    size_t index = image_find(image, key);
+    int found = image_has(image, index, key);
+    if (change->value == NULL) {
+        if (found) {
+            pair_close(&image->pairs[index]);
+            image->count--;
+            memmove(&image->pairs[index], &image->pairs[index + 1],
+                    (image->count - index) * sizeof *image->pairs);
+        }
+        return;
+    }
+    if (found) {
+        blob_unref(image->pairs[index].value);
+        image->pairs[index].value = blob_ref(change->value);
+        return;
+    }
+    image_insert(image, index, change->key, change->value);
+}
+
+static void image_clear(struct image *image)
+{
+    for (size_t i = 0; i < image->count; i++) {
+        pair_close(&image->pairs[i]);
+    }
+    image->count = 0;
+}
+
+static void image_close(struct image *image)
+{
+    image_clear(image);
+    free(image->pairs);
+}
+
+struct disk *disk_new(void)
+{
+    return memory_calloc(1, sizeof(struct disk));
+}
+
+void disk_free(struct disk *disk)
+{
+    if (disk == NULL) {
+        return;
+    }
+    image_close(&disk->seen);
+    image_close(&disk->durable);
+    image_close(&disk->lazy);
+    free(disk);
+}
+
+static struct pair pair_of(const struct record *record)
+{
+    struct pair pair = {blob_copy(record->key, record->key_size), NULL};
+    if (record->is_delete) {
+        return pair;
+    }
+    uint8_t *data;
+    pair.value = blob_new(record->head_size + record->body.size, &data);
+    if (record->head_size > 0) {
+        memcpy(data, record->head, record->head_size);
+    }
+    if (record->body.size > 0) {
+        memcpy(data + record->head_size, record->body.data, record->body.size);
+    }
+    return pair;
+}
+
+void disk_write(struct disk *disk, const struct record *records, size_t count, int sync,
+                disk_durable_fn durable, void *arg)
+{
+    for (size_t i = 0; i < count; i++) {
+        struct pair change = pair_of(&records[i]);
+        image_apply(&disk->seen, &change);
+        image_insert(&disk->lazy, disk->lazy.count, change.key, change.value);
+        pair_close(&change);
+    }
+    if (sync) {
+        for (size_t i = 0; i < disk->lazy.count; i++) {
+            const struct pair *change = &disk->lazy.pairs[i];
+            image_apply(&disk->durable, change);
+            durable(arg, slice_of(change->key), change->value);
+        }
+        image_clear(&disk->lazy);
+    }
+}
+
+void disk_lose_lazy(struct disk *disk)
+{
+    image_clear(&disk->lazy);
+    image_clear(&disk->seen);
+    for (size_t i = 0; i < disk->durable.count; i++) {
+        image_insert(&disk->seen, i, disk->durable.pairs[i].key, disk->durable.pairs[i].value);
+    }
+}
+
+void disk_wipe(struct disk *disk)
+{
+    image_clear(&disk->seen);
+    image_clear(&disk->durable);
+    image_clear(&disk->lazy);
+}
+
+static int disk_get(void *self, struct slice key, struct blob **value)
+{
+    struct disk *disk = self;
+    size_t index = image_find(&disk->seen, key);
+    if (!image_has(&disk->seen, index, key)) {
+        return ERROR_NOT_FOUND;
+    }
+    *value = blob_ref(disk->seen.pairs[index].value);
+    return 0;
+}
+
+static int disk_scan(void *self, struct slice from, struct slice to, store_visit_fn visit,
+                     void *arg)
+{
+    struct disk *disk = self;
+    for (size_t i = image_find(&disk->seen, from); i < disk->seen.count; i++) {
+        struct pair *pair = &disk->seen.pairs[i];
+        if (compare_keys(pair->key, to) >= 0) {
+            break;
+        }
+        if (visit(arg, slice_of(pair->key), slice_of(pair->value)) != 0) {
+            break;
+        }
+    }
+    return 0;
+}
+
+struct store_reader disk_reader(struct disk *disk)
+{
+    return (struct store_reader){.self = disk, .get = disk_get, .scan = disk_scan};
+}
+
+const struct blob *disk_durable(const struct disk *disk, struct slice key)
+{
+    size_t index = image_find(&disk->durable, key);
+    return image_has(&disk->durable, index, key) ? disk->durable.pairs[index].value : NULL;
+}

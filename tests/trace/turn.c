@@ -1,0 +1,221 @@
+#include "tests/trace/turn.h"
+
+#include "common/base/check.h"
+
+static void observe_delivery(const struct cluster *cluster, const struct packet *packet,
+                             const char *fate)
+{
+    const struct cluster_observer *o = &cluster->observer;
+    if (o->delivered != NULL) {
+        o->delivered(o->self, &cluster->nodes[packet->from], &cluster->nodes[packet->to],
+                     &packet->msg, fate);
+    }
+}
+
+void turn_send(struct cluster *cluster, const struct node *from, const struct node *to,
+               const struct message *msg)
+{
+    struct message out = *msg;
+    if (out.from.role == ROLE_NONE) {
+        out.from = from->self;
+    }
+    if (out.incarnation == 0) {
+        out.incarnation = from->incarnation;
+    }
+    int sent =
+        network_send(&cluster->network, cluster_index(cluster, from), cluster_index(cluster, to),
+                     &out, cluster->now + cluster->options.latency_ms);
+    if (cluster->observer.sent != NULL) {
+        cluster->observer.sent(cluster->observer.self, from, to, &out, !sent);
+    }
+}
+
+/* Sends to one peer, or to every member of the role but the sender. */
+static void send_outgoing(struct cluster *cluster, struct node *node, const struct outgoing *out)
+{
+    checker_on_send(&cluster->checker, &out->msg,
+                    node->self.role == ROLE_ACCEPTOR ? node->disk : NULL);
+    CHECK(out->to.role != ROLE_NONE);
+    for (size_t i = 0; i < cluster->node_count; i++) {
+        struct node *to = &cluster->nodes[i];
+        if (to->self.role == out->to.role && to != node &&
+            (out->to.id == 0 || out->to.id == to->self.id)) {
+            turn_send(cluster, node, to, &out->msg);
+        }
+    }
+}
+
+static void send_all(struct cluster *cluster, struct node *node, enum send_when when)
+{
+    for (size_t i = 0; i < node->fx.send_count; i++) {
+        if (node->fx.sends[i].when == when) {
+            send_outgoing(cluster, node, &node->fx.sends[i]);
+        }
+    }
+}
+
+static void show_notes(const struct cluster *cluster, const struct node *node)
+{
+    if (cluster->observer.noted == NULL) {
+        return;
+    }
+    for (size_t i = 0; i < node->fx.note_count; i++) {
+        cluster->observer.noted(cluster->observer.self, node, &node->fx.notes[i]);
+    }
+}
+
+/* 1 if the core asked its process to end: it is down then. */
+static int ended(struct cluster *cluster, struct node *node)
+{
+    if (node->fx.fatal == 0 && !node->fx.finished) {
+        return 0;
+    }
+    if (cluster->observer.ended != NULL) {
+        cluster->observer.ended(cluster->observer.self, node,
+                                node->fx.fatal != 0 ? node->fx.fatal_text.text : "finished");
+    }
+    if (node->fx.fatal != 0) {
+        checker_violate(&cluster->checker, "%s ends: %s", node->name, node->fx.fatal_text.text);
+    }
+    cluster_crash(cluster, node, 0);
+    return 1;
+}
+
+struct durable_target {
+    struct cluster *cluster;
+    const struct node *node;
+};
+
+static void on_durable(void *arg, struct slice key, const struct blob *value)
+{
+    struct durable_target *target = arg;
+    if (target->node->self.role == ROLE_ACCEPTOR) {
+        checker_on_durable(&target->cluster->checker, (node_id_t)target->node->self.id, key, value);
+    }
+}
+
+static void step(struct node *node, const struct event *event)
+{
+    node->core.step(node->core.self, event, &node->fx);
+}
+
+static struct event event_of(const struct cluster *cluster, enum event_kind kind)
+{
+    return (struct event){.kind = kind, .now = cluster->now};
+}
+
+void turn_finish(struct cluster *cluster, struct node *node)
+{
+    struct durable_target target = {cluster, node};
+    disk_write(node->disk, node->fx.records, node->fx.record_count, node->fx.needs_sync, on_durable,
+               &target);
+    send_all(cluster, node, SEND_AFTER_DURABLE);
+    int finished = node->fx.finished;
+    time_ms_t wake_at = node->fx.wake_at;
+    effects_clear(&node->fx);
+    node->fx.wake_at = wake_at;
+    struct event event = event_of(cluster, EVENT_WRITTEN);
+    step(node, &event);
+    CHECK(node->fx.record_count == 0);
+    node->fx.finished |= finished;
+    node->wake_at = node->fx.wake_at;
+    show_notes(cluster, node);
+    if (node->fx.fatal == 0) {
+        send_all(cluster, node, SEND_NOW);
+        send_all(cluster, node, SEND_AFTER_DURABLE);
+    }
+    if (ended(cluster, node)) {
+        return;
+    }
+    if (node->learner != NULL) {
+        checker_on_learner(&cluster->checker, (node_id_t)node->self.id,
+                           learner_applied(node->learner), learner_digest(node->learner));
+    }
+    effects_clear(&node->fx);
+}
+
+/* Ends the turn: flush, what may leave leaves, then the write, which may hang. */
+static void end_turn(struct cluster *cluster, struct node *node)
+{
+    struct event event = event_of(cluster, EVENT_FLUSH);
+    step(node, &event);
+    show_notes(cluster, node);
+    if (node->fx.fatal != 0) {
+        (void)ended(cluster, node);
+        return;
+    }
+    if (node->fx.record_count > 0 && cluster->observer.writes != NULL) {
+        cluster->observer.writes(cluster->observer.self, node, &node->fx);
+    }
+    send_all(cluster, node, SEND_NOW);
+    if (node->disk_held && node->fx.needs_sync) {
+        node->write_waits = 1;
+        return;
+    }
+    turn_finish(cluster, node);
+}
+
+void turn_event(struct cluster *cluster, struct node *node, enum event_kind kind, struct peer peer)
+{
+    if (!node_can_step(node)) {
+        return;
+    }
+    struct event event = event_of(cluster, kind);
+    event.peer = peer;
+    step(node, &event);
+    end_turn(cluster, node);
+}
+
+void turn_drop(struct cluster *cluster, struct packet *packet)
+{
+    const struct node *to = &cluster->nodes[packet->to];
+    observe_delivery(cluster, packet, to->mode == NODE_DOWN ? "down" : NULL);
+    packet_free(packet);
+}
+
+void turn_messages(struct cluster *cluster, struct node *node, struct packet *list)
+{
+    CHECK(node_can_step(node));
+    while (list != NULL) {
+        struct packet *packet = list;
+        list = packet->next;
+        packet->next = NULL;
+        if (message_is_stale(&packet->msg, node->incarnation)) {
+            observe_delivery(cluster, packet, "stale");
+        } else {
+            observe_delivery(cluster, packet, NULL);
+            struct event event = event_of(cluster, EVENT_MESSAGE);
+            event.msg = &packet->msg;
+            step(node, &event);
+        }
+        packet_free(packet);
+    }
+    if (node->wake_at <= cluster->now) {
+        struct event event = event_of(cluster, EVENT_TICK);
+        step(node, &event);
+    }
+    end_turn(cluster, node);
+}
+
+static int are_connected(struct peer a, struct peer b)
+{
+    if (a.role == ROLE_CLIENT || b.role == ROLE_CLIENT) {
+        enum role other = a.role == ROLE_CLIENT ? b.role : a.role;
+        return other == ROLE_PROPOSER || other == ROLE_LEARNER;
+    }
+    return !(a.role == ROLE_LEARNER && b.role == ROLE_LEARNER);
+}
+
+void turn_tell_peers(struct cluster *cluster, struct node *node, enum event_kind kind)
+{
+    for (size_t i = 0; i < cluster->node_count; i++) {
+        struct node *other = &cluster->nodes[i];
+        if (other == node || other->mode == NODE_DOWN || !are_connected(node->self, other->self)) {
+            continue;
+        }
+        turn_event(cluster, other, kind, node->self);
+        if (kind == EVENT_PEER_UP) {
+            turn_event(cluster, node, kind, other->self);
+        }
+    }
+}
