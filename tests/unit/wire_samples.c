@@ -1,0 +1,377 @@
+#include "tests/unit/wire_samples.h"
+
+#include "common/protocol/value.h"
+#include "common/wire/layout.h"
+
+#include <string.h>
+
+const struct wire_context sample_context = {.cluster_id = 0x6b1f0c9e2a7d4e55, .config_number = 1};
+
+#define SAMPLES_MAX 48
+
+static struct wire_sample samples[SAMPLES_MAX];
+static size_t sample_count;
+
+/* ---- who speaks */
+
+#define PROPOSER_INCARNATION 0x1122334455667788
+#define ACCEPTOR_INCARNATION 0xa1a2a3a4a5a6a7a8
+#define LEARNER_INCARNATION 0xe1e2e3e4e5e6e7e8
+#define CLIENT_NONCE 0xc1c2c3c4c5c6c7c8
+
+static const struct peer proposer = {ROLE_PROPOSER, 1};
+static const struct peer acceptor = {ROLE_ACCEPTOR, 2};
+static const struct peer learner = {ROLE_LEARNER, 1};
+static const struct peer client = {ROLE_CLIENT, CLIENT_NONCE};
+static const struct ballot ballot = {7, 1, PROPOSER_INCARNATION};
+static const struct ballot older = {5, 2, 0x99};
+
+/* ---- what slots hold */
+
+enum { NOOP, LEAD, APPEND, TWO_BLOCKS, BLOCK_OPEN, BLOCK_APPEND, BLOCK_CLOSE, VALUE_COUNT };
+
+static struct value_sample values[VALUE_COUNT];
+
+/* A block with up to two commands. The first one has a payload, the second, if any, is a close. */
+static struct blob *make_block(struct block head, enum command_op op, const void *payload,
+                               size_t payload_size, int closes)
+{
+    size_t size = 2 * COMMAND_HEAD_BYTES + payload_size;
+    size -= closes ? 0 : COMMAND_HEAD_BYTES;
+    uint8_t *p;
+    struct blob *blob = blob_new(BLOCK_HEAD_BYTES + size, &p);
+    block_put_head(p, &head, (uint32_t)size);
+    p += BLOCK_HEAD_BYTES;
+    command_put_head(p, op, (uint32_t)payload_size);
+    memcpy(p + COMMAND_HEAD_BYTES, payload, payload_size);
+    if (closes) {
+        command_put_head(p + COMMAND_HEAD_BYTES + payload_size, COMMAND_CLOSE_SESSION, 0);
+    }
+    return blob;
+}
+
+static void set_value(int which, const char *name, const char *text, struct blob *blob)
+{
+    values[which] = (struct value_sample){name, text, slice_of(blob)};
+}
+
+const struct value_sample *value_samples(size_t *count)
+{
+    if (values[NOOP].name == NULL) {
+        const uint8_t ttl_ms[] = {0x00, 0x00, 0xea, 0x60};
+        set_value(BLOCK_OPEN, "block-open",
+                  "client c1c2c3c4c5c6c7c8 opens a session that survives 60,000 ms of silence",
+                  make_block((struct block){0, CLIENT_NONCE, CLIENT_NONCE, 0, 1, SLICE_EMPTY},
+                             COMMAND_OPEN_SESSION, ttl_ms, sizeof ttl_ms, 0));
+        set_value(BLOCK_APPEND, "block-append", "session 3 appends \"hello\" as its command 12",
+                  make_block((struct block){3, CLIENT_NONCE, 12, 11, 1, SLICE_EMPTY},
+                             COMMAND_APPEND, "hello", 5, 0));
+        set_value(BLOCK_CLOSE, "block-append-close",
+                  "session 3 appends an empty record as its command 13 and closes with command 14",
+                  make_block((struct block){3, CLIENT_NONCE, 13, 12, 2, SLICE_EMPTY},
+                             COMMAND_APPEND, "", 0, 1));
+        struct slice blocks[] = {values[BLOCK_APPEND].bytes, values[BLOCK_OPEN].bytes};
+        set_value(NOOP, "value-noop", "a no-op at cluster time 1000 ms", value_noop(1000));
+        set_value(LEAD, "value-lead", "proposer 1 announces at 1000 ms that it leads with round 7",
+                  value_lead(1000, &ballot));
+        set_value(APPEND, "value-batch", "a batch of the one block \"block-append\" at 1002 ms",
+                  value_batch(1002, blocks, 1));
+        set_value(TWO_BLOCKS, "value-batch-of-two",
+                  "a batch of \"block-append\" and \"block-open\" at 1003 ms",
+                  value_batch(1003, blocks, 2));
+    }
+    *count = VALUE_COUNT;
+    return values;
+}
+
+/* ---- the messages */
+
+static struct message *add(const char *name, enum message_kind kind, struct peer from,
+                           const char *text)
+{
+    static const uint64_t incarnations[] = {
+        [ROLE_ACCEPTOR] = ACCEPTOR_INCARNATION,
+        [ROLE_PROPOSER] = PROPOSER_INCARNATION,
+        [ROLE_LEARNER] = LEARNER_INCARNATION,
+        [ROLE_CLIENT] = CLIENT_NONCE,
+    };
+    struct wire_sample *sample = &samples[sample_count++];
+    *sample = (struct wire_sample){.name = name, .text = text};
+    sample->msg.kind = kind;
+    sample->msg.from = from;
+    sample->msg.incarnation = incarnations[from.role];
+    return &sample->msg;
+}
+
+static struct message *add_reply(const char *name, enum message_kind kind, struct peer from,
+                                 uint64_t echo, const char *text)
+{
+    struct message *msg = add(name, kind, from, text);
+    msg->echo = echo;
+    return msg;
+}
+
+static void add_handshake(void)
+{
+    static const char why[] = "a frame of cluster 00000000deadbeef (this process belongs to "
+                              "6b1f0c9e2a7d4e55); try: compare id and addresses in both "
+                              "cluster.yml";
+    add("hello", MSG_HELLO, proposer, "proposer 1 dials what it takes for acceptor 2")->hello =
+        (struct msg_hello){1, 1, acceptor};
+    add("hello-client", MSG_HELLO, client, "a client says hello and does not care to whom")->hello =
+        (struct msg_hello){1, 3, {ROLE_NONE, 0}};
+    add_reply("welcome", MSG_WELCOME, acceptor, PROPOSER_INCARNATION,
+              "acceptor 2 welcomes proposer 1; both speak version 1")
+        ->welcome = (struct msg_welcome){1};
+    add_reply("refused", MSG_REFUSED, acceptor, PROPOSER_INCARNATION,
+              "acceptor 2 will not take a frame of another cluster")
+        ->refused = (struct msg_refused){REFUSED_CLUSTER, slice_borrow(why, sizeof why - 1)};
+    add_reply("refused-later", MSG_REFUSED, acceptor, PROPOSER_INCARNATION,
+              "a later release refuses for a reason that this one cannot name, without text")
+        ->refused = (struct msg_refused){300, SLICE_EMPTY};
+}
+
+static void add_phase_1(void)
+{
+    static struct slot_entry entries[2];
+    entries[0] = (struct slot_entry){41, older, values[APPEND].bytes};
+    entries[1] = (struct slot_entry){43, older, values[NOOP].bytes};
+    add("prepare", MSG_PREPARE, proposer, "proposer 1 asks for a promise at round 7")->prepare =
+        (struct msg_prepare){ballot, 0};
+    add("prepare-page", MSG_PREPARE, proposer, "the same, for the page from slot 300")->prepare =
+        (struct msg_prepare){ballot, 300};
+    add_reply("promise", MSG_PROMISE, acceptor, PROPOSER_INCARNATION,
+              "acceptor 2 promises; above its watermark 40 it accepted slots 41 and 43 in round 5")
+        ->promise = (struct msg_promise){.ballot = ballot,
+                                         .chosen = 40,
+                                         .accepted_max = 43,
+                                         .stamp_ms = 1002,
+                                         .entry_count = 2,
+                                         .entries = entries};
+    add_reply("promise-empty", MSG_PROMISE, acceptor, PROPOSER_INCARNATION,
+              "an acceptor that accepted nothing yet promises")
+        ->promise = (struct msg_promise){.ballot = ballot};
+    add_reply("promise-page", MSG_PROMISE, acceptor, PROPOSER_INCARNATION,
+              "the page from slot 41 on; another one follows from slot 44")
+        ->promise = (struct msg_promise){.ballot = ballot,
+                                         .from_slot = 41,
+                                         .chosen = 40,
+                                         .accepted_max = 900,
+                                         .next_slot = 44,
+                                         .stamp_ms = 70000,
+                                         .entry_count = 2,
+                                         .entries = entries};
+}
+
+static void add_phase_2(void)
+{
+    add("accept", MSG_ACCEPT, proposer, "proposer 1 proposes a batch for slot 44; 42 is committed")
+        ->accept = (struct msg_accept){ballot, 44, 42, values[APPEND].bytes};
+    add("accept-lead", MSG_ACCEPT, proposer, "the first slot of a new leader announces it")
+        ->accept = (struct msg_accept){ballot, 1, 0, values[LEAD].bytes};
+    add_reply("accepted", MSG_ACCEPTED, acceptor, PROPOSER_INCARNATION,
+              "acceptor 2 has slots 44 to 47 on its disk")
+        ->accepted = (struct msg_accepted){ballot, 44, 47};
+    add_reply("nack", MSG_NACK, acceptor, PROPOSER_INCARNATION,
+              "acceptor 2 refuses round 5: it has promised round 7")
+        ->nack = (struct msg_nack){{5, 1, PROPOSER_INCARNATION}, {7, 2, 0x99}, NACK_BALLOT, 0};
+    add_reply("nack-lease", MSG_NACK, acceptor, PROPOSER_INCARNATION,
+              "acceptor 2 restarted without a promise and waits out leases for 480 ms more")
+        ->nack = (struct msg_nack){ballot, BALLOT_NONE, NACK_LEASE, 480};
+    add("commit", MSG_COMMIT, proposer, "everything up to slot 44 is chosen")->commit =
+        (struct msg_commit){ballot, 44};
+}
+
+static void add_leadership(void)
+{
+    static struct proposer_report proposers[] = {{1, 12, 1, 100}, {2, UINT32_MAX, 0, 0}};
+    add("heartbeat", MSG_HEARTBEAT, proposer, "the leader asks for a lease of 500 ms")->heartbeat =
+        (struct msg_heartbeat){ballot, 1001, 44, 500, 1, 100};
+    add("heartbeat-standby", MSG_HEARTBEAT, proposer, "a standby says that it is alive")
+        ->heartbeat = (struct msg_heartbeat){BALLOT_NONE, 9, 0, 0, 1, 100};
+    add_reply("report", MSG_REPORT, acceptor, PROPOSER_INCARNATION,
+              "acceptor 2 heard the leader, proposer 1, 12 ms ago, and proposer 2 never")
+        ->report = (struct msg_report){.sequence = 1001,
+                                       .promised = ballot,
+                                       .leader = ballot,
+                                       .leader_silence_ms = 12,
+                                       .lease_left_ms = 488,
+                                       .chosen = 44,
+                                       .accepted_max = 47,
+                                       .disk_low = 1,
+                                       .proposer_count = 2,
+                                       .proposers = proposers};
+    add_reply("report-fresh", MSG_REPORT, acceptor, PROPOSER_INCARNATION,
+              "acceptor 2 has just started and heard nobody")
+        ->report = (struct msg_report){.sequence = 1, .lease_left_ms = 500};
+    add("release", MSG_RELEASE, proposer, "the leader hands over to proposer 2")->release =
+        (struct msg_release){ballot, 2};
+}
+
+static void add_catching_up(void)
+{
+    static struct slot_entry entries[2];
+    entries[0] = (struct slot_entry){41, older, values[APPEND].bytes};
+    entries[1] = (struct slot_entry){42, ballot, values[LEAD].bytes};
+    add("repair", MSG_REPAIR, proposer, "a laggard is to fetch up to slot 900 from acceptor 3")
+        ->repair = (struct msg_repair){ballot, 900, 3};
+    add("fetch", MSG_FETCH, learner, "learner 1 wants the slots from 41 on, a page of 1 MiB")
+        ->fetch = (struct msg_fetch){41, 1048576};
+    add_reply("chosen", MSG_CHOSEN, acceptor, LEARNER_INCARNATION,
+              "acceptor 2 answers with slots 41 and 42, the last that it knows to be chosen")
+        ->chosen = (struct msg_chosen){
+        .from = 41, .chosen = 42, .trimmed = 0, .entry_count = 2, .entries = entries};
+    add_reply("chosen-trimmed", MSG_CHOSEN, acceptor, LEARNER_INCARNATION,
+              "slots up to 10,000 are gone")
+        ->chosen = (struct msg_chosen){.from = 41, .chosen = 12345, .trimmed = 10000};
+    add("read_index", MSG_READ_INDEX, learner, "learner 1 asks for the highest slot accepted")
+        ->read_index = (struct msg_read_index){77};
+    add_reply("read_index_reply", MSG_READ_INDEX_REPLY, acceptor, LEARNER_INCARNATION,
+              "acceptor 2 accepted nothing above slot 47")
+        ->read_index_reply = (struct msg_read_index_reply){77, 47};
+}
+
+static void add_appending(void)
+{
+    static struct result_range opened[] = {{CLIENT_NONCE, 1, RESULT_OK, 3}};
+    static struct result_range ranges[] = {{12, 2, RESULT_OK, 100001}, {14, 0, RESULT_GAP, 0}};
+    add("submit", MSG_SUBMIT, client, "session 3 appends \"hello\"")->submit =
+        (struct msg_submit){values[BLOCK_APPEND].bytes};
+    add("submit-malformed", MSG_SUBMIT, client,
+        "bytes that are no block pass the wire: the proposer rejects them")
+        ->submit = (struct msg_submit){slice_borrow("no block", 8)};
+    add_reply("reject", MSG_REJECT, proposer, CLIENT_NONCE,
+              "proposer 1 does not lead, but knows that proposer 2 does")
+        ->reject = (struct msg_reject){REJECT_NOT_LEADER, 2, 3, 12};
+    add("leading", MSG_LEADING, proposer, "proposer 1 leads with round 7")->leading =
+        (struct msg_leading){ballot};
+    add("result-open", MSG_RESULT, learner, "the session that was opened has the id 3")->result =
+        (struct msg_result){3, 43, 1, opened};
+    add("result", MSG_RESULT, learner,
+        "commands 12 and 13 got indexes 100,001 and 100,002; command 14 has yet to come")
+        ->result = (struct msg_result){3, 44, 2, ranges};
+}
+
+static void add_reading(void)
+{
+    static struct slice records[3];
+    static struct node_status nodes[2];
+    records[0] = slice_borrow("hello", 5);
+    records[1] = SLICE_EMPTY;
+    records[2] = slice_borrow("\x00\xff", 2);
+    nodes[0] = (struct node_status){.node = proposer,
+                                    .state = NODE_LEADING,
+                                    .ballot = ballot,
+                                    .leader = 1,
+                                    .chosen = 44,
+                                    .accepted_max = 47,
+                                    .pending_bytes = 70000};
+    nodes[1] = (struct node_status){.node = acceptor,
+                                    .state = NODE_VOTING,
+                                    .silence_ms = 12,
+                                    .ballot = ballot,
+                                    .chosen = 44,
+                                    .accepted_max = 47};
+    add("read", MSG_READ, client,
+        "up to 100 records from index 1 on, waiting 1000 ms for the first")
+        ->read = (struct msg_read){78, 1, 100, 1048576, 1000, READ_LINEARIZABLE};
+    add_reply("records", MSG_RECORDS, learner, CLIENT_NONCE,
+              "three of three records: \"hello\", an empty one, and the bytes 00 ff")
+        ->records = (struct msg_records){.request = 78,
+                                         .status = READ_OK,
+                                         .first = 1,
+                                         .last = 3,
+                                         .applied = 44,
+                                         .from = 1,
+                                         .record_count = 3,
+                                         .records = records};
+    add_reply("records-trimmed", MSG_RECORDS, learner, CLIENT_NONCE,
+              "index 1 was trimmed; the oldest kept is 101")
+        ->records = (struct msg_records){
+        .request = 79, .status = READ_TRIMMED, .first = 101, .last = 300, .applied = 44, .from = 1};
+    add("status", MSG_STATUS, client, "a client asks how things are")->status =
+        (struct msg_status){80};
+    add_reply("status_reply", MSG_STATUS_REPLY, proposer, CLIENT_NONCE,
+              "proposer 1 leads; it heard acceptor 2 12 ms ago")
+        ->status_reply = (struct msg_status_reply){80, 2, nodes};
+}
+
+const struct wire_sample *wire_samples(size_t *count)
+{
+    if (sample_count == 0) {
+        size_t value_count;
+        (void)value_samples(&value_count);
+        add_handshake();
+        add_phase_1();
+        add_phase_2();
+        add_leadership();
+        add_catching_up();
+        add_appending();
+        add_reading();
+    }
+    *count = sample_count;
+    return samples;
+}
+
+/* ---- comparing */
+
+static int plain_same(const struct field *field, const char *a, const char *b)
+{
+    const void *at_a = a + field->offset;
+    const void *at_b = b + field->offset;
+    switch (field->type) {
+    case FIELD_U32:
+        return memcmp(at_a, at_b, sizeof(uint32_t)) == 0;
+    case FIELD_U64:
+        return memcmp(at_a, at_b, sizeof(uint64_t)) == 0;
+    case FIELD_BALLOT:
+    case FIELD_BALLOT_OR_NONE:
+        return ballot_equal(at_a, at_b);
+    case FIELD_MEMBER:
+    case FIELD_MEMBER_OR_NONE:
+        return peer_equal(*(const struct peer *)at_a, *(const struct peer *)at_b);
+    default:
+        return slice_equal(*(const struct slice *)at_a, *(const struct slice *)at_b);
+    }
+}
+
+static int list_same(const struct field *field, const char *a, const char *b)
+{
+    const struct list_layout *list = field->list;
+    uint32_t count_a, count_b;
+    const char *elements_a, *elements_b;
+    memcpy(&count_a, a + list->count_offset, sizeof count_a);
+    memcpy(&count_b, b + list->count_offset, sizeof count_b);
+    memcpy(&elements_a, a + field->offset, sizeof elements_a);
+    memcpy(&elements_b, b + field->offset, sizeof elements_b);
+    if (count_a != count_b) {
+        return 0;
+    }
+    for (size_t i = 0; i < count_a * list->field_count; i++) {
+        size_t offset = i / list->field_count * list->element_size;
+        if (!plain_same(&list->fields[i % list->field_count], elements_a + offset,
+                        elements_b + offset)) {
+            return 0;
+        }
+    }
+    return 1;
+}
+
+int wire_same(const struct message *a, const struct message *b)
+{
+    if (a->kind != b->kind || !peer_equal(a->from, b->from) || a->incarnation != b->incarnation ||
+        a->echo != b->echo) {
+        return 0;
+    }
+    const struct layout *layout = layout_of((uint64_t)a->kind);
+    for (size_t k = 0; k < layout->field_count; k++) {
+        const struct field *field = &layout->fields[k];
+        const char *body_a = (const char *)&a->hello;
+        const char *body_b = (const char *)&b->hello;
+        if (field->type == FIELD_LIST ? !list_same(field, body_a, body_b)
+                                      : !plain_same(field, body_a, body_b)) {
+            return 0;
+        }
+    }
+    return 1;
+}
