@@ -23,7 +23,8 @@ typedef uint64_t link_t;
 
 int net_open(struct net **out, struct errmsg *err) MUST_USE;
 
-/* Closes every socket without lingering: what net_flush did not wait for is lost. NULL is allowed. */
+/* Closes every socket without lingering: what net_flush did not wait for is lost. NULL is
+ * allowed. */
 void net_close(struct net *net);
 
 /* Binds a ROUTER. address as in cluster.yml, "tcp://host:port". ERROR_USAGE: not an address, or not

@@ -81,7 +81,7 @@ static void say_hello(struct runtime *rt, struct member *member, link_t link)
     }
 }
 
-/* echo 0 asks a peer that was welcomed before whether it is still there: it answers with a hello. */
+/* echo 0 asks a peer that was welcomed before whether it is still there; it answers with hello. */
 static int say_welcome(struct runtime *rt, link_t link, uint64_t echo, uint32_t version)
 {
     struct message msg = {.kind = MSG_WELCOME, .echo = echo};
@@ -121,7 +121,7 @@ static void refuse(struct runtime *rt, link_t link, uint64_t echo, enum refusal 
     (void)send_on_link(rt, link, &msg); /* who is gone need not know */
 }
 
-/* Answers what came on a listening link and is not taken, and logs it, unless that was done before. */
+/* Answers what came on a listening link and is not taken, and logs it, unless it was told before. */
 static void turn_away(struct runtime *rt, const struct inbound *in, const struct message *msg,
                       enum refusal reason, const char *text)
 {

@@ -29,8 +29,8 @@ struct member {
     /* It dials us. */
     link_t link; /* 0: none that we know to work */
     uint64_t incarnation;
-    time_ms_t
-        asked_at; /* first time it was asked whether it is still there since it was last heard; 0: it was not */
+    /* The first time it was asked whether it is still there since it was heard; 0: it was not. */
+    time_ms_t asked_at;
 };
 
 struct told_link {
@@ -79,7 +79,7 @@ struct member *members_find(struct runtime *rt, struct peer peer);
 void handshake_on_up(struct runtime *rt, const struct inbound *in);
 void handshake_on_down(struct runtime *rt, const struct inbound *in);
 
-/* Decodes the frame, checks who speaks, answers handshakes, and steps the core with what is for it. */
+/* Decodes the frame, checks who speaks, answers handshakes, steps the core with what is for it. */
 void handshake_on_frame(struct runtime *rt, const struct inbound *in);
 
 /* Repeats hellos that were not answered, and ends the process that is a duplicate. Returns when to

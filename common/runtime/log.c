@@ -142,7 +142,11 @@ const char *log_quote(struct log_value *out, const char *text)
         if (c == '"' || c == '\\') {
             out->text[n++] = '\\';
         }
-        out->text[n++] = c < ' ' || c == 0x7f ? '?' : *p;
+        if (c < ' ' || c == 0x7f) {
+            out->text[n++] = '?';
+        } else {
+            out->text[n++] = *p;
+        }
     }
     out->text[n++] = '"';
     out->text[n] = '\0';

@@ -1,6 +1,7 @@
 #include "common/runtime/internal.h"
 
 #include "common/base/check.h"
+#include "common/base/memory.h"
 #include "common/runtime/clock.h"
 #include "common/runtime/log.h"
 
@@ -87,8 +88,8 @@ static void write_records(struct runtime *rt)
     }
 }
 
-/* Ends a turn. Messages that need not wait leave before the disk is asked, so that they travel while
- * it works; those that wait leave when everything of this turn is durable, and not before. */
+/* Ends a turn. Messages that need not wait leave before the disk is asked, so that they travel
+ * while it works; those that wait leave when everything of this turn is durable, and not before. */
 static void finish_turn(struct runtime *rt)
 {
     runtime_step(rt, EVENT_FLUSH, NULL, nobody);
@@ -310,8 +311,7 @@ static int start(struct runtime *rt, struct errmsg *err)
 int runtime_run(const struct runtime_options *options)
 {
     struct errmsg err;
-    struct runtime *rt = calloc(1, sizeof *rt);
-    CHECK(rt != NULL);
+    struct runtime *rt = memory_calloc(1, sizeof *rt);
     rt->options = options;
     rt->config = options->config;
     rt->self = options->self;

@@ -38,8 +38,8 @@ struct daemon_arguments {
 };
 
 /* 0 to go on; otherwise *exit_status says how to end (0 after --help, 3 after bad input), all said.
- * Blocks SIGTERM and SIGINT for the threads that are made from now on, until runtime_run takes them:
- * LevelDB's thread must not. */
+ * Blocks SIGTERM and SIGINT for the threads that are made from now on, until runtime_run takes
+ * them: LevelDB's thread must not. */
 int daemon_parse(int argc, char **argv, enum role role, struct daemon_arguments *out,
                  int *exit_status) MUST_USE;
 

@@ -689,7 +689,8 @@ static void test_address_in_use(void **state)
     char log[8192];
     prepare(&d);
     struct sockaddr_in in_use = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    in_use.sin_port = htons((uint16_t)atoi(strrchr(d.cfg.acceptors[0].address, ':') + 1));
+    in_use.sin_port =
+        htons((uint16_t)strtol(strrchr(d.cfg.acceptors[0].address, ':') + 1, NULL, 10));
     int fd = socket(AF_INET, SOCK_STREAM, 0);
     assert_int_equal(bind(fd, (struct sockaddr *)&in_use, sizeof in_use), 0);
     assert_int_equal(listen(fd, 1), 0);
@@ -734,8 +735,8 @@ static void test_gives_up_as_duplicate(void **state)
     actor_close(&a);
 }
 
-/* Proves: who is welcomed sends what its core has to say, and who is refused for another reason goes
- * on asking and lives. */
+/* Proves: a dialler that is refused for another reason goes on asking and lives; once welcomed it
+ * asks no more, and says hello when it is asked whether it is there. */
 static void test_dialler(void **state)
 {
     (void)state;
