@@ -121,7 +121,7 @@ static void refuse(struct runtime *rt, link_t link, uint64_t echo, enum refusal 
     (void)send_on_link(rt, link, &msg); /* who is gone need not know */
 }
 
-/* Answers what came on a listening link and is not taken, and logs it, unless it was told before. */
+/* Answers what came on a listening link and is not taken, and logs it, unless that was done. */
 static void turn_away(struct runtime *rt, const struct inbound *in, const struct message *msg,
                       enum refusal reason, const char *text)
 {

@@ -205,7 +205,7 @@ static void test_bind(void **state)
 }
 
 /* Proves: nothing is queued for a peer that is not there (TRAPS 5, IMMEDIATE): a send before the
- * connection is refused and counted, and what comes first after it is what is sent first after it. */
+ * connection is refused and counted, and what arrives first was sent after it. */
 static void test_nothing_queues_to_the_dead(void **state)
 {
     (void)state;
@@ -279,8 +279,8 @@ static void test_listening_link_gone(void **state)
     pair_close(&pair);
 }
 
-/* Proves: a peer that does not read costs at most its budget, further frames are refused as busy and
- * counted, and the budget comes back when it reads. */
+/* Proves: a peer that does not read costs at most its budget, further frames are refused as busy
+ * and counted, and the budget comes back when it reads. */
 static void test_budget(void **state)
 {
     (void)state;
@@ -438,7 +438,7 @@ static void test_wait(void **state)
     pair_close(&pair);
 }
 
-/* Proves: an address in use, a foreign one and nonsense are each refused with their own sentence. */
+/* Proves: an address in use, a foreign one and nonsense are each refused with an own sentence. */
 static void test_bad_addresses(void **state)
 {
     (void)state;
@@ -493,7 +493,8 @@ static void take(int fd, uint8_t *data, size_t size)
     assert_int_equal(recv(fd, data, size, MSG_WAITALL), (ssize_t)size);
 }
 
-/* A ZMTP 3.0 greeting and READY, and those of the other side, with a routing id of the stranger's choice if it is not empty. */
+/* A ZMTP 3.0 greeting and READY, with a routing id of the stranger's choice if it is not empty; then
+ * those of the other side. */
 static void shake_hands(int fd, const char *identity)
 {
     uint8_t greeting[64] = {0xff, [9] = 0x7f, [10] = 3, [12] = 'N', 'U', 'L', 'L'};
