@@ -493,8 +493,8 @@ static void take(int fd, uint8_t *data, size_t size)
     assert_int_equal(recv(fd, data, size, MSG_WAITALL), (ssize_t)size);
 }
 
-/* A ZMTP 3.0 greeting and READY, with a routing id of the stranger's choice if it is not empty; then
- * those of the other side. */
+/* A ZMTP 3.0 greeting and READY, with a routing id of the stranger's choice if it is not empty;
+ * then those of the other side. */
 static void shake_hands(int fd, const char *identity)
 {
     uint8_t greeting[64] = {0xff, [9] = 0x7f, [10] = 3, [12] = 'N', 'U', 'L', 'L'};
