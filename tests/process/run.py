@@ -1,0 +1,36 @@
+"""Runs all groups of process tests, or those named as arguments; speaks TAP."""
+
+import os
+import signal
+import sys
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+
+
+import disks     # noqa: E402
+import failures  # noqa: E402
+import nonsense  # noqa: E402
+
+import refusals  # noqa: E402
+from tap import Report, note  # noqa: E402
+
+GROUPS = {
+    "refusals": refusals.run,
+
+    "failures": failures.run,
+    "nonsense": nonsense.run,
+    "disks": disks.run,
+
+}
+
+
+def main():
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that everything is cleaned up
+    report = Report()
+    for name in sys.argv[1:] or GROUPS:
+        note(name)
+        report.group(name, GROUPS[name])
+    return report.finish()
+
+
+sys.exit(main())
