@@ -209,7 +209,9 @@ int wire_encode(const struct wire_context *context, const struct message *msg, u
                 size_t *size)
 {
     const struct layout *layout = layout_of((uint64_t)msg->kind);
-    CHECK(layout != NULL);
+    if (layout == NULL) {
+        return ERROR_USAGE;
+    }
     size_t bound = ENVELOPE_BYTES;
     int rc = measure_body(layout, &msg->hello, &bound);
     if (rc != 0) {
