@@ -70,7 +70,7 @@ int guard_create(int dir_fd, uint64_t store_id, const struct tail_mark *mark, st
         rc = errmsg_set(err, ERROR_IO, "cannot write the file guard (%s)", strerror(errno));
     }
     if (rc == 0) {
-        rc = guard_write(&(struct guard){.fd = fd, .store_id = store_id}, mark, err);
+        rc = guard_write_sync(&(struct guard){.fd = fd, .store_id = store_id}, mark, err);
     }
     close(fd);
     return rc;
@@ -120,24 +120,47 @@ int guard_open(int dir_fd, uint64_t store_id, struct guard *guard, struct tail_m
         return errmsg_set(err, ERROR_CORRUPT, "its file guard %s",
                           foreign ? "belongs to another store" : "cannot be read in either slot");
     }
-    *guard = (struct guard){.fd = fd, .store_id = store_id};
+    struct flusher *flusher;
+    int rc = flusher_start(fd, &flusher, err);
+    if (rc != 0) {
+        close(fd);
+        return rc;
+    }
+    *guard = (struct guard){.fd = fd, .store_id = store_id, .flusher = flusher};
     *newest = best;
     return 0;
 }
 
-int guard_write(const struct guard *guard, const struct tail_mark *mark, struct errmsg *err)
+static int write_slot(const struct guard *guard, const struct tail_mark *mark, struct errmsg *err)
 {
     uint8_t slot[SLOT_BYTES];
     slot_encode(slot, guard->store_id, mark);
     off_t at = (off_t)(mark->durable % SLOT_COUNT * SLOT_BYTES);
-    if (write_all(guard->fd, slot, sizeof slot, at) != 0 || fdatasync(guard->fd) != 0) {
+    if (write_all(guard->fd, slot, sizeof slot, at) != 0) {
         return errmsg_set(err, ERROR_IO, "cannot write the file guard (%s)", strerror(errno));
     }
     return 0;
 }
 
+int guard_write(const struct guard *guard, const struct tail_mark *mark, struct errmsg *err)
+{
+    int rc = write_slot(guard, mark, err);
+    return rc != 0 ? rc : flusher_poke(guard->flusher, err);
+}
+
+int guard_write_sync(const struct guard *guard, const struct tail_mark *mark, struct errmsg *err)
+{
+    int rc = write_slot(guard, mark, err);
+    if (rc == 0 && fdatasync(guard->fd) != 0) {
+        rc = errmsg_set(err, ERROR_IO, "cannot sync the file guard (%s)", strerror(errno));
+    }
+    return rc;
+}
+
 void guard_close(struct guard *guard)
 {
+    flusher_stop(guard->flusher);
+    guard->flusher = NULL;
     if (guard->fd >= 0) {
         close(guard->fd);
     }

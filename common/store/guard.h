@@ -1,9 +1,11 @@
 /* The file `guard` beside LevelDB: the last synced batch, written after LevelDB has synced it and
- * before anybody is told. It is the second witness that the first one lost nothing (TRAPS 2). */
+ * before anybody is told, synced itself within milliseconds. It is the second witness that the
+ * first one lost nothing (TRAPS 2). */
 #ifndef SYNOD_STORE_GUARD_H
 #define SYNOD_STORE_GUARD_H
 
 #include "common/base/error.h"
+#include "common/store/flusher.h"
 #include "common/store/tail.h"
 
 #include <stdint.h>
@@ -11,6 +13,7 @@
 struct guard {
     int fd;
     uint64_t store_id;
+    struct flusher *flusher;
 };
 
 /* Makes the file in the directory, full size, with mark in it, and syncs it. */
@@ -22,9 +25,14 @@ int guard_create(int dir_fd, uint64_t store_id, const struct tail_mark *mark,
 int guard_open(int dir_fd, uint64_t store_id, struct guard *guard, struct tail_mark *newest,
                struct errmsg *err) MUST_USE;
 
-/* Records mark durably. Blocks for one sync. 0 or ERROR_IO. */
+/* Records mark. When it returns the mark survives the process; the machine, a few milliseconds
+ * later. 0 or ERROR_IO. */
 int guard_write(const struct guard *guard, const struct tail_mark *mark,
                 struct errmsg *err) MUST_USE;
+
+/* The same, and waits for the disk. */
+int guard_write_sync(const struct guard *guard, const struct tail_mark *mark,
+                     struct errmsg *err) MUST_USE;
 
 void guard_close(struct guard *guard);
 

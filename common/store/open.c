@@ -236,7 +236,7 @@ static int check_guard(struct disk_store *disk, uint64_t store_id, const struct 
      * not yet recorded counts as acknowledged, and unsynced ones, too: LevelDB has put them into a
      * synced table while opening. */
     if (rc == 0 && newest.sequence != disk->mark.sequence) {
-        rc = guard_write(&disk->guard, &disk->mark, err);
+        rc = guard_write_sync(&disk->guard, &disk->mark, err);
     }
     return rc;
 }

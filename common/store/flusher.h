@@ -1,0 +1,23 @@
+/* A thread that syncs one file soon after it was written to, so that nobody waits for it. */
+#ifndef SYNOD_STORE_FLUSHER_H
+#define SYNOD_STORE_FLUSHER_H
+
+#include "common/base/error.h"
+
+/* From one sync's end to the next one's begin. What was written is on the disk this long, and one
+ * sync, later at most. */
+#define FLUSH_PAUSE_MS 2
+
+struct flusher;
+
+/* Starts the thread for fd, which stays the caller's and open until flusher_stop. 0 or
+ * ERROR_INTERNAL. */
+int flusher_start(int fd, struct flusher **out, struct errmsg *err) MUST_USE;
+
+/* The file was written to. 0, or ERROR_IO if an earlier sync failed: the file is lost for good. */
+int flusher_poke(struct flusher *flusher, struct errmsg *err) MUST_USE;
+
+/* Syncs what is left and ends the thread. NULL is allowed. */
+void flusher_stop(struct flusher *flusher);
+
+#endif
