@@ -3,9 +3,9 @@ failed write ends its process with a sentence, and nothing acknowledged is lost.
 
 Needs root, for small file systems of the test's own."""
 
+import errno
 import os
 import subprocess
-import time
 
 from cluster import Cluster, check, command, wait_until
 from load import Load, prove
@@ -33,11 +33,15 @@ class SmallDisk:
 
     def fill(self, leave):
         """Fills it until only `leave` bytes are free."""
-        free = os.statvfs(self.path)
-        free_bytes = free.f_bavail * free.f_bsize
-        with open(self.filler, "ab") as file:
-            size = file.tell()
-            os.posix_fallocate(file.fileno(), size, max(1, free_bytes - leave))
+        about = os.statvfs(self.path)
+        left = about.f_bavail * about.f_bsize - leave
+        with open(self.filler, "ab", buffering=0) as file:
+            try:
+                while left > 0:
+                    left -= file.write(b"\0" * min(left, 1 << 20))
+            except OSError as error:
+                if error.errno != errno.ENOSPC:
+                    raise
 
     def empty(self):
         if os.path.exists(self.filler):

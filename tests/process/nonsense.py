@@ -21,7 +21,7 @@ def command_frame(name, properties):
     body = bytes([len(name)]) + name
     for key, value in properties:
         body += bytes([len(key)]) + key + struct.pack(">I", len(value)) + value
-    return b"\x04" + bytes([len(body)]) + body
+    return b"\x06" + struct.pack(">Q", len(body)) + body
 
 
 def ready(identity=b""):
