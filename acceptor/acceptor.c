@@ -73,10 +73,15 @@ static void on_message(struct acceptor *a, const struct event *event, struct eff
         }
         break;
     case MSG_HEARTBEAT:
-        acceptor_on_heartbeat(a, event, out);
+        if (ballot_is_none(&event->msg->heartbeat.ballot) ||
+            is_own_ballot(a, event->msg, &event->msg->heartbeat.ballot, out)) {
+            acceptor_on_heartbeat(a, event, out);
+        }
         break;
     case MSG_RELEASE:
-        acceptor_on_release(a, event->msg, out);
+        if (is_own_ballot(a, event->msg, &event->msg->release.ballot, out)) {
+            acceptor_on_release(a, event->msg, out);
+        }
         break;
     case MSG_REPAIR:
         acceptor_on_repair(a, event, out);

@@ -26,7 +26,8 @@ time_ms_t acceptor_lease_left(const struct acceptor *a, const struct ballot *bal
 static void send_report(struct acceptor *a, const struct event *event, struct effects *out)
 {
     const struct members *members = &a->options.members;
-    struct message *msg = effects_reply(out, SEND_NOW, event->msg, MSG_REPORT);
+    /* Behind the disk: a leader whose acceptors cannot sync any more must not feel safe (TRAPS 7.17). */
+    struct message *msg = effects_reply(out, SEND_AFTER_DURABLE, event->msg, MSG_REPORT);
     struct msg_report *report = &msg->report;
     report->sequence = event->msg->heartbeat.sequence;
     report->promised = a->promised;
@@ -73,6 +74,12 @@ void acceptor_on_heartbeat(struct acceptor *a, const struct event *event, struct
         time_ms_t lease_ms = heartbeat->lease_ms;
         if (lease_ms > a->options.election_ms) {
             lease_ms = a->options.election_ms; /* nobody can block the cluster for longer */
+        }
+        if (order > 0) {
+            /* A quorum promised it. Following it here, too, costs nothing, and makes the lease
+             * leave a trace on the disk: after a restart it is waited out. */
+            a->promised = heartbeat->ballot;
+            acceptor_store_promise(a, out);
         }
         a->leader = heartbeat->ballot;
         a->leader_heard_at = event->now;

@@ -91,6 +91,9 @@ void acceptor_store_chosen(struct acceptor *a, enum durability durability, struc
     effects_put(out, durability, slice_borrow("c", 1), slice_borrow(head, sizeof head),
                 SLICE_EMPTY);
     a->chosen_stored = a->chosen;
+    if (durability == RECORD_DURABLE) {
+        a->chosen_durable = a->chosen; /* before anything that rests on it leaves */
+    }
 }
 
 void acceptor_evict(struct acceptor *a)
@@ -180,6 +183,7 @@ void acceptor_load(struct acceptor *a, struct effects *out)
     if (load_fixed(a, "c", chosen, sizeof chosen, out)) {
         a->chosen = bytes_get_u64(chosen);
         a->chosen_stored = a->chosen;
+        a->chosen_durable = a->chosen;
         a->accepted_max = a->chosen;
     }
     if (out->fatal != 0) {

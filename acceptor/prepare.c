@@ -5,7 +5,7 @@
 static void send_page(struct acceptor *a, const struct message *msg, slot_t from,
                       struct effects *out)
 {
-    if (a->chosen_stored != a->chosen) {
+    if (a->chosen_durable != a->chosen) {
         acceptor_store_chosen(a, RECORD_DURABLE, out);
     }
     struct page page;

@@ -47,6 +47,7 @@ struct acceptor {
 
     struct ballot promised; /* never falls; durable before any reply that rests on it */
     slot_t chosen;          /* end of the unbroken prefix of slots that are chosen here */
+    slot_t chosen_durable;  /* a watermark that is synced; never above chosen */
     slot_t chosen_stored;   /* the same, as the last record put says */
     slot_t accepted_max;    /* never below chosen */
     uint64_t stamp_ms;      /* highest cluster time in any accepted value */

@@ -169,6 +169,11 @@ static void ask_round(struct learner *l, time_ms_t now, struct effects *out)
  * Quorum Reads in Paxos", 2019). */
 static void maybe_begin_round(struct learner *l, time_ms_t now, struct effects *out)
 {
+    int is_awaited = 0;
+    for (size_t i = 0; i < l->read_count; i++) {
+        is_awaited |= l->reads[i].state == READ_STATE_ROUND;
+    }
+    l->round.is_open = l->round.is_open && is_awaited;
     if (l->round.is_open) {
         if (now >= l->round.retry_at) {
             ask_round(l, now, out);

@@ -176,6 +176,7 @@ void proposer_on_nack(struct proposer *p, const struct event *event, struct effe
     }
     p->promises[index].is_refused = 1;
     p->promises[index].is_complete = 0;
+    p->acceptors[index].is_outdated = 1;
     acceptor_set_t possible = 0;
     for (size_t i = 0; i < p->options.members.acceptor_count; i++) {
         if (!p->promises[i].is_refused) {

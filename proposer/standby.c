@@ -7,7 +7,8 @@
 
 static int is_fresh(const struct proposer *p, const struct acceptor_view *view, time_ms_t now)
 {
-    return view->is_heard && now - view->heard_at <= FRESH_HEARTBEATS * p->options.heartbeat_ms;
+    return view->is_heard && !view->is_outdated &&
+           now - view->heard_at <= FRESH_HEARTBEATS * p->options.heartbeat_ms;
 }
 
 int proposer_reaches_quorum(const struct proposer *p, time_ms_t now)
@@ -76,6 +77,7 @@ void proposer_on_report(struct proposer *p, const struct event *event, struct ef
         view->acked_sent_at = sent_at;
     }
     view->is_heard = 1;
+    view->is_outdated = 0;
     view->heard_at = event->now;
     view->report = msg->report;
     if (msg->report.proposer_count > 0) {

@@ -17,6 +17,7 @@
 /* What is known of one acceptor. */
 struct acceptor_view {
     int is_heard;             /* at least one report since the start */
+    int is_outdated;          /* it refused a campaign that its last report invited: ask again */
     time_ms_t heard_at;       /* when its last report came */
     time_ms_t acked_sent_at;  /* when the newest heartbeat that it answered was sent */
     struct msg_report report; /* the last one; its proposers point to the next field */
