@@ -31,4 +31,13 @@ int verb_usage(const char *name, const char *problem);
 /* Prints the help of a verb of the table on standard output. Returns 0. */
 int verb_help(const char *name);
 
+/* The row of a verb, or NULL. */
+const struct verb *verb_find(const char *name);
+
+/* Prints all verbs with their summaries on standard output. */
+void verb_list(void);
+
+/* The verb that name is most likely a misspelling of, or NULL. */
+const char *verb_nearest(const char *name);
+
 #endif

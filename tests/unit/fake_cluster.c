@@ -244,10 +244,11 @@ static void on_status(struct fake *f, struct fake_node *node, const struct messa
 {
     struct node_status nodes[1 + MEMBERS_MAX] = {{.node = node->peer}};
     uint32_t count = 1;
+    struct ballot ballot = f->leader != 0 ? (struct ballot){3, f->leader, 77} : BALLOT_NONE;
     if (node->peer.role == ROLE_PROPOSER) {
         int is_leader = node->peer.id == f->leader;
         nodes[0].state = is_leader ? NODE_LEADING : NODE_STANDBY;
-        nodes[0].ballot = (struct ballot){3, f->leader, 77};
+        nodes[0].ballot = ballot;
         nodes[0].leader = f->leader;
         for (size_t i = 0; i < f->config.members.acceptor_count; i++) {
             nodes[count++] =
@@ -258,7 +259,7 @@ static void on_status(struct fake *f, struct fake_node *node, const struct messa
         }
     } else {
         nodes[0].state = NODE_APPLYING;
-        nodes[0].ballot = (struct ballot){3, f->leader, 77};
+        nodes[0].ballot = ballot;
         nodes[0].leading_since = 17;
         nodes[0].applied = f->last;
         nodes[0].last_index = f->last;

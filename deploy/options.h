@@ -1,0 +1,57 @@
+/* What the client verbs share: the common options, the output forms, and how a failure is said. */
+#ifndef SYNOD_DEPLOY_OPTIONS_H
+#define SYNOD_DEPLOY_OPTIONS_H
+
+#include "common/client/synod.h"
+
+#include <getopt.h>
+#include <stdint.h>
+
+enum output_form { OUTPUT_PLAIN, OUTPUT_TABLE, OUTPUT_JSON };
+
+/* Options that every client verb takes: --cluster, -o, --timeout, --learner, --help. */
+struct common_options {
+    const char *verb;
+    enum output_form form;
+    struct synod_options client;
+};
+
+/* What a verb's own options start at; below are characters and those of the common options. */
+#define OPTION_OWN 2000
+
+/* To be put first into a verb's table for getopt_long. */
+/* clang-format off */
+#define COMMON_LONG_OPTIONS                                                                        \
+    {"cluster", required_argument, NULL, 'c'},                                                     \
+    {"output", required_argument, NULL, 'o'},                                                      \
+    {"timeout", required_argument, NULL, 't'},                                                     \
+    {"learner", required_argument, NULL, 'l'},                                                     \
+    {"help", no_argument, NULL, 'h'}
+/* clang-format on */
+
+/* A verb takes one of its own options: 0, or the exit status after saying what is wrong. */
+typedef int (*own_option_fn)(void *arg, int option, const char *value);
+
+/* Parses all options; optind is then at the first argument. 0 to go on; otherwise *exit_status is
+ * how to end, all said. own may be NULL if longs holds only common ones. */
+int options_parse(int argc, char **argv, const struct option *longs, struct common_options *common,
+                  own_option_fn own, void *arg, int *exit_status);
+
+/* A number of lowest to highest for an option. 0, or 3 after saying so. */
+int options_number(const char *verb, const char *name, const char *text, uint64_t lowest,
+                   uint64_t highest, uint64_t *out);
+
+/* "5s", "200ms", "2m", "1h" to milliseconds, at least 1. 0, or 3 after saying so. */
+int options_duration(const char *verb, const char *name, const char *text, uint32_t *out_ms);
+
+/* Opens the handle and starts to watch for Ctrl-C and SIGTERM, after which every wait of the
+ * library ends with SYNOD_E_INTERRUPTED. 0, or the exit status, all said. */
+int options_open(const struct common_options *common, struct synod **out);
+
+/* 1 if Ctrl-C was pressed, or SIGTERM came. */
+int options_is_interrupted(void);
+
+/* Says "error: SENTENCE" and returns the exit status for the code. */
+int options_fail(int code, const char *sentence);
+
+#endif

@@ -1,0 +1,178 @@
+#include "deploy/output.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static int is_closed;   /* EPIPE */
+static int write_error; /* errno of any other failure */
+
+void output_init(void)
+{
+    signal(SIGPIPE, SIG_IGN);
+    static char buffer[64 * 1024];
+    setvbuf(stdout, buffer, _IOFBF, sizeof buffer); /* whoever has to be seen at once flushes */
+}
+
+static int check_write(int is_ok)
+{
+    if (is_ok) {
+        return 0;
+    }
+    if (errno == EPIPE) {
+        is_closed = 1;
+    } else if (write_error == 0) {
+        write_error = errno;
+    }
+    return -1;
+}
+
+int output_is_closed(void)
+{
+    return is_closed || write_error != 0;
+}
+
+void output_flush(void)
+{
+    check_write(fflush(stdout) == 0);
+}
+
+int output_finish(int status)
+{
+    check_write(fflush(stdout) == 0);
+    if (write_error != 0) {
+        fprintf(stderr, "error: standard output cannot be written (%s); try: another place\n",
+                strerror(write_error));
+        return status != 0 ? status : 1;
+    }
+    return status;
+}
+
+void output_text(const char *fmt, ...)
+{
+    va_list args;
+    va_start(args, fmt);
+    check_write(vprintf(fmt, args) >= 0);
+    va_end(args);
+}
+
+static const char base64_digits[] =
+    "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+
+/* A malloc'ed text. */
+static char *base64(const uint8_t *data, size_t size)
+{
+    char *out = malloc((size + 2) / 3 * 4 + 1);
+    size_t n = 0;
+    for (size_t i = 0; out != NULL && i < size; i += 3) {
+        uint32_t bits = (uint32_t)data[i] << 16;
+        bits |= i + 1 < size ? (uint32_t)data[i + 1] << 8 : 0;
+        bits |= i + 2 < size ? data[i + 2] : 0;
+        out[n++] = base64_digits[bits >> 18];
+        out[n++] = base64_digits[bits >> 12 & 63];
+        out[n++] = i + 1 < size ? base64_digits[bits >> 6 & 63] : '=';
+        out[n++] = i + 2 < size ? base64_digits[bits & 63] : '=';
+    }
+    if (out != NULL) {
+        out[n] = '\0';
+    }
+    return out;
+}
+
+void output_json(json_t *value)
+{
+    check_write(json_dumpf(value, stdout, JSON_COMPACT) == 0 && putchar('\n') != EOF);
+    json_decref(value);
+}
+
+/* jansson refuses text that is not UTF-8; such records travel as base64. */
+static int json_record(uint64_t index, const void *data, size_t size)
+{
+    json_t *object = json_object();
+    json_object_set_new(object, "index", json_integer((json_int_t)index));
+    json_t *text = json_stringn(data, size);
+    if (text != NULL) {
+        json_object_set_new(object, "text", text);
+    } else {
+        char *encoded = base64(data, size);
+        json_object_set_new(object, "base64", json_string(encoded));
+        free(encoded);
+    }
+    output_json(object);
+    return output_is_closed() ? -1 : 0;
+}
+
+/* Control characters would break the table, or the terminal. */
+static int table_record(uint64_t index, const uint8_t *data, size_t size)
+{
+    int is_ok = printf("%10llu  ", (unsigned long long)index) >= 0;
+    for (size_t i = 0; is_ok && i < size; i++) {
+        is_ok = iscntrl(data[i]) ? printf("\\x%02x", data[i]) >= 0 : putchar(data[i]) != EOF;
+    }
+    return check_write(is_ok && putchar('\n') != EOF);
+}
+
+int output_record(enum output_form form, char end, uint64_t index, const void *data, size_t size)
+{
+    switch (form) {
+    case OUTPUT_JSON:
+        return json_record(index, data, size);
+    case OUTPUT_TABLE:
+        return table_record(index, data, size);
+    default:
+        return check_write(fwrite(data, 1, size, stdout) == size && putchar(end) != EOF);
+    }
+}
+
+void table_row(struct table *table)
+{
+    if (table->row_count < TABLE_ROWS_MAX) {
+        memset(table->cells[table->row_count], 0, sizeof table->cells[0]);
+        table->row_count++;
+    }
+    table->column_count = 0;
+}
+
+void table_cell(struct table *table, const char *fmt, ...)
+{
+    if (table->row_count == 0 || table->column_count == TABLE_COLUMNS_MAX) {
+        return;
+    }
+    va_list args;
+    va_start(args, fmt);
+    vsnprintf(table->cells[table->row_count - 1][table->column_count++], TABLE_CELL_BYTES, fmt,
+              args);
+    va_end(args);
+}
+
+static int is_number(const char *text)
+{
+    return isdigit((unsigned char)text[0]) && strspn(text, "0123456789.") == strlen(text);
+}
+
+void table_print(const struct table *table)
+{
+    size_t width[TABLE_COLUMNS_MAX] = {0};
+    size_t last[TABLE_ROWS_MAX] = {0};
+    for (size_t r = 0; r < table->row_count; r++) {
+        for (size_t c = 0; c < TABLE_COLUMNS_MAX; c++) {
+            size_t size = strlen(table->cells[r][c]);
+            width[c] = size > width[c] ? size : width[c];
+            last[r] = size > 0 ? c : last[r];
+        }
+    }
+    for (size_t r = 0; r < table->row_count; r++) {
+        for (size_t c = 0; c <= last[r]; c++) {
+            const char *cell = table->cells[r][c];
+            int w = (int)width[c];
+            const char *gap = c < last[r] ? "  " : "\n";
+            int is_right = is_number(cell) && r > 0;
+            w = is_right || c < last[r] ? w : 0;
+            output_text("%*s%s", is_right ? w : -w, cell, gap);
+        }
+    }
+}

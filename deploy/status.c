@@ -1,0 +1,248 @@
+/* synod status and synod leader: what the processes of the cluster say of themselves. */
+#include "common/base/memory.h"
+#include "common/config/config.h"
+#include "deploy/options.h"
+#include "deploy/output.h"
+#include "deploy/verbs.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define NODES_MAX (3 * MEMBERS_MAX)
+
+static const char *role_text(const struct synod_node *node)
+{
+    return role_name((enum role)node->role);
+}
+
+static int is_reachable(const struct synod_node *node)
+{
+    return strcmp(node->state, "unreachable") != 0;
+}
+
+/* How far a node is in the log: the number its lag is counted from. */
+static uint64_t position(const struct synod_node *node)
+{
+    return node->role == SYNOD_LEARNER ? node->applied : node->chosen;
+}
+
+static uint64_t newest_slot(const struct synod_node *nodes, size_t count)
+{
+    uint64_t newest = 0;
+    for (size_t i = 0; i < count; i++) {
+        uint64_t highest = nodes[i].chosen > nodes[i].applied ? nodes[i].chosen : nodes[i].applied;
+        newest = highest > newest ? highest : newest;
+    }
+    return newest;
+}
+
+static void number_cell(struct table *table, int is_shown, uint64_t value)
+{
+    if (is_shown) {
+        table_cell(table, "%llu", (unsigned long long)value);
+    } else {
+        table_cell(table, "-");
+    }
+}
+
+static void add_row(struct table *table, const struct synod_node *node, uint64_t newest)
+{
+    int is_here = is_reachable(node);
+    int is_learner = node->role == SYNOD_LEARNER;
+    table_row(table);
+    table_cell(table, "%s", role_text(node));
+    table_cell(table, "%u", node->id);
+    table_cell(table, "%s", node->state);
+    if (is_here && node->ballot_round > 0) {
+        table_cell(table, "%llu.%u", (unsigned long long)node->ballot_round, node->ballot_proposer);
+    } else {
+        table_cell(table, "-");
+    }
+    number_cell(table, is_here, node->chosen);
+    number_cell(table, is_here && node->role == SYNOD_ACCEPTOR, node->accepted);
+    number_cell(table, is_here && is_learner, node->applied);
+    number_cell(table, is_here, newest - position(node));
+    number_cell(table, is_here && is_learner, node->last_index);
+    table_cell(table, "%s", node->address);
+}
+
+static void print_table(const struct synod_node *nodes, size_t count, int has_heading)
+{
+    static const char *const headings[] = {"ROLE",     "ID",      "STATE", "BALLOT",  "CHOSEN",
+                                           "ACCEPTED", "APPLIED", "LAG",   "RECORDS", "ADDRESS"};
+    struct table *table = memory_calloc(1, sizeof *table);
+    uint64_t newest = newest_slot(nodes, count);
+    if (has_heading) {
+        table_row(table);
+        for (size_t i = 0; i < sizeof headings / sizeof headings[0]; i++) {
+            table_cell(table, "%s", headings[i]);
+        }
+    }
+    for (size_t i = 0; i < count; i++) {
+        add_row(table, &nodes[i], newest);
+    }
+    table_print(table);
+    free(table);
+}
+
+static json_t *json_node(const struct synod_node *node, uint64_t newest)
+{
+    char digest[17];
+    snprintf(digest, sizeof digest, "%016llx", (unsigned long long)node->digest);
+    json_t *object =
+        json_pack("{s:s, s:I, s:s, s:s, s:b}", "role", role_text(node), "id", (json_int_t)node->id,
+                  "state", node->state, "address", node->address, "reachable", is_reachable(node));
+    if (!is_reachable(node)) {
+        return object;
+    }
+    json_t *rest = json_pack(
+        "{s:{s:I, s:I}, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:s, s:I, s:I, s:I, s:I}", "ballot",
+        "round", (json_int_t)node->ballot_round, "proposer", (json_int_t)node->ballot_proposer,
+        "leader", (json_int_t)node->leader, "since", (json_int_t)node->leading_since, "chosen",
+        (json_int_t)node->chosen, "accepted", (json_int_t)node->accepted, "applied",
+        (json_int_t)node->applied, "lag", (json_int_t)(newest - position(node)), "records",
+        (json_int_t)node->last_index, "digest", digest, "sessions", (json_int_t)node->sessions,
+        "pending_bytes", (json_int_t)node->pending_bytes, "dropped", (json_int_t)node->dropped,
+        "silence_ms", (json_int_t)node->silence_ms);
+    json_object_update(object, rest);
+    json_decref(rest);
+    return object;
+}
+
+static void print_json(const struct synod_node *nodes, size_t count)
+{
+    json_t *array = json_array();
+    uint64_t newest = newest_slot(nodes, count);
+    for (size_t i = 0; i < count; i++) {
+        json_array_append_new(array, json_node(&nodes[i], newest));
+    }
+    output_json(json_pack("{s:o}", "nodes", array));
+}
+
+/* 0 if somebody leads a quorum, else 2 with the reason said. */
+static int judge(const struct common_options *common, const struct synod_node *nodes, size_t count)
+{
+    const char *path =
+        common->client.cluster != NULL ? common->client.cluster : getenv("SYNOD_CLUSTER");
+    struct config *config = memory_calloc(1, sizeof *config);
+    size_t needed = 0;
+    if (path != NULL && config_load(path, config, NULL) == 0) {
+        needed = config->members.q2;
+    }
+    free(config);
+    size_t voting = 0;
+    size_t acceptors = 0;
+    int is_led = 0;
+    for (size_t i = 0; i < count; i++) {
+        acceptors += nodes[i].role == SYNOD_ACCEPTOR;
+        voting += nodes[i].role == SYNOD_ACCEPTOR && is_reachable(&nodes[i]);
+        is_led |= nodes[i].role == SYNOD_PROPOSER && strcmp(nodes[i].state, "leading") == 0;
+    }
+    if (voting < needed) {
+        fprintf(stderr,
+                "error: no quorum (%zu of %zu acceptors answer, %zu are needed); try: to start "
+                "those that are unreachable\n",
+                voting, acceptors, needed);
+        return 2;
+    }
+    if (!is_led) {
+        fprintf(stderr, "error: nobody leads (no proposer says so); try: again in a moment, or to "
+                        "start a proposer\n");
+        return 2;
+    }
+    return 0;
+}
+
+static int parse(struct common_options *common, int argc, char **argv, int *status)
+{
+    static const struct option longs[] = {COMMON_LONG_OPTIONS, {NULL, 0, NULL, 0}};
+    if (options_parse(argc, argv, longs, common, NULL, NULL, status)) {
+        return -1;
+    }
+    if (optind < argc) {
+        *status = verb_usage(argv[0], "it takes no arguments, only options");
+        return -1;
+    }
+    return 0;
+}
+
+int verb_status(int argc, char **argv)
+{
+    struct common_options common = {.form = OUTPUT_TABLE};
+    struct synod *s = NULL;
+    int status = 0;
+    if (parse(&common, argc, argv, &status) != 0) {
+        return status;
+    }
+    output_init();
+    status = options_open(&common, &s);
+    if (status != 0) {
+        return status;
+    }
+    struct synod_node nodes[NODES_MAX];
+    size_t count = 0;
+    int rc = synod_status(s, nodes, NODES_MAX, &count);
+    if (rc == SYNOD_OK || rc == SYNOD_E_UNAVAILABLE) {
+        if (common.form == OUTPUT_JSON) {
+            print_json(nodes, count);
+        } else {
+            print_table(nodes, count, common.form == OUTPUT_TABLE);
+        }
+        output_flush();
+    }
+    status = rc == SYNOD_OK ? judge(&common, nodes, count) : options_fail(rc, synod_error(s));
+    synod_close(s);
+    return output_finish(status);
+}
+
+static void print_leader(enum output_form form, const struct synod_leader *leader)
+{
+    if (form == OUTPUT_JSON) {
+        output_json(json_pack("{s:I, s:{s:I, s:I}, s:I}", "proposer", (json_int_t)leader->proposer,
+                              "ballot", "round", (json_int_t)leader->round, "proposer",
+                              (json_int_t)leader->proposer, "since", (json_int_t)leader->since));
+        return;
+    }
+    if (form == OUTPUT_PLAIN) {
+        output_text("proposer %u ballot %llu.%u since slot %llu\n", leader->proposer,
+                    (unsigned long long)leader->round, leader->proposer,
+                    (unsigned long long)leader->since);
+        return;
+    }
+    struct table *table = memory_calloc(1, sizeof *table);
+    table_row(table);
+    table_cell(table, "PROPOSER");
+    table_cell(table, "BALLOT");
+    table_cell(table, "SINCE");
+    table_row(table);
+    table_cell(table, "%u", leader->proposer);
+    table_cell(table, "%llu.%u", (unsigned long long)leader->round, leader->proposer);
+    table_cell(table, "%llu", (unsigned long long)leader->since);
+    table_print(table);
+    free(table);
+}
+
+int verb_leader(int argc, char **argv)
+{
+    struct common_options common = {.form = OUTPUT_PLAIN};
+    struct synod *s = NULL;
+    int status = 0;
+    if (parse(&common, argc, argv, &status) != 0) {
+        return status;
+    }
+    output_init();
+    status = options_open(&common, &s);
+    if (status != 0) {
+        return status;
+    }
+    struct synod_leader leader;
+    int rc = synod_leader(s, &leader);
+    if (rc == SYNOD_OK) {
+        print_leader(common.form, &leader);
+    } else {
+        status = options_fail(rc, synod_error(s));
+    }
+    synod_close(s);
+    return output_finish(status);
+}
