@@ -71,14 +71,16 @@ deploy_src := $(wildcard deploy/*.c)
 role_main := $(wildcard acceptor/main.c proposer/main.c learner/main.c)
 
 # tests/<layer>/test_*.c and fuzz_*.c are cmocka programs, tool_*.c are programs that scripts of the
-# layer use; every other .c of the folder is linked into each of them.
+# layer use; every other .c of the folder is linked into each of them. In tests/bench each file is a
+# program by itself, and needs nothing of Synod.
 test_main := $(wildcard tests/*/test_*.c tests/*/fuzz_*.c)
 tool_main := $(wildcard tests/*/tool_*.c)
-test_help := $(filter-out $(test_main) $(tool_main),$(wildcard tests/*/*.c))
+bench_main := $(wildcard tests/bench/*.c)
+test_help := $(filter-out $(test_main) $(tool_main) $(bench_main),$(wildcard tests/*/*.c))
 
 object = $(patsubst %.c,$(B)/obj/%.o,$(1))
 all_src := $(core_src) $(system_src) $(client_src) $(deploy_src) $(role_main) $(test_main) \
-           $(tool_main) $(test_help)
+           $(tool_main) $(bench_main) $(test_help)
 
 # ---- what is built
 
@@ -88,12 +90,14 @@ library := $(if $(client_src),$(B)/libsynod.so $(B)/libsynod.a $(B)/synod.pc)
 command := $(if $(deploy_src),$(B)/synod)
 test_bin := $(patsubst %.c,$(B)/%,$(test_main))
 tool_bin := $(patsubst %.c,$(B)/%,$(tool_main))
+bench_bin := $(patsubst %.c,$(B)/%,$(bench_main))
+zookeeper := $(if $(wildcard /usr/include/zookeeper/zookeeper.h),-lzookeeper_mt)
 
 .PHONY: all
 all: $(archives) $(daemons) $(library) $(command) ## build everything into build/
 
 .PHONY: tests
-tests: all $(test_bin) $(tool_bin) ## build the test programs, too
+tests: all $(test_bin) $(tool_bin) $(bench_bin) ## build the test programs, too
 
 $(B)/obj/%.o: %.c Makefile
 	@mkdir -p $(@D)
@@ -182,6 +186,11 @@ $(test_bin) $(tool_bin): $(B)/%: $(B)/obj/%.o $$(call helpers,$$@) $(synod_parts
 	@mkdir -p $(@D)
 	$(say)
 	$(Q)$(LINK) -o $@ $(filter %.o,$^) -Wl,--start-group $(synod_parts) -Wl,--end-group -lcmocka $(LIBS) -lm
+
+$(bench_bin): $(B)/%: $(B)/obj/%.o
+	@mkdir -p $(@D)
+	$(say)
+	$(Q)$(LINK) -o $@ $< $(LIBS) $(zookeeper) -lm
 
 .PHONY: test
 test: deps ## build and run every test that fits in minutes; ends with "N passed, N failed"
