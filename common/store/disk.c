@@ -86,10 +86,10 @@ int disk_follow_log(struct disk_store *disk, struct errmsg *err)
     return 0;
 }
 
-/* After each write: if the log we know did not grow, LevelDB has gone on to a new one. Then unsynced
- * batches at the end of the old log are synced, so that they can not be lost while later ones
- * survive, and so is the name of the new log, which LevelDB itself never syncs. (The time of the
- * directory would say the same, but only to the granularity of the kernel's clock.) */
+/* After each write: if the log we know did not grow, LevelDB has gone on to a new one. Then
+ * unsynced batches at the end of the old log are synced, so that they cannot be lost while later
+ * ones survive, and so is the name of the new log, which LevelDB itself never syncs. (The time of
+ * the directory would say the same, but only to the granularity of the kernel's clock.) */
 static int maybe_sync_rolled_log(struct disk_store *disk, struct errmsg *err)
 {
     struct stat st;

@@ -252,7 +252,7 @@ static void test_empty_batch(void **state)
     }
 }
 
-/* Many batches, synced and not, over several of LevelDB's logs and openings: all there, in order. */
+/* Many batches, synced and not, over several of LevelDB's logs and openings: all there. */
 static void test_many_batches(void **state)
 {
     struct fixture *f = *state;

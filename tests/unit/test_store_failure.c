@@ -39,7 +39,7 @@ static int run(const char *command)
     return status != -1 && WIFEXITED(status) ? WEXITSTATUS(status) : -1;
 }
 
-/* Writes numbers of 4000 bytes, each synced, until one fails. Returns how many were acknowledged. */
+/* Writes numbers of 4000 bytes, each synced, until one fails. Returns how many succeeded. */
 static unsigned write_until_failure(struct store *store, struct errmsg *err)
 {
     static char filler[4000];
@@ -218,8 +218,8 @@ static unsigned cut_power(const char *root, const char *dir, int guarded, unsign
     return last;
 }
 
-/* After a power cut an unguarded store opens, holds every batch that was told of, and what it holds is a
- * prefix of what was written. */
+/* After a power cut an unguarded store opens, holds every batch that was told of, and what it holds
+ * is a prefix of what was written. */
 static void test_power_cut(void **state)
 {
     struct fixture *f = *state;
