@@ -68,9 +68,12 @@ static const struct list_layout report_proposers = {
     .field_count = COUNT_OF(proposer_report_fields),
 };
 
+/* A learner that catches up joins the results of all that it applies in one turn. */
+#define RANGE_COUNT_MAX ((LEARNER_PENDING_BYTES_MAX + DRAIN_BYTES_MAX) / COMMAND_HEAD_BYTES)
+
 static const struct field result_range_fields[] = {
     U64(result_range, sequence, 0, UINT64_MAX),
-    U32(result_range, count, 0, SESSION_OUTSTANDING_MAX),
+    U32(result_range, count, 0, RANGE_COUNT_MAX),
     U32(result_range, status, RESULT_OK, RESULT_FORGOTTEN),
     U64(result_range, value, 0, UINT64_MAX),
 };

@@ -246,7 +246,7 @@ static void add_appending(void)
     add("leading", MSG_LEADING, proposer, "proposer 1 leads with round 7")->leading =
         (struct msg_leading){ballot};
     add("result-open", MSG_RESULT, learner, "the session that was opened has the id 3")->result =
-        (struct msg_result){3, 43, 1, opened};
+        (struct msg_result){0, 43, 1, opened};
     add("result", MSG_RESULT, learner,
         "commands 12 and 13 got indexes 100,001 and 100,002; command 14 has yet to come")
         ->result = (struct msg_result){3, 44, 2, ranges};
