@@ -84,7 +84,9 @@ all_src := $(core_src) $(system_src) $(client_src) $(deploy_src) $(role_main) $(
 
 # ---- what is built
 
-archives := $(B)/libcores.a $(B)/libsystem.a $(if $(client_src),$(B)/libclient.a)
+command_src := $(filter-out deploy/main.c,$(deploy_src))
+archives := $(B)/libcores.a $(B)/libsystem.a $(if $(client_src),$(B)/libclient.a) \
+            $(if $(command_src),$(B)/libcommand.a)
 daemons := $(patsubst %/main.c,$(B)/synod-%,$(role_main))
 library := $(if $(client_src),$(B)/libsynod.so $(B)/libsynod.a $(B)/synod.pc)
 command := $(if $(deploy_src),$(B)/synod)
@@ -111,6 +113,7 @@ $(B)/obj/%.o: %.c Makefile
 $(B)/libcores.a: $(call object,$(core_src))
 $(B)/libsystem.a: $(call object,$(system_src))
 $(B)/libclient.a: $(call object,$(client_src))
+$(B)/libcommand.a: $(call object,$(command_src))
 $(archives): %.a: %.list
 	$(say)
 	@rm -f $@
@@ -119,6 +122,7 @@ $(archives): %.a: %.list
 $(B)/libcores.list: members = $(core_src)
 $(B)/libsystem.list: members = $(system_src)
 $(B)/libclient.list: members = $(client_src)
+$(B)/libcommand.list: members = $(command_src)
 $(B)/%.list: force
 	@mkdir -p $(@D)
 	@echo '$(members)' | cmp -s - $@ || echo '$(members)' >$@
@@ -179,13 +183,14 @@ install: all ## install programs, library, header and synod.pc under PREFIX (and
 
 # ---- tests
 
+test_parts := $(synod_parts) $(if $(command_src),$(B)/libcommand.a)
 helpers = $(call object,$(filter $(patsubst $(B)/%,%,$(dir $(1)))%,$(test_help)))
 
 .SECONDEXPANSION:
-$(test_bin) $(tool_bin): $(B)/%: $(B)/obj/%.o $$(call helpers,$$@) $(synod_parts)
+$(test_bin) $(tool_bin): $(B)/%: $(B)/obj/%.o $$(call helpers,$$@) $(test_parts)
 	@mkdir -p $(@D)
 	$(say)
-	$(Q)$(LINK) -o $@ $(filter %.o,$^) -Wl,--start-group $(synod_parts) -Wl,--end-group -lcmocka $(LIBS) -lm
+	$(Q)$(LINK) -o $@ $(filter %.o,$^) -Wl,--start-group $(test_parts) -Wl,--end-group -lcmocka $(LIBS) -lm
 
 $(bench_bin): $(B)/%: $(B)/obj/%.o
 	@mkdir -p $(@D)
@@ -272,10 +277,10 @@ lint-format:
 lint-cppcheck:
 	@cppcheck --quiet --std=c11 --enable=warning,performance,portability --inline-suppr -I. \
 	    --library=tests/lint/cppcheck.cfg --suppress='uninitvar:tests/*' --error-exitcode=1 \
-	    $(sort $(all_src))
+	    $(sort $(filter-out $(bench_main),$(all_src)))
 
 # One file a call: clang-tidy 14 takes every va_list after the first file for uninitialised.
-lint-clang: $(patsubst %.c,lint-clang/%,$(sort $(all_src)))
+lint-clang: $(patsubst %.c,lint-clang/%,$(sort $(filter-out $(bench_main),$(all_src))))
 lint-clang/%: force
 	@clang-tidy --quiet $*.c -- -std=c11 $(call feature,$*.c) -I. 2>/dev/null
 

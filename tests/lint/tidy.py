@@ -42,6 +42,8 @@ def check_lines(path, text):
 def check_calls(path, bare):
     for number, line in enumerate(bare.splitlines(), 1):
         for m in BANNED.finditer(line):
+            if m.group(1) == "system" and path.startswith("tests/"):
+                continue  # a test may have the shell copy or damage a folder
             yield f"{path}:{number}: calls {m.group(1)}; use {BANNED_CALLS[m.group(1)]}"
 
 
