@@ -5,8 +5,8 @@
 
 #define COUNT_OF(array) (sizeof(array) / sizeof((array)[0]))
 
-/* in: the struct; what: its member; lowest, highest: the range of the number, of the bytes or of the
- * elements. */
+/* in: the struct; what: its member; lowest, highest: the range of the number, of the bytes or of
+ * the elements. */
 #define U32(in, what, lowest, highest)                                                             \
     {                                                                                              \
         .name = #what, .type = FIELD_U32, .offset = offsetof(struct in, what), .min = (lowest),    \

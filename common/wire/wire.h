@@ -21,8 +21,8 @@ struct wire_context {
 };
 
 /* Encodes msg. On success *data is a malloc'ed buffer of *size bytes that the caller frees.
- * ERROR_USAGE if the kind is none, a field is out of its range, or the result would exceed MESSAGE_BYTES_MAX (a
- * caller's bug: pages are bounded before). */
+ * ERROR_USAGE if the kind is none, a field is out of its range, or the result would exceed
+ * MESSAGE_BYTES_MAX (a caller's bug: pages are bounded before). */
 int wire_encode(const struct wire_context *context, const struct message *msg, uint8_t **data,
                 size_t *size) MUST_USE;
 

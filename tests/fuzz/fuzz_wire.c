@@ -75,7 +75,8 @@ void free(void *p)
 /* NOLINTEND(readability-inconsistent-declaration-parameter-name) */
 #endif
 
-/* What one decoding may take: a chunk of the arena, msgpack-c's objects and the decoded elements. */
+/* What one decoding may take: a chunk of the arena, msgpack-c's objects and the decoded
+ * elements. */
 static size_t memory_budget(size_t frame_size)
 {
     return (size_t)64 * 1024 + 100 * frame_size;
@@ -125,8 +126,8 @@ static void remember_text(const char *text)
     }
 }
 
-/* A number of the envelope, by its place, from a frame that has decoded: 1 cluster, 2 configuration.
- * All before the sender are integers in their shortest form. */
+/* A number of the envelope, by its place, from a frame that has decoded: 1 cluster, 2
+ * configuration. All before the sender are integers in their shortest form. */
 static uint64_t envelope_number(const uint8_t *data, int place)
 {
     const uint8_t *p = data + 1;

@@ -1,5 +1,5 @@
-/* common/PROTOCOL.md is true: its tables are the layout of the wire and of message.h, and every
- * example in it is a golden vector. */
+/* common/PROTOCOL.md is true: its tables are the layout of the wire and of message.h, every example
+ * in it is a golden vector, and the tests that it names are there. */
 #include "common/wire/layout.h"
 #include "tests/vectors/vectors.h"
 

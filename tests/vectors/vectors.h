@@ -107,8 +107,8 @@ static inline int vectors_take_line(struct vectors *v, const char *line, const c
     return skip > 0 ? vectors_parse_hex(line + skip, end, &vector->bytes, &vector->size) : -1;
 }
 
-/* Reads a file of vectors. 0, or -1 if there is none or a line of it is not understood. Give it back
- * with vectors_close in both cases. */
+/* Reads a file of vectors. 0, or -1 if there is none or a line of it is not understood. Give it
+ * back with vectors_close in both cases. */
 static inline int vectors_load(const char *path, struct vectors *v)
 {
     *v = (struct vectors){.count = 0};
