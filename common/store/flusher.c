@@ -13,52 +13,84 @@
 
 struct flusher {
     int fd;
+    uint64_t behind_max;
     pthread_t thread;
     pthread_mutex_t mutex; /* of what follows */
     pthread_cond_t poked;
-    int is_waiting; /* the thread sleeps until it is poked */
-    int is_dirty;
+    pthread_cond_t synced;
+    int is_waiting;        /* the thread sleeps until it is poked */
+    int is_awaited;        /* somebody waits for a sync */
+    uint64_t write_count;  /* writes to the file */
+    uint64_t synced_count; /* of them, those that a sync has covered */
     int is_stopping;
     int failure; /* errno of the first sync that failed; 0 if none */
 };
 
-/* Waits until there is something to sync. 0 when it is time to end. */
-static int take_work(struct flusher *flusher)
+/* Waits until there is something to sync, and returns how many writes a sync from now on covers; 0
+ * when it is time to end. */
+static uint64_t take_work(struct flusher *flusher)
 {
     pthread_mutex_lock(&flusher->mutex);
     flusher->is_waiting = 1;
-    while (!flusher->is_dirty && !flusher->is_stopping) {
+    while (flusher->write_count == flusher->synced_count && !flusher->is_stopping) {
         pthread_cond_wait(&flusher->poked, &flusher->mutex);
     }
     flusher->is_waiting = 0;
-    int has_work = flusher->is_dirty && flusher->failure == 0;
-    flusher->is_dirty = 0;
+    uint64_t count = flusher->write_count > flusher->synced_count ? flusher->write_count : 0;
     pthread_mutex_unlock(&flusher->mutex);
-    return has_work;
+    return count;
+}
+
+/* Tells what a sync has covered, or that it failed. */
+static void finish_work(struct flusher *flusher, uint64_t count, int failure)
+{
+    pthread_mutex_lock(&flusher->mutex);
+    if (failure == 0) {
+        flusher->synced_count = count;
+    } else {
+        flusher->failure = failure;
+    }
+    if (flusher->is_awaited) {
+        pthread_cond_signal(&flusher->synced);
+    }
+    pthread_mutex_unlock(&flusher->mutex);
+}
+
+/* Leaves the disk to others for a moment, unless somebody waits. */
+static void rest(struct flusher *flusher)
+{
+    const struct timespec pause = {0, FLUSH_PAUSE_MS * 1000000L};
+    pthread_mutex_lock(&flusher->mutex);
+    int is_hurried = flusher->is_awaited || flusher->is_stopping;
+    pthread_mutex_unlock(&flusher->mutex);
+    if (!is_hurried) {
+        nanosleep(&pause, NULL);
+    }
 }
 
 static void *run(void *arg)
 {
     struct flusher *flusher = arg;
-    const struct timespec pause = {0, FLUSH_PAUSE_MS * 1000000L};
-    while (take_work(flusher)) {
-        if (fdatasync(flusher->fd) != 0) {
-            pthread_mutex_lock(&flusher->mutex);
-            flusher->failure = errno;
-            pthread_mutex_unlock(&flusher->mutex);
+    uint64_t count;
+    while ((count = take_work(flusher)) != 0) {
+        int failure = fdatasync(flusher->fd) != 0 ? errno : 0;
+        finish_work(flusher, count, failure);
+        if (failure != 0) {
             break;
         }
-        nanosleep(&pause, NULL);
+        rest(flusher);
     }
     return NULL;
 }
 
-int flusher_start(int fd, struct flusher **out, struct errmsg *err)
+int flusher_start(int fd, uint64_t behind_max, struct flusher **out, struct errmsg *err)
 {
     struct flusher *flusher = memory_calloc(1, sizeof *flusher);
     flusher->fd = fd;
+    flusher->behind_max = behind_max;
     CHECK(pthread_mutex_init(&flusher->mutex, NULL) == 0);
     CHECK(pthread_cond_init(&flusher->poked, NULL) == 0);
+    CHECK(pthread_cond_init(&flusher->synced, NULL) == 0);
     /* Signals are the business of the thread that runs the loop. */
     sigset_t all;
     sigset_t before;
@@ -67,6 +99,7 @@ int flusher_start(int fd, struct flusher **out, struct errmsg *err)
     int rc = pthread_create(&flusher->thread, NULL, run, flusher);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     if (rc != 0) {
+        pthread_cond_destroy(&flusher->synced);
         pthread_cond_destroy(&flusher->poked);
         pthread_mutex_destroy(&flusher->mutex);
         free(flusher);
@@ -79,11 +112,17 @@ int flusher_start(int fd, struct flusher **out, struct errmsg *err)
 int flusher_poke(struct flusher *flusher, struct errmsg *err)
 {
     pthread_mutex_lock(&flusher->mutex);
-    flusher->is_dirty = 1;
-    int failure = flusher->failure;
+    flusher->write_count++;
     if (flusher->is_waiting) {
         pthread_cond_signal(&flusher->poked);
     }
+    while (flusher->write_count - flusher->synced_count > flusher->behind_max &&
+           flusher->failure == 0) {
+        flusher->is_awaited = 1;
+        pthread_cond_wait(&flusher->synced, &flusher->mutex);
+    }
+    flusher->is_awaited = 0;
+    int failure = flusher->failure;
     pthread_mutex_unlock(&flusher->mutex);
     if (failure != 0) {
         return errmsg_set(err, ERROR_IO, "cannot sync the file guard (%s)", strerror(failure));
@@ -101,6 +140,7 @@ void flusher_stop(struct flusher *flusher)
     pthread_cond_signal(&flusher->poked);
     pthread_mutex_unlock(&flusher->mutex);
     pthread_join(flusher->thread, NULL);
+    pthread_cond_destroy(&flusher->synced);
     pthread_cond_destroy(&flusher->poked);
     pthread_mutex_destroy(&flusher->mutex);
     free(flusher);

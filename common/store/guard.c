@@ -121,7 +121,7 @@ int guard_open(int dir_fd, uint64_t store_id, struct guard *guard, struct tail_m
                           foreign ? "belongs to another store" : "cannot be read in either slot");
     }
     struct flusher *flusher;
-    int rc = flusher_start(fd, &flusher, err);
+    int rc = flusher_start(fd, TAIL_GUARD_BEHIND_MAX, &flusher, err);
     if (rc != 0) {
         close(fd);
         return rc;

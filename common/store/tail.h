@@ -24,6 +24,10 @@ struct tail_mark {
  * in tables (the one being filled and the one being written out): 2 * 4 MiB / 72 = 116,509. */
 #define TAIL_RING_MARKS 131072
 
+/* Synced batches by which the guard may be behind the store after the machine's end: it is synced a
+ * moment after them, and whoever gets further ahead waits for it. */
+#define TAIL_GUARD_BEHIND_MAX 64
+
 #define TAIL_KEY_BYTES 6
 #define TAIL_VALUE_BYTES 24
 
