@@ -151,7 +151,7 @@ static inline void support_open_fails(const char *dir, const struct store_identi
 /* Copies files of a store that may be open: what a kill -9 at this moment would leave. */
 static inline void support_copy(const char *from, const char *to)
 {
-    char command[2 * PATH_BYTES + 32];
+    char command[3 * PATH_BYTES + 32];
     snprintf(command, sizeof command, "mkdir -p '%s' && cp -a '%s/.' '%s/'", to, from, to);
     assert_int_equal(system(command), 0);
 }
