@@ -184,11 +184,13 @@ class Cluster:
     def __exit__(self, kind, error, trace):
         self.close()
 
-    def close(self):
+    def kill_all(self):
         for node in self.nodes:
             if node.is_running():
-                node.process.kill()
-                node.process.wait()
+                node.kill()
+
+    def close(self):
+        self.kill_all()
         shutil.rmtree(self.directory, ignore_errors=True)
 
     def members(self, role):

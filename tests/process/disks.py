@@ -113,9 +113,7 @@ def run(report):
             report.test("after full disks every learner holds what was acknowledged",
                         lambda: finish(cluster, load))
         finally:
-            for node in cluster.nodes:
-                if node.is_running():
-                    node.kill()
+            cluster.kill_all()
             for disk in disks:
                 disk.close()
 

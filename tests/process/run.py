@@ -6,21 +6,21 @@ import sys
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
-
-import disks     # noqa: E402
+import commands  # noqa: E402
+import disks  # noqa: E402
 import failures  # noqa: E402
 import nonsense  # noqa: E402
-
+import readme  # noqa: E402
 import refusals  # noqa: E402
 from tap import Report, note  # noqa: E402
 
 GROUPS = {
     "refusals": refusals.run,
-
+    "commands": commands.run,
     "failures": failures.run,
     "nonsense": nonsense.run,
     "disks": disks.run,
-
+    "readme": readme.run,
 }
 
 
