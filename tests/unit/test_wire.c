@@ -30,7 +30,7 @@ static void write_vectors(void)
                   "other run. A change here is a change of the protocol.\n");
     const struct wire_sample *samples = wire_samples(&count);
     for (size_t i = 0; i < count; i++) {
-        struct blob *blob = kit_encode(&samples[i].msg);
+        struct blob *blob = wire_kit_encode(&samples[i].msg);
         vectors_write(file, samples[i].name, samples[i].text, blob->data, blob->size);
         blob_unref(blob);
     }
@@ -72,17 +72,17 @@ static void test_messages_match_the_golden_vectors(void **state)
     const struct wire_sample *samples = wire_samples(&count);
     assert_int_equal(golden.count, count);
     for (size_t i = 0; i < count; i++) {
-        struct blob *blob = kit_encode(&samples[i].msg);
+        struct blob *blob = wire_kit_encode(&samples[i].msg);
         assert_golden(&golden, samples[i].name, samples[i].text, blob->data, blob->size);
         struct outcome o;
-        kit_decode(&o, blob->data, blob->size);
+        wire_kit_decode(&o, blob->data, blob->size);
         if (o.rc != 0) {
             fail_msg("%s does not decode: %s", samples[i].name, o.err.text);
         }
         if (!wire_same(&o.msg, &samples[i].msg)) {
             fail_msg("%s decodes to something else", samples[i].name);
         }
-        kit_forget(&o);
+        wire_kit_forget(&o);
         blob_unref(blob);
     }
     vectors_close(&golden);
@@ -138,16 +138,16 @@ static void test_every_kind_has_a_layout_and_a_sample(void **state)
 static void test_slices_point_into_the_frame(void **state)
 {
     (void)state;
-    struct message msg = kit_sample("accept");
-    struct blob *blob = kit_encode(&msg);
+    struct message msg = wire_kit_sample("accept");
+    struct blob *blob = wire_kit_encode(&msg);
     struct outcome o;
-    kit_decode(&o, blob->data, blob->size);
+    wire_kit_decode(&o, blob->data, blob->size);
     assert_int_equal(o.rc, 0);
     const struct slice *value = &o.msg.accept.value;
     assert_ptr_equal(value->owner, o.frame);
     assert_true(value->data > o.frame->data);
     assert_ptr_equal(value->data + value->size, o.frame->data + o.frame->size);
-    kit_forget(&o);
+    wire_kit_forget(&o);
     blob_unref(blob);
 }
 
@@ -158,20 +158,20 @@ static void test_no_prefix_and_no_tail_is_a_message(void **state)
     size_t count;
     const struct wire_sample *samples = wire_samples(&count);
     for (size_t i = 0; i < count; i++) {
-        struct blob *blob = kit_encode(&samples[i].msg);
+        struct blob *blob = wire_kit_encode(&samples[i].msg);
         struct outcome o;
         for (size_t size = 0; size < blob->size; size++) {
-            kit_decode(&o, blob->data, size);
-            kit_assert_refused(&o, REFUSED_MALFORMED, "a malformed frame: ");
-            kit_forget(&o);
+            wire_kit_decode(&o, blob->data, size);
+            wire_kit_assert_refused(&o, REFUSED_MALFORMED, "a malformed frame: ");
+            wire_kit_forget(&o);
         }
         uint8_t *longer = malloc(blob->size + 1);
         assert_non_null(longer);
         memcpy(longer, blob->data, blob->size);
         longer[blob->size] = 0xc0;
-        kit_decode(&o, longer, blob->size + 1);
-        kit_assert_refused(&o, REFUSED_MALFORMED, "1 bytes follow the end");
-        kit_forget(&o);
+        wire_kit_decode(&o, longer, blob->size + 1);
+        wire_kit_assert_refused(&o, REFUSED_MALFORMED, "1 bytes follow the end");
+        wire_kit_forget(&o);
         free(longer);
         blob_unref(blob);
     }
@@ -201,7 +201,7 @@ static void decode_with_bin(struct outcome *o, const char *head, size_t size)
     grown[at + 3] = (uint8_t)(size >> 8);
     grown[at + 4] = (uint8_t)size;
     memset(grown + at + 5, 0, size);
-    kit_decode(o, grown, at + 5 + size);
+    wire_kit_decode(o, grown, at + 5 + size);
     free(grown);
 }
 
@@ -213,34 +213,34 @@ static void test_the_largest_passes_and_one_byte_more_does_not(void **state)
     assert_non_null(zeros);
     struct outcome o;
 
-    struct message msg = kit_sample("submit");
+    struct message msg = wire_kit_sample("submit");
     msg.submit.block = slice_borrow(zeros, BLOCK_BYTES_MAX);
-    kit_assert_round_trip(&msg, NULL);
+    wire_kit_assert_round_trip(&msg, NULL);
     msg.submit.block.size++;
     assert_not_encoded(&msg);
     decode_with_bin(&o, HEAD "28" FROM_C "91", BLOCK_BYTES_MAX + 1);
-    kit_assert_refused(&o, REFUSED_MALFORMED, "block has 1114113 bytes, not 0 to 1114112");
-    kit_forget(&o);
+    wire_kit_assert_refused(&o, REFUSED_MALFORMED, "block has 1114113 bytes, not 0 to 1114112");
+    wire_kit_forget(&o);
 
     struct slice record = slice_borrow(zeros, RECORD_BYTES_MAX);
-    msg = kit_sample("records");
+    msg = wire_kit_sample("records");
     msg.records.record_count = 1;
     msg.records.records = &record;
-    kit_assert_round_trip(&msg, NULL);
+    wire_kit_assert_round_trip(&msg, NULL);
     record.size++;
     assert_not_encoded(&msg);
     decode_with_bin(&o, HEAD "2d" FROM_L "97 01 00 01 01 01 01 91", RECORD_BYTES_MAX + 1);
-    kit_assert_refused(&o, REFUSED_MALFORMED, "record has 1048577 bytes, not 0 to 1048576");
-    kit_forget(&o);
+    wire_kit_assert_refused(&o, REFUSED_MALFORMED, "record has 1048577 bytes, not 0 to 1048576");
+    wire_kit_forget(&o);
 
     decode_with_bin(&o, HEAD "0c" FROM_P "94" BALLOT "01 00", VALUE_BYTES_MAX + 1);
-    kit_assert_refused(&o, REFUSED_MALFORMED, "value has 1377281 bytes, not 9 to 1377280");
-    kit_forget(&o);
+    wire_kit_assert_refused(&o, REFUSED_MALFORMED, "value has 1377281 bytes, not 9 to 1377280");
+    wire_kit_forget(&o);
 
     memset(zeros, 'x', TEXT_BYTES_MAX + 1);
-    msg = kit_sample("refused");
+    msg = wire_kit_sample("refused");
     msg.refused.text = slice_borrow(zeros, TEXT_BYTES_MAX);
-    kit_assert_round_trip(&msg, NULL);
+    wire_kit_assert_round_trip(&msg, NULL);
     msg.refused.text.size++;
     assert_not_encoded(&msg);
     free(zeros);
@@ -254,7 +254,7 @@ static void test_pages_are_bounded(void **state)
     struct slice noop = value_samples(&value_count)[0].bytes;
     struct slot_entry *entries = calloc(PAGE_ENTRIES_MAX + 1, sizeof *entries);
     assert_non_null(entries);
-    struct message msg = kit_sample("promise");
+    struct message msg = wire_kit_sample("promise");
     for (size_t i = 0; i <= PAGE_ENTRIES_MAX; i++) {
         entries[i] =
             (struct slot_entry){POSITION_MAX - PAGE_ENTRIES_MAX + i, msg.promise.ballot, noop};
@@ -262,7 +262,7 @@ static void test_pages_are_bounded(void **state)
     msg.promise.accepted_max = POSITION_MAX;
     msg.promise.entries = entries;
     msg.promise.entry_count = PAGE_ENTRIES_MAX;
-    kit_assert_round_trip(&msg, NULL);
+    wire_kit_assert_round_trip(&msg, NULL);
     msg.promise.entry_count++;
     assert_not_encoded(&msg);
     free(entries);
@@ -273,10 +273,10 @@ static void test_pages_are_bounded(void **state)
     for (size_t i = 0; i < 4; i++) {
         records[i] = slice_borrow(zeros, RECORD_BYTES_MAX);
     }
-    msg = kit_sample("records");
+    msg = wire_kit_sample("records");
     msg.records.records = records;
     msg.records.record_count = 3;
-    kit_assert_round_trip(&msg, NULL);
+    wire_kit_assert_round_trip(&msg, NULL);
     msg.records.record_count = 4;
     msg.records.last = 4;
     assert_not_encoded(&msg);
@@ -289,21 +289,21 @@ static void test_the_encoder_refuses_what_the_decoder_would(void **state)
     (void)state;
     struct message msg = {.from = {ROLE_PROPOSER, 1}, .incarnation = 1};
     assert_not_encoded(&msg);
-    msg = kit_sample("accept");
+    msg = wire_kit_sample("accept");
     msg.accept.slot = 0;
     assert_not_encoded(&msg);
-    msg = kit_sample("accept");
+    msg = wire_kit_sample("accept");
     msg.accept.value = SLICE_EMPTY;
     assert_not_encoded(&msg);
-    msg = kit_sample("nack");
+    msg = wire_kit_sample("nack");
     msg.nack.reason = 9;
     assert_not_encoded(&msg);
     struct result_range range = {1, 1, RESULT_FORGOTTEN + 1, 0};
-    msg = kit_sample("result");
+    msg = wire_kit_sample("result");
     msg.result.range_count = 1;
     msg.result.ranges = &range;
     assert_not_encoded(&msg);
-    msg = kit_sample("status_reply");
+    msg = wire_kit_sample("status_reply");
     msg.status_reply.node_count = 0;
     assert_not_encoded(&msg);
 }

@@ -286,12 +286,12 @@ static void test_what_breaks_a_rule_is_refused_by_name(void **state)
     (void)state;
     for (size_t i = 0; i < sizeof refusals / sizeof refusals[0]; i++) {
         struct outcome o;
-        kit_decode_hex(&o, refusals[i].hex);
+        wire_kit_decode_hex(&o, refusals[i].hex);
         if (o.rc == 0) {
             fail_msg("taken: %s", refusals[i].hex);
         }
-        kit_assert_refused(&o, refusals[i].refusal, refusals[i].part);
-        kit_forget(&o);
+        wire_kit_assert_refused(&o, refusals[i].refusal, refusals[i].part);
+        wire_kit_forget(&o);
     }
 }
 
@@ -314,11 +314,11 @@ static void test_the_same_frames_without_the_fault_are_taken(void **state)
     };
     for (size_t i = 0; i < sizeof good / sizeof good[0]; i++) {
         struct outcome o;
-        kit_decode_hex(&o, good[i]);
+        wire_kit_decode_hex(&o, good[i]);
         if (o.rc != 0) {
             fail_msg("%s: %s", good[i], o.err.text);
         }
-        kit_forget(&o);
+        wire_kit_forget(&o);
     }
 }
 
@@ -328,26 +328,26 @@ static void test_the_sender_of_a_refused_frame_is_known(void **state)
 {
     (void)state;
     struct outcome o;
-    kit_decode_hex(&o, "98 09 01 01 0a 9202 01 cf1122334455667788 05 a568656c6c6f");
-    kit_assert_refused(&o, REFUSED_VERSION, "version 9 ");
+    wire_kit_decode_hex(&o, "98 09 01 01 0a 9202 01 cf1122334455667788 05 a568656c6c6f");
+    wire_kit_assert_refused(&o, REFUSED_VERSION, "version 9 ");
     assert_int_equal(o.msg.kind, MSG_PREPARE);
     assert_true(peer_equal(o.msg.from, (struct peer){ROLE_PROPOSER, 1}));
     assert_int_equal(o.msg.incarnation, 0x1122334455667788);
     assert_int_equal(o.msg.echo, 5);
-    kit_forget(&o);
+    wire_kit_forget(&o);
 
-    kit_decode_hex(&o, HEAD "a0 9202 01 07 00 90");
-    kit_assert_refused(&o, REFUSED_MALFORMED, "but integers");
+    wire_kit_decode_hex(&o, HEAD "a0 9202 01 07 00 90");
+    wire_kit_assert_refused(&o, REFUSED_MALFORMED, "but integers");
     assert_int_equal(o.msg.kind, 0);
     assert_true(peer_equal(o.msg.from, (struct peer){ROLE_PROPOSER, 1}));
     assert_int_equal(o.msg.incarnation, 7);
-    kit_forget(&o);
+    wire_kit_forget(&o);
 
-    kit_decode_hex(&o, "c0");
-    kit_assert_refused(&o, REFUSED_MALFORMED, "0xc0");
+    wire_kit_decode_hex(&o, "c0");
+    wire_kit_assert_refused(&o, REFUSED_MALFORMED, "0xc0");
     assert_int_equal(o.msg.from.role, ROLE_NONE);
     assert_int_equal(o.msg.incarnation, 0);
-    kit_forget(&o);
+    wire_kit_forget(&o);
 }
 
 /* Who dialled another cluster is refused by a frame of that one, and must be able to read it. */
@@ -355,12 +355,12 @@ static void test_a_refusal_is_taken_from_another_cluster(void **state)
 {
     (void)state;
     struct outcome o;
-    kit_decode_hex(&o, "98 01 02 01 03" FROM_A "92 02 a26e6f");
+    wire_kit_decode_hex(&o, "98 01 02 01 03" FROM_A "92 02 a26e6f");
     assert_int_equal(o.rc, 0);
     assert_int_equal(o.msg.kind, MSG_REFUSED);
     assert_int_equal(o.msg.refused.reason, REFUSED_CLUSTER);
     assert_true(slice_equal(o.msg.refused.text, slice_borrow("no", 2)));
-    kit_forget(&o);
+    wire_kit_forget(&o);
 }
 
 /* The configuration number is carried for later: any from 1 on is taken. */
@@ -368,9 +368,9 @@ static void test_any_configuration_number_is_taken(void **state)
 {
     (void)state;
     struct outcome o;
-    kit_decode_hex(&o, "98 01 " CLUSTER " cfffffffffffffffff 0a" FROM_P "92" BALLOT "00");
+    wire_kit_decode_hex(&o, "98 01 " CLUSTER " cfffffffffffffffff 0a" FROM_P "92" BALLOT "00");
     assert_int_equal(o.rc, 0);
-    kit_forget(&o);
+    wire_kit_forget(&o);
 }
 /* The text of a refusal goes to logs and terminals: only UTF-8 without control characters
  * passes. */
@@ -404,9 +404,9 @@ static void test_texts_are_utf8_without_control_characters(void **state)
         {"\xff", 0},
     };
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
-        struct message msg = kit_sample("refused");
+        struct message msg = wire_kit_sample("refused");
         msg.refused.text = slice_borrow(texts[i].bytes, strlen(texts[i].bytes));
-        kit_assert_round_trip(&msg, texts[i].is_good ? NULL : "text is not UTF-8");
+        wire_kit_assert_round_trip(&msg, texts[i].is_good ? NULL : "text is not UTF-8");
     }
 }
 

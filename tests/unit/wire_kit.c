@@ -13,28 +13,28 @@
 
 #include <cmocka.h>
 
-void kit_decode(struct outcome *o, const uint8_t *bytes, size_t size)
+void wire_kit_decode(struct outcome *o, const uint8_t *bytes, size_t size)
 {
     *o = (struct outcome){.frame = blob_copy(bytes, size)};
     o->rc = wire_decode(&sample_context, o->frame, &o->arena, &o->msg, &o->refusal, &o->err);
 }
 
-void kit_decode_hex(struct outcome *o, const char *hex)
+void wire_kit_decode_hex(struct outcome *o, const char *hex)
 {
     uint8_t *bytes = NULL;
     size_t size = 0;
     assert_int_equal(vectors_parse_hex(hex, hex + strlen(hex), &bytes, &size), 0);
-    kit_decode(o, bytes, size);
+    wire_kit_decode(o, bytes, size);
     free(bytes);
 }
 
-void kit_forget(struct outcome *o)
+void wire_kit_forget(struct outcome *o)
 {
     arena_close(&o->arena);
     blob_unref(o->frame);
 }
 
-void kit_assert_refused(const struct outcome *o, enum refusal refusal, const char *part)
+void wire_kit_assert_refused(const struct outcome *o, enum refusal refusal, const char *part)
 {
     if (o->rc != ERROR_REFUSED || o->refusal != refusal || strstr(o->err.text, part) == NULL) {
         fail_msg("wanted refusal %d with \"%s\", got %d, %d, \"%s\"", (int)refusal, part, o->rc,
@@ -43,7 +43,7 @@ void kit_assert_refused(const struct outcome *o, enum refusal refusal, const cha
     assert_true(strlen(o->err.text) <= TEXT_BYTES_MAX);
 }
 
-struct blob *kit_encode(const struct message *msg)
+struct blob *wire_kit_encode(const struct message *msg)
 {
     uint8_t *bytes = NULL;
     size_t size = 0;
@@ -53,7 +53,7 @@ struct blob *kit_encode(const struct message *msg)
     return blob;
 }
 
-struct message kit_sample(const char *name)
+struct message wire_kit_sample(const char *name)
 {
     size_t count;
     const struct wire_sample *samples = wire_samples(&count);
@@ -66,17 +66,17 @@ struct message kit_sample(const char *name)
     return (struct message){0};
 }
 
-void kit_assert_round_trip(const struct message *msg, const char *part)
+void wire_kit_assert_round_trip(const struct message *msg, const char *part)
 {
-    struct blob *blob = kit_encode(msg);
+    struct blob *blob = wire_kit_encode(msg);
     struct outcome o;
-    kit_decode(&o, blob->data, blob->size);
+    wire_kit_decode(&o, blob->data, blob->size);
     if (part == NULL) {
         assert_int_equal(o.rc, 0);
         assert_true(wire_same(&o.msg, msg));
     } else {
-        kit_assert_refused(&o, REFUSED_MALFORMED, part);
+        wire_kit_assert_refused(&o, REFUSED_MALFORMED, part);
     }
-    kit_forget(&o);
+    wire_kit_forget(&o);
     blob_unref(blob);
 }

@@ -30,21 +30,21 @@ struct outcome {
     int rc;
 };
 
-/* Decodes within sample_context. Give what was decoded back with kit_forget. */
-void kit_decode(struct outcome *o, const uint8_t *bytes, size_t size);
-void kit_decode_hex(struct outcome *o, const char *hex);
-void kit_forget(struct outcome *o);
+/* Decodes within sample_context. Give what was decoded back with wire_kit_forget. */
+void wire_kit_decode(struct outcome *o, const uint8_t *bytes, size_t size);
+void wire_kit_decode_hex(struct outcome *o, const char *hex);
+void wire_kit_forget(struct outcome *o);
 
 /* Refused for that reason, by a sentence with that part, which fits a message. */
-void kit_assert_refused(const struct outcome *o, enum refusal refusal, const char *part);
+void wire_kit_assert_refused(const struct outcome *o, enum refusal refusal, const char *part);
 
 /* Encodes, which must succeed. The caller has the reference. */
-struct blob *kit_encode(const struct message *msg);
+struct blob *wire_kit_encode(const struct message *msg);
 
 /* Encodes and decodes again: part NULL: to the same message; else refused as malformed. */
-void kit_assert_round_trip(const struct message *msg, const char *part);
+void wire_kit_assert_round_trip(const struct message *msg, const char *part);
 
 /* A copy of the sample with that name, to be changed. */
-struct message kit_sample(const char *name);
+struct message wire_kit_sample(const char *name);
 
 #endif
