@@ -51,7 +51,7 @@ endif
 # One compilation of each source serves programs and the shared library. Without interposition the
 # compiler may inline across functions in spite of -fPIC.
 BASE_FLAGS := -std=c11 $(WARNINGS) $(OPTIMISE) -fPIC -fno-semantic-interposition $(sanitize) -I.
-LIBS := -lzmq -lmsgpackc -lleveldb -lcyaml -lyaml -ljansson -lxxhash -lpthread
+LIBS := -lzmq -lmsgpackc -lleveldb -lyaml -ljansson -lxxhash -lpthread
 LINK = $(CC) $(sanitize) -Wl,--as-needed $(LDFLAGS)
 
 # Only the layers that talk to the system see more than C11. The pure layers and wire do not.
@@ -169,7 +169,7 @@ $(B)/synod.pc: Makefile
 	@printf '%s\n' 'prefix=$(PREFIX)' 'libdir=$${prefix}/lib' 'includedir=$${prefix}/include' '' \
 	    'Name: synod' 'Description: C client of Synod, a replicated command log' \
 	    'Version: $(VERSION)' 'Libs: -L$${libdir} -lsynod' \
-	    'Libs.private: -lzmq -lmsgpackc -lcyaml -lyaml -lpthread' \
+	    'Libs.private: -lzmq -lmsgpackc -lyaml -lpthread' \
 	    'Cflags: -I$${includedir}' >$@
 
 .PHONY: install
@@ -216,7 +216,7 @@ bench: deps ## measure against the limit of the machine and, if installed, etcd 
 
 # ---- what a Debian 12 machine needs
 
-DEPS := gcc make pkg-config libzmq3-dev libmsgpack-dev libleveldb-dev libcmocka-dev libcyaml-dev \
+DEPS := gcc make pkg-config libzmq3-dev libmsgpack-dev libleveldb-dev libcmocka-dev \
         libyaml-dev libjansson-dev uthash-dev libxxhash-dev python3 \
         $(if $(filter clang,$(cc_name)),clang)
 LINT_DEPS := clang-tidy clang-format cppcheck
