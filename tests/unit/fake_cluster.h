@@ -52,7 +52,8 @@ struct fake_node {
 struct fake {
     pthread_mutex_t lock;
     pthread_t thread;
-    int is_running; /* of the test's side alone */
+    int is_running; /* this and the next are of the test's side alone */
+    int is_held;    /* fake_lock was called and fake_unlock was not */
     int is_stopping;
     struct config config;
     char dir[64];
