@@ -151,6 +151,9 @@ int value_parse(struct slice bytes, struct value *out)
         value.lead.round = bytes_get_u64(payload.data);
         value.lead.proposer = bytes_get_u32(payload.data + 8);
         value.lead.incarnation = bytes_get_u64(payload.data + 12);
+        if (value.lead.round == 0 || value.lead.proposer == 0 || value.lead.incarnation == 0) {
+            return ERROR_CORRUPT; /* nobody leads under it */
+        }
         break;
     case VALUE_BATCH: {
         struct slice rest = payload;
