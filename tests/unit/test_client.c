@@ -277,9 +277,8 @@ static void test_leader_dies(void **state)
     stop(s);
 }
 
-/* Proves: a block lost on the way shows as a gap and is sent again from there at once, not only when
- * the client's patience ends (300 ms). The fastest of some tries counts, for the machine is shared.
- */
+/* Proves: a block lost on the way shows as a gap and is sent again from there at once, and not only
+ * after 300 ms of silence. The fastest of some tries counts, for the machine is shared. */
 static void test_gap(void **state)
 {
     (void)state;

@@ -145,7 +145,7 @@ static void test_read_empty_log(void **state)
     stop(s);
 }
 
-/* Proves: the callback ends a read, and the page that was asked ahead does not reach a later one. */
+/* Proves: the callback ends a read, and the page asked for ahead does not reach a later one. */
 static void test_read_stopped(void **state)
 {
     (void)state;
