@@ -26,7 +26,7 @@ time_ms_t acceptor_lease_left(const struct acceptor *a, const struct ballot *bal
 static void send_report(struct acceptor *a, const struct event *event, struct effects *out)
 {
     const struct members *members = &a->options.members;
-    /* Behind the disk: a leader whose acceptors cannot sync any more must not feel safe (TRAPS 7.17). */
+    /* Behind the disk: a leader whose acceptors cannot sync any more must not feel safe. */
     struct message *msg = effects_reply(out, SEND_AFTER_DURABLE, event->msg, MSG_REPORT);
     struct msg_report *report = &msg->report;
     report->sequence = event->msg->heartbeat.sequence;

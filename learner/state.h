@@ -24,7 +24,7 @@ struct catchup {
 enum read_state {
     READ_STATE_NEW,     /* waits for the next round to begin */
     READ_STATE_ROUND,   /* its round is under way */
-    READ_STATE_APPLIED, /* waits until the target slot is applied, and for a record if it may wait */
+    READ_STATE_APPLIED, /* waits until the target is applied, and for a record if it may wait */
 };
 
 /* A read that cannot be answered yet. */

@@ -72,6 +72,18 @@ static enum node_state acceptor_state(const struct proposer *p, const struct acc
     return NODE_VOTING;
 }
 
+/* The highest watermark that an acceptor reported. */
+static slot_t reported_chosen(const struct proposer *p)
+{
+    slot_t chosen = 0;
+    for (size_t i = 0; i < p->options.members.acceptor_count; i++) {
+        if (p->acceptors[i].is_heard && p->acceptors[i].report.chosen > chosen) {
+            chosen = p->acceptors[i].report.chosen;
+        }
+    }
+    return chosen;
+}
+
 static void on_status(struct proposer *p, const struct event *event, struct effects *out)
 {
     const struct members *members = &p->options.members;
@@ -83,7 +95,7 @@ static void on_status(struct proposer *p, const struct event *event, struct effe
         .state = p->state,
         .ballot = is_serving || p->state == NODE_PREPARING ? p->ballot : p->leader_ballot,
         .leader = is_serving ? p->options.id : p->leader,
-        .chosen = is_serving ? p->chosen : 0,
+        .chosen = is_serving ? p->chosen : reported_chosen(p),
         .accepted_max = is_serving ? p->next_slot - 1 : 0,
         .pending_bytes = p->waiting_bytes,
     };

@@ -13,7 +13,7 @@ void proposer_note_recovered(struct proposer *p, const struct slot_entry *entry,
 {
     struct recovered *known = recovered_at(p, entry->slot);
     if (known->slot > entry->slot) {
-        return; /* a slot a whole ring higher was accepted: this one is chosen, and will be fetched */
+        return; /* a slot a whole ring higher was accepted: this one is chosen */
     }
     if (known->slot == entry->slot &&
         (known->is_chosen || (!is_chosen && ballot_compare(&entry->ballot, &known->ballot) <= 0))) {

@@ -36,7 +36,7 @@ struct event {
     time_ms_t now; /* never falls */
     const struct message *msg;
     struct peer peer;
-    int disk_low; /* set in every event: less than DISK_RESERVE_BYTES are free on the store's disk */
+    int disk_low; /* in every event: less than DISK_RESERVE_BYTES are free on the store's disk */
 };
 
 /* ---- durable state, read-only */

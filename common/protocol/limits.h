@@ -42,9 +42,9 @@
 /* Slots a leader has proposed and not yet seen chosen. */
 #define WINDOW_SLOTS_MAX 256
 
-/* A value longer than this goes to the learners when it is proposed, so that after the quorum only a
- * short commit has to follow. A shorter one goes with its commit: one message instead of two, which
- * wakes each learner once. */
+/* A value longer than this goes to the learners when it is proposed, so that after the quorum only
+ * a short commit has to follow. A shorter one goes with its commit: one message instead of two,
+ * which wakes each learner once. */
 #define STREAM_EARLY_BYTES (8 * KIB)
 
 /* Bytes of values in that window; a new slot waits while they are exceeded. */

@@ -9,7 +9,7 @@
 
 /* From one sync's end to the next one's begin. What was written is on the disk this long, and one
  * sync, later at most. */
-#define FLUSH_PAUSE_MS 2
+#define FLUSH_PAUSE_MS 5
 
 struct flusher;
 

@@ -32,8 +32,8 @@ struct outcome {
 /* Called for each outcome, in the order of the commands. */
 typedef void (*outcome_fn)(void *arg, const struct outcome *outcome);
 
-/* Applies the value of the slot after machine_applied. Records of the log go into out at once. A value
- * that is not well-formed is fatal: it was validated before it was chosen. */
+/* Applies the value of the slot after machine_applied. Records of the log go into out at once. A
+ * value that is not well-formed is fatal: it was validated before it was chosen. */
 void machine_apply(struct machine *m, slot_t slot, struct slice value, outcome_fn tell, void *arg,
                    struct effects *out);
 

@@ -26,8 +26,8 @@ struct oracle_view {
 /* The id it names, or 0. */
 typedef node_id_t (*oracle_fn)(const struct oracle_view *view);
 
-/* The live proposer of highest (priority, id) that reaches a quorum. Stable: whoever serves a quorum
- * stays named, whatever its priority. */
+/* The live proposer of highest (priority, id) that reaches a quorum. Stable: whoever serves a
+ * quorum stays named, whatever its priority. */
 node_id_t oracle_connected(const struct oracle_view *view);
 
 #endif

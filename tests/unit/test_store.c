@@ -338,7 +338,7 @@ static void test_open_of_another(void **state)
     other.node.role = ROLE_LEARNER;
     support_open_fails(f->dir, &other, 1, ERROR_REFUSED, "acceptor 1, not to learner 1");
     other = support_identity;
-    strcpy(other.protocol, "raft");
+    memcpy(other.protocol, "raft", sizeof "raft");
     support_open_fails(f->dir, &other, 1, ERROR_REFUSED, "protocol paxos, not raft");
     support_open_fails(f->dir, &support_identity, 0, ERROR_REFUSED, "guard");
     store_close(support_open(f->dir, 1));
