@@ -10,7 +10,7 @@ The convention, for whoever writes README.md:
   A command whose printed text begins with "error: " must fail.
 - `synod dev ...` stays in the foreground, so it is started in the background here; the next command
   is run when it is ready.
-- A fence of another language with a file name after it (```c hello.c) makes that file.
+- A ```c block that has a main is compiled against libsynod and run at its place of the page.
 - Commands that begin with make, git, sudo or apt-get are left out, as is what follows a "#".
 - <!-- not run: REASON --> on the line before a fence leaves that block out."""
 
@@ -137,6 +137,16 @@ def run_command(shell, number, text, expected):
           f"{where}\nprinted:\n{printed}\ninstead of:\n" + "\n".join(expected))
 
 
+def compile_and_run(directory, lines):
+    """The command for a program of the page. It finds what `make install` would put into place."""
+    with open(f"{directory}/app.c", "w", encoding="utf-8") as file:
+        file.write("\n".join(lines) + "\n")
+    header = os.path.abspath("common/client")
+    sanitize = f"-fsanitize={os.environ['SAN']}" if os.environ.get("SAN") else ""
+    return (f"{os.environ.get('CC', 'cc')} -std=c11 -Wall -Wextra -Werror {sanitize} -I{header} "
+            f"-o app app.c -L{BUILD} -Wl,-rpath,{BUILD} -lsynod && ./app")
+
+
 def take_too_long(*_):
     check(False, "the command took more than a minute")
 
@@ -151,10 +161,9 @@ def follow_readme(path):
     count = 0
     try:
         for number, info, lines in found:
-            if len(info) > 1 and info[0] != "sh":
-                with open(os.path.join(directory, os.path.basename(info[1])), "w",
-                          encoding="utf-8") as file:
-                    file.write("\n".join(lines) + "\n")
+            if info[:1] == ["c"] and any("int main(" in line for line in lines):
+                run_command(shell, number, compile_and_run(directory, lines), [])
+                count += 1
             if info[:1] == ["sh"]:
                 for entry in commands(number, lines):
                     run_command(shell, *entry)
@@ -185,7 +194,7 @@ def can_fail():
             else:
                 check(False, f"not found out: {page!r}")
         with open(path, "w", encoding="utf-8") as file:
-            file.write("```text t.txt\nhello\n```\n```sh\n$ cat t.txt \\\n  t.txt\nhe...\n...\n$ a=5\n```\n"
+            file.write("```sh\n$ printf 'hello\\nyou\\n' >t; cat t \\\n  t\nhe...\n...\n$ a=5\n```\n"
                        "```sh\nmake nothing\ntest $a = 5   # the same shell\n```\n")
         check(follow_readme(path) == "3 commands", "a good page")
     finally:

@@ -113,23 +113,66 @@ def store_mistakes(cluster):
         path = copy_config(cluster, "other", renumber)
         return expect(acceptor.arguments(config=path), REFUSED, "cluster")
 
-    def damaged():
-        """One byte in the middle of each file of a store; the sentence names the store."""
-        sentences = set()
-        for name in sorted(os.listdir(acceptor.data)):
-            path = f"{cluster.directory}/damaged"
+    return missing, other_node, other_cluster
+
+
+def cut(path):
+    os.truncate(path, os.path.getsize(path) // 2)
+
+
+def damaged_stores(cluster, load):
+    """Each file of an acceptor's store that has votes in it, cut to half or gone: it does not start.
+
+    LevelDB's LOG is text for people. Half of the guard is one of its two copies, and enough."""
+    load.wait_for_more(100)
+    acceptor = cluster.node("acceptor", 1)
+    acceptor.kill()
+    path = f"{cluster.directory}/damaged"
+    count = 0
+    for name in sorted(os.listdir(acceptor.data)):
+        for damage in (cut, os.unlink):
+            if name in ("LOCK", "LOG", "LOG.old") or (name == "guard" and damage is cut):
+                continue
             shutil.rmtree(path, ignore_errors=True)
             shutil.copytree(acceptor.data, path)
-            size = os.path.getsize(f"{path}/{name}")
-            if name in ("LOCK", "LOG", "LOG.old") or size == 0:
-                continue
-            with open(f"{path}/{name}", "r+b") as file:
-                file.truncate(size // 2)
-            sentences.add(expect(acceptor.arguments(data=path), FAILED, path))
-        check(len(sentences) >= 1, "the store has no file to be damaged")
-        return f"{len(sentences)} different sentences"
+            damage(f"{path}/{name}")
+            status, sentence = refusal_of(acceptor.arguments(data=path))
+            check(status == FAILED and path in sentence,
+                  f"{name} {damage.__name__}: status {status}: {sentence}")
+            count += 1
+    acceptor.start()
+    load.wait_for_more(100)
+    check(count >= 5, f"only {count} damages could be tried")
+    return f"{count} damages, the last: {sentence}"
 
-    return missing, other_node, other_cluster, damaged
+
+def lost_tail(cluster, load):
+    """An acceptor whose newest log lost its tail has lost votes that it acknowledged: the guard
+    knows, and it does not start (amnesia would let two values be chosen). A quarter of the log is
+    more than the one batch that kill -9 can leave unacknowledged."""
+    load.wait_for_more(100)
+    acceptor = cluster.node("acceptor", 2)
+    acceptor.kill()
+    path = f"{cluster.directory}/tail"
+    shutil.copytree(acceptor.data, path)
+    log = max(name for name in os.listdir(path) if name.endswith(".log"))
+    os.truncate(f"{path}/{log}", os.path.getsize(f"{path}/{log}") * 3 // 4)
+    sentence = expect(acceptor.arguments(data=path), FAILED, "lost acknowledged state", path)
+    acceptor.start()
+    load.wait_for_more(100)
+    return sentence
+
+
+def learner_made_anew(cluster, load):
+    """A learner that lost everything gets an empty store and fetches the whole log again."""
+    learner = cluster.node("learner", 2)
+    learner.kill()
+    shutil.rmtree(learner.data)
+    status, _, err = command("init", "--cluster-file", cluster.config, "--role", "learner", "--id",
+                             "2", "--data", learner.data)
+    check(status == 0, f"synod init ended with {status}: {err!r}")
+    learner.start()
+    load.wait_for_more(100)
 
 
 def renumber(text):
@@ -215,11 +258,10 @@ def run(report):
         report.test("quorums that do not intersect are refused", quorums)
         report.test("a missing cluster.yml is refused", no_file)
         report.test("an id that cluster.yml does not list is refused", stranger)
-        missing, other_node, other_cluster, damaged = store_mistakes(cluster)
+        missing, other_node, other_cluster = store_mistakes(cluster)
         report.test("a missing store is refused, and how to make one is said", missing)
         report.test("the store of another node is refused", other_node)
         report.test("the store of another cluster is refused", other_cluster)
-        report.test("a damaged store is refused, whichever file is cut", damaged)
         report.test("an address in use is refused", lambda: address_in_use(cluster))
     with Cluster(name="doubles") as cluster:
         load = Load(cluster, "doubles")
@@ -230,6 +272,12 @@ def run(report):
                     lambda: other_cluster_speaks(cluster, load))
         report.test("a client of another cluster is refused",
                     lambda: client_of_other_cluster(cluster, load))
+        report.test("a damaged store is refused, whichever file is cut or gone",
+                    lambda: damaged_stores(cluster, load))
+        report.test("an acceptor that lost acknowledged votes is refused",
+                    lambda: lost_tail(cluster, load))
+        report.test("a learner made anew fetches the whole log",
+                    lambda: learner_made_anew(cluster, load))
         report.test("nothing acknowledged meanwhile is lost", lambda: finish(cluster, load))
 
 

@@ -12,12 +12,14 @@ import failures  # noqa: E402
 import nonsense  # noqa: E402
 import readme  # noqa: E402
 import refusals  # noqa: E402
+import storm  # noqa: E402
 from tap import Report, note  # noqa: E402
 
 GROUPS = {
     "refusals": refusals.run,
     "commands": commands.run,
     "failures": failures.run,
+    "storm": storm.run,
     "nonsense": nonsense.run,
     "disks": disks.run,
     "readme": readme.run,
