@@ -58,7 +58,8 @@ def main():
             print("  most resident, MiB: " +
                   ", ".join(f"{name} {mib:.0f}" for name, mib in peaks.items()), flush=True)
     good = min(rates) >= GOAL_RECORDS_PER_S and max(peaks.values()) <= GOAL_MIB
-    print(f"goal {GOAL_RECORDS_PER_S} records/s and {GOAL_MIB} MiB: {'reached' if good else 'NOT REACHED'}")
+    print(f"goal {GOAL_RECORDS_PER_S} records/s and {GOAL_MIB} MiB: "
+          f"{'reached' if good else 'NOT REACHED'}")
     return 0 if good else 1
 
 

@@ -51,10 +51,10 @@ class Results:
         return statistics.median(row[column] for row in rows) if rows else None
 
 
-def build_limit():
-    path = os.path.join(BUILD, "limit")
-    subprocess.run([os.environ.get("CC", "cc"), "-O2", "-std=c11", "-D_GNU_SOURCE", "-Wall", "-Wextra",
-                    "-o", path, os.path.join(HERE, "limit.c"), "-lzmq", "-lleveldb"], check=True)
+def find_limit():
+    path = os.path.join(BUILD, "tests", "bench", "limit")
+    if not os.path.exists(path):
+        sys.exit(f"error: {path} is not there (it was not built); try: make bench")
     return path
 
 
@@ -134,7 +134,7 @@ def main():
     parser.add_argument("--outstanding", type=int, nargs="+", default=[1, 1000])
     parser.add_argument("--no-peers", action="store_true", help="neither etcd nor ZooKeeper")
     options = parser.parse_args()
-    results, limit, skipped = Results(), build_limit(), set()
+    results, limit, skipped = Results(), find_limit(), set()
     if options.no_peers:
         skipped |= {"etcd", "zk"}
     for repetition in range(options.repetitions):

@@ -25,7 +25,8 @@ def expect(status, *arguments, words=(), cluster=None, environment=None):
     """Runs a command that has to fail with a sentence that holds the words."""
     got, _, err = command(*arguments, cluster=cluster, environment=environment)
     text = err.decode(errors="replace")
-    check(got == status, f"synod {' '.join(arguments)[:80]}: exit status {got} and not {status}: {text}")
+    check(got == status,
+          f"synod {' '.join(arguments)[:80]}: exit status {got} and not {status}: {text}")
     check(text.startswith("error: ") and "try: " in text, f"no sentence with a way out: {text!r}")
     for word in words:
         check(word in text, f'"{word}" is missing in: {text}')
@@ -146,7 +147,8 @@ def json_forms(cluster):
 
 
 def one_dead(cluster):
-    """What is dead is shown as unreachable soon; the rest works; the dead learner alone cannot be asked."""
+    """What is dead is shown as unreachable soon; the rest works; only the dead learner cannot be
+    asked."""
     dead = [cluster.node("acceptor", 3), cluster.node("learner", 2)]
 
     def silent():

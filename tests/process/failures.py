@@ -4,7 +4,7 @@ doubled or out of order, and the cluster goes on."""
 import signal
 import time
 
-from cluster import Cluster, check, wait_until
+from cluster import Cluster, Failure, check, wait_until
 from load import Load, prove, prove_equal_digests
 
 ELECTION_SECONDS = 0.5  # the default of cluster.yml
@@ -142,10 +142,25 @@ def leader_killed_again(cluster, load, times=4):
             " ".join(f"{gap * 1000:.0f}" for gap in sorted(gaps)))
 
 
+def proof_can_fail(cluster, loads):
+    """The proof itself: a record that is missing, and two that changed places, are found out."""
+    load = loads[0]
+    last = load.indexes[-1]
+    for wrong in ([last + 100000], [load.indexes[0]]):
+        right, load.indexes = load.indexes, load.indexes[:-1] + wrong
+        try:
+            prove(cluster, loads)
+        except Failure as failure:
+            check("are not where they were said to be" in str(failure), str(failure))
+        else:
+            check(False, f"a record that is not at index {wrong[0]} was not found out")
+        finally:
+            load.indexes = right
+
+
 def run(report):
     with Cluster(name="failures") as cluster:
-        loads = [Load(cluster, "first")]
-        load = loads[0]
+        load = Load(cluster, "first")
         report.test("kill -9 of the leader under load", lambda: kill_and_restart(load, cluster.leader()))
         report.test("kill -9 of the standby under load",
                     lambda: kill_and_restart(load, cluster.standby()))
@@ -157,8 +172,10 @@ def run(report):
         report.test("kill -9 of four leaders in a row", lambda: leader_killed_again(cluster, load))
         report.test("kill -9 of all processes at once", lambda: everything_killed(cluster, load))
         report.test("after all kills every learner holds what was acknowledged, once, in order",
-                    lambda: finish(cluster, loads))
-        loads = [loads[0], Load(cluster, "second")]
+                    lambda: finish(cluster, [load]))
+        report.test("the proof finds out what is missing or misplaced",
+                    lambda: proof_can_fail(cluster, [load]))
+        loads = [load, Load(cluster, "second")]
         load = loads[1]
         report.test("SIGSTOP of the leader: it is replaced, and disturbs nobody afterwards",
                     lambda: leader_stopped(cluster, load))

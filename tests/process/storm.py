@@ -1,8 +1,8 @@
-"""Processes killed, stopped, continued and ended at random under two loads. Whatever happens, nothing that
-was acknowledged may be lost, doubled or out of order, and when the storm is over appends go on.
+"""Processes killed, stopped, continued and ended at random under two loads. Whatever happens, nothing
+that was acknowledged may be lost, doubled or out of order, and when the storm is over appends go on.
 
-SYNOD_STORM_SECONDS sets how long it lasts (default 6), SYNOD_STORM_SEED repeats the choices of one; what
-the processes make of them depends on the machine."""
+SYNOD_STORM_SECONDS sets how long it lasts (default 6), SYNOD_STORM_SEED repeats the choices of one;
+what the processes make of them depends on the machine."""
 
 import os
 import random
