@@ -43,8 +43,7 @@ static void acknowledge(struct acceptor *a, const struct message *msg, struct ef
                                     .last = accept->slot};
 }
 
-/* Two values for a chosen slot would mean that agreement is broken already: stop before it
- * spreads. */
+/* The slot is chosen here with another value. */
 static int contradicts_chosen(struct acceptor *a, const struct msg_accept *accept,
                               const struct accepted *known)
 {
@@ -69,6 +68,13 @@ void acceptor_on_accept(struct acceptor *a, const struct event *event, struct ef
     }
     struct accepted *known = acceptor_find(a, accept->slot);
     if (contradicts_chosen(a, accept, known)) {
+        if (ballot_compare(&accept->ballot, &known->ballot) <= 0) {
+            /* Of a leader that was deposed before the slot was chosen. */
+            acceptor_refuse(a, msg, &accept->ballot, NACK_BALLOT, 0, out);
+            return;
+        }
+        /* At a higher ballot than the one that chose it there is no other value, unless agreement
+         * is broken already: stop before it spreads. */
         effects_fatal(out, ERROR_INTERNAL,
                       "slot %llu is chosen, and proposer %u proposes another value for it",
                       (unsigned long long)accept->slot, accept->ballot.proposer);
@@ -78,10 +84,14 @@ void acceptor_on_accept(struct acceptor *a, const struct event *event, struct ef
         a->promised = accept->ballot;
         acceptor_store_promise(a, out);
     }
-    /* What is chosen here needs no further vote on disk: whoever prepares later learns it by the
-     * watermark, or finds the chosen value at the ballot it had before. */
-    if (accept->slot > a->chosen &&
-        (known == NULL || !ballot_equal(&known->ballot, &accept->ballot))) {
+    if (accept->slot <= a->chosen) {
+        /* What is chosen here needs no further vote: whoever prepares later learns it by the
+         * watermark. That must be durable in place of the vote, or a power cut could leave a slot
+         * that the leader counts as accepted and that no acceptor knows as chosen. */
+        if (accept->slot > a->chosen_durable) {
+            acceptor_store_chosen(a, RECORD_DURABLE, out);
+        }
+    } else if (known == NULL || !ballot_equal(&known->ballot, &accept->ballot)) {
         acceptor_store_accepted(a, RECORD_DURABLE, accept->slot, &accept->ballot, accept->value,
                                 out);
     }

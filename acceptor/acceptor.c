@@ -110,6 +110,9 @@ static void on_flush(struct acceptor *a, time_ms_t now, struct effects *out)
     if (a->chosen_stored != a->chosen && out->record_count > 0) {
         acceptor_store_chosen(a, RECORD_LAZY, out);
     }
+    if (out->needs_sync) { /* it takes all earlier records along */
+        a->chosen_durable = a->chosen_stored;
+    }
     if (a->repair.target > a->chosen) {
         effects_wake(out, a->repair.retry_at);
     }

@@ -56,8 +56,12 @@ void acceptor_on_repair(struct acceptor *a, const struct event *event, struct ef
         members_acceptor_index(&a->options.members, repair->source) < 0) {
         return; /* a hint that came too late, or that does not help; nobody waits for an answer */
     }
+    int is_under_way = a->repair.target > a->chosen && a->repair.source != 0;
     if (repair->target > a->repair.target) {
         a->repair.target = repair->target;
+    }
+    if (is_under_way) {
+        return; /* a fetch waits for its answer; without one the next source is asked */
     }
     a->repair.source = repair->source;
     send_fetch(a, event->now, out);
@@ -70,6 +74,7 @@ void acceptor_on_chosen(struct acceptor *a, const struct event *event, struct ef
         return;
     }
     slot_t before = a->chosen;
+    int is_promise_raised = 0;
     for (uint32_t i = 0; i < chosen->entry_count; i++) {
         const struct slot_entry *entry = &chosen->entries[i];
         if (entry->slot != a->chosen + 1) {
@@ -80,9 +85,18 @@ void acceptor_on_chosen(struct acceptor *a, const struct event *event, struct ef
          * value for this slot. */
         acceptor_store_accepted(a, RECORD_LAZY, entry->slot, &entry->ballot, entry->value, out);
         a->chosen++;
+        /* A quorum has gone on to that ballot: the leader of a lower one is deposed, and what it
+         * still has under way for this slot may be another value. */
+        if (ballot_compare(&entry->ballot, &a->promised) > 0) {
+            a->promised = entry->ballot;
+            is_promise_raised = 1;
+        }
     }
     if (a->chosen == before) {
         return; /* nothing new: the timer asks the next one */
+    }
+    if (is_promise_raised) {
+        acceptor_store_promise(a, out);
     }
     effects_note(out, NOTE_INFO, "event=repaired from=%llu to=%llu source=%llu target=%llu",
                  (unsigned long long)before + 1, (unsigned long long)a->chosen,

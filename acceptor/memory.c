@@ -182,8 +182,7 @@ void acceptor_load(struct acceptor *a, struct effects *out)
     uint8_t chosen[8];
     if (load_fixed(a, "c", chosen, sizeof chosen, out)) {
         a->chosen = bytes_get_u64(chosen);
-        a->chosen_stored = a->chosen;
-        a->chosen_durable = a->chosen;
+        a->chosen_stored = a->chosen; /* and synced? the former process may not have got so far */
         a->accepted_max = a->chosen;
     }
     if (out->fatal != 0) {
@@ -246,18 +245,32 @@ static int page_visit(void *arg, struct slice key, struct slice value)
     return page_is_full(scan->page);
 }
 
-/* The end of the slots after `from` that have to come from the disk: all that were evicted, and all
- * that lie below the ring. */
+static int is_in_memory(const struct acceptor *a, slot_t slot)
+{
+    const struct accepted *entry = &a->ring[slot % ACCEPTED_RING_SLOTS];
+    return entry->slot == slot && entry->value.size > 0;
+}
+
+/* The end of the slots from `from` on that may come from the disk in one scan: of those that were
+ * evicted, or that lie below the ring, up to the next one whose value is in memory. The disk does
+ * not show the records of the turn under way yet, but their values are in memory. */
 static slot_t disk_end(const struct acceptor *a, slot_t from, slot_t to)
 {
-    slot_t end = a->evicted_to;
-    if (a->accepted_max > ACCEPTED_RING_SLOTS && a->accepted_max - ACCEPTED_RING_SLOTS > end) {
-        end = a->accepted_max - ACCEPTED_RING_SLOTS;
+    slot_t limit = a->evicted_to;
+    if (a->accepted_max > ACCEPTED_RING_SLOTS && a->accepted_max - ACCEPTED_RING_SLOTS > limit) {
+        limit = a->accepted_max - ACCEPTED_RING_SLOTS;
     }
-    if (end > to) {
-        end = to;
+    if (limit > to) {
+        limit = to;
     }
-    return end > from ? end : from;
+    if (limit > from + PAGE_ENTRIES_MAX) {
+        limit = from + PAGE_ENTRIES_MAX; /* a page holds no more */
+    }
+    slot_t end = from;
+    while (end < limit && !is_in_memory(a, end + 1)) {
+        end++;
+    }
+    return end;
 }
 
 void acceptor_read_page(struct acceptor *a, slot_t from, slot_t to, size_t bytes_max,

@@ -47,8 +47,9 @@ static void deliver_decided(struct learner *l, struct effects *out)
 }
 
 static void note_commit(struct learner *l, const struct ballot *ballot, slot_t commit,
-                        struct effects *out)
+                        time_ms_t now, struct effects *out)
 {
+    l->leader_heard_at = now;
     if (commit > l->known_commit) {
         l->known_commit = commit;
     }
@@ -78,19 +79,27 @@ void learner_on_accept(struct learner *l, const struct event *event, struct effe
             l->pending_bytes += accept->value.size;
         }
     }
-    note_commit(l, &accept->ballot, accept->commit, out);
+    note_commit(l, &accept->ballot, accept->commit, event->now, out);
 }
 
 void learner_on_commit(struct learner *l, const struct event *event, struct effects *out)
 {
-    note_commit(l, &event->msg->commit.ballot, event->msg->commit.commit, out);
+    note_commit(l, &event->msg->commit.ballot, event->msg->commit.commit, event->now, out);
+}
+
+int learner_misses_leader(const struct learner *l, time_ms_t now)
+{
+    return now - l->leader_heard_at >= l->options.election_ms;
 }
 
 void learner_maybe_fetch(struct learner *l, time_ms_t now, struct effects *out)
 {
     slot_t applied = machine_applied(l->machine);
     slot_t goal = l->known_commit > l->wanted ? l->known_commit : l->wanted;
-    if (goal <= applied || (l->catchup.is_asked && now < l->catchup.retry_at)) {
+    if (goal <= applied && !learner_misses_leader(l, now)) {
+        return;
+    }
+    if (l->catchup.is_asked && now < l->catchup.retry_at) {
         return;
     }
     const struct members *members = &l->options.members;

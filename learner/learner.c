@@ -29,8 +29,9 @@ void learner_free(struct learner *l)
     free(l);
 }
 
-static void on_start(struct learner *l, struct effects *out)
+static void on_start(struct learner *l, time_ms_t now, struct effects *out)
 {
+    l->leader_heard_at = now;
     machine_load(l->machine, out);
     l->readable = machine_applied(l->machine);
     effects_note(out, NOTE_INFO, "event=loaded applied=%llu last_index=%llu sessions=%llu",
@@ -78,8 +79,10 @@ static void on_flush(struct learner *l, time_ms_t now, struct effects *out)
     }
     learner_tick_reads(l, now, out);
     slot_t applied = machine_applied(l->machine);
-    if (l->known_commit > applied || l->wanted > applied) {
+    if (l->known_commit > applied || l->wanted > applied || learner_misses_leader(l, now)) {
         effects_wake(out, l->catchup.retry_at);
+    } else {
+        effects_wake(out, l->leader_heard_at + l->options.election_ms);
     }
 }
 
@@ -87,7 +90,7 @@ void learner_step(struct learner *l, const struct event *event, struct effects *
 {
     switch (event->kind) {
     case EVENT_START:
-        on_start(l, out);
+        on_start(l, event->now, out);
         break;
     case EVENT_MESSAGE:
         on_message(l, event, out);

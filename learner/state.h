@@ -59,6 +59,7 @@ struct learner {
     slot_t commit_slot;          /* of that ballot */
     slot_t known_commit;         /* highest slot known to be chosen, by whatever ballot */
     slot_t wanted; /* highest slot that a read waits for: fetched even if no leader speaks of it */
+    time_ms_t leader_heard_at; /* the last accept or commit of any leader, or the start */
     struct catchup catchup;
 
     /* service.c */
@@ -77,7 +78,11 @@ void learner_on_accept(struct learner *l, const struct event *event, struct effe
 void learner_on_commit(struct learner *l, const struct event *event, struct effects *out);
 void learner_on_chosen(struct learner *l, const struct event *event, struct effects *out);
 
-/* Asks an acceptor for what is known to be chosen and missing here. */
+/* 1 if no leader was heard for an election timeout: it may serve without reaching this learner. */
+int learner_misses_leader(const struct learner *l, time_ms_t now);
+
+/* Asks an acceptor for what is known to be chosen and missing here, or, if no leader is heard, for
+ * whatever it knows. */
 void learner_maybe_fetch(struct learner *l, time_ms_t now, struct effects *out);
 void learner_drop_pending(struct learner *l);
 

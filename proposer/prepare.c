@@ -133,8 +133,12 @@ void proposer_on_promise(struct proposer *p, const struct event *event, struct e
         msg->chosen < promise->chosen) {
         return; /* a page that came twice, or that an older one overtook */
     }
-    if (!promise->is_promised || msg->chosen > promise->chosen || msg->next_slot != 0) {
+    if (!promise->is_promised || msg->chosen > promise->chosen ||
+        msg->next_slot > promise->paged_to) {
         p->attempt_deadline = event->now + p->options.election_ms; /* it makes progress */
+    }
+    if (msg->next_slot > promise->paged_to) {
+        promise->paged_to = msg->next_slot;
     }
     promise->is_promised = 1;
     promise->chosen = msg->chosen;
@@ -164,6 +168,9 @@ void proposer_on_nack(struct proposer *p, const struct event *event, struct effe
     }
     if (!ballot_equal(&nack->ballot, &p->ballot)) {
         return; /* of an earlier attempt */
+    }
+    if (nack->reason == NACK_BALLOT && ballot_equal(&nack->promised, &p->ballot)) {
+        return; /* to a copy of our prepare: it has promised us this ballot already */
     }
     if (proposer_is_serving(p)) {
         if (nack->reason == NACK_BALLOT) {

@@ -209,6 +209,7 @@ static void on_flush(struct proposer *p, time_ms_t now, struct effects *out)
     proposer_tell_learners(p, out);
     proposer_continue_recovery(p, now, out);
     proposer_form_batches(p, now, out);
+    proposer_fill_gap(p, now, out);
     if (p->state == NODE_DRAINING) {
         int is_drained = p->waiting_count == 0 && p->chosen + 1 == p->next_slot;
         if (is_drained || now >= p->drain_deadline) {

@@ -71,6 +71,9 @@ static void fetch(struct proposer *p, slot_t from, time_ms_t now, struct effects
             break;
         }
     }
+    if (p->fetching == 0) {
+        p->fetch_deadline = now + p->options.election_ms;
+    }
     p->fetching = from;
     p->fetch_retry_at = now + 2 * p->options.heartbeat_ms;
     struct peer source = {ROLE_ACCEPTOR, p->options.members.acceptors[p->fetch_source]};
@@ -138,6 +141,12 @@ void proposer_continue_recovery(struct proposer *p, time_ms_t now, struct effect
         }
         struct slice value;
         if (!take_value(p, p->next_slot, &value)) {
+            if (p->fetching != 0 && now >= p->fetch_deadline) {
+                /* Those that know it as chosen do not answer any more: promises of others show what
+                 * was chosen. */
+                proposer_step_down(p, "nobody serves a slot that has to be fetched", now, out);
+                return;
+            }
             if (p->fetching == 0 || now >= p->fetch_retry_at) {
                 fetch(p, p->next_slot, now, out);
             }

@@ -31,7 +31,8 @@ struct promise {
     int is_refused;       /* nack */
     slot_t expected_from; /* from_slot of the page that is due */
     slot_t chosen;        /* its durable chosen watermark */
-    time_ms_t asked_at;   /* when the due page was asked for */
+    slot_t paged_to; /* where the furthest page so far ended: seeing a page again is no progress */
+    time_ms_t asked_at; /* when the due page was asked for */
 };
 
 /* A value that recovery has to propose again. */
@@ -95,7 +96,8 @@ struct proposer {
     slot_t fetching;     /* first slot of the fetch under way; 0 if none */
     int fetch_source;    /* index of the acceptor asked */
     time_ms_t fetch_retry_at;
-    uint64_t stamp_base_ms; /* cluster time at stamp_started_at */
+    time_ms_t fetch_deadline; /* no answer from anybody by then: recovery starts again */
+    uint64_t stamp_base_ms;   /* cluster time at stamp_started_at */
     time_ms_t stamp_started_at;
 
     /* window.c */
@@ -159,6 +161,11 @@ int proposer_window_has_room(const struct proposer *p);
 void proposer_propose(struct proposer *p, struct slice value, time_ms_t now, struct effects *out);
 void proposer_on_accepted(struct proposer *p, const struct event *event, struct effects *out);
 void proposer_retransmit(struct proposer *p, time_ms_t now, struct effects *out);
+
+/* Proposes no-ops up to the highest slot that any acceptor has accepted. A former leader may have
+ * left values with acceptors whose promise was not needed; a linearizable read waits for their
+ * slots, and without client traffic nobody else would close them (TRAPS 7.8). */
+void proposer_fill_gap(struct proposer *p, time_ms_t now, struct effects *out);
 
 /* Sends the learners what was chosen since the last time: values that they do not have yet, and the
  * commit. The slots leave the window. */

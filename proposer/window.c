@@ -1,3 +1,4 @@
+#include "common/protocol/value.h"
 #include "proposer/state.h"
 
 /* Slots sent again in one tick, at most: a slow disk is not helped by more. */
@@ -126,6 +127,35 @@ void proposer_retransmit(struct proposer *p, time_ms_t now, struct effects *out)
                 fill_accept(p, effects_send(out, SEND_NOW, acceptor, MSG_ACCEPT), slot, held);
             }
         }
+    }
+}
+
+/* The highest slot that an acceptor says it has accepted. */
+static slot_t accepted_anywhere(const struct proposer *p)
+{
+    slot_t highest = 0;
+    for (size_t i = 0; i < p->options.members.acceptor_count; i++) {
+        const struct acceptor_view *view = &p->acceptors[i];
+        if (view->is_heard && view->report.accepted_max > highest) {
+            highest = view->report.accepted_max;
+        }
+    }
+    return highest;
+}
+
+void proposer_fill_gap(struct proposer *p, time_ms_t now, struct effects *out)
+{
+    if (p->state != NODE_LEADING) {
+        return;
+    }
+    slot_t highest = accepted_anywhere(p);
+    if (highest >= p->next_slot + RECOVERY_RING_SLOTS) {
+        return; /* no acceptor takes a slot so far above the chosen ones */
+    }
+    while (p->next_slot <= highest && proposer_window_has_room(p)) {
+        struct slice noop = slice_of(value_noop(proposer_stamp(p, now)));
+        proposer_propose(p, noop, now, out);
+        slice_drop(&noop);
     }
 }
 
