@@ -110,8 +110,16 @@ static int check_descriptors(struct errmsg *err)
     return 0;
 }
 
+/* What to do about a store that can no longer be trusted. A guarded one holds votes, which nobody
+ * can give back; any other can be filled again from its peers. */
+static const char *way_out(int guarded)
+{
+    return guarded ? "replace this member under a new id, never copy or repair its store"
+                   : "remove the directory and make it anew with synod init";
+}
+
 /* Opens and locks the directory, once it is known to be of the wanted kind. */
-static int enter(const char *dir, int create, int *fd, struct errmsg *err)
+static int enter(const char *dir, int create, int guarded, int *fd, struct errmsg *err)
 {
     int rc = check_descriptors(err);
     if (rc == 0 && create) {
@@ -137,9 +145,8 @@ static int enter(const char *dir, int create, int *fd, struct errmsg *err)
                         dir);
     } else if (!create && content == DIRECTORY_REMAINS) {
         rc = errmsg_set(err, ERROR_CORRUPT,
-                        "the store in %s is damaged (its file CURRENT is missing); try: replace "
-                        "this member under a new id, never copy or repair its store",
-                        dir);
+                        "the store in %s is damaged (its file CURRENT is missing); try: %s", dir,
+                        way_out(guarded));
     } else {
         rc = directory_lock(opened, dir, err);
     }
@@ -177,7 +184,7 @@ int store_create(const char *dir, const struct store_identity *identity, int gua
 {
     CHECK(memchr(identity->protocol, '\0', sizeof identity->protocol) != NULL);
     int fd;
-    int rc = enter(dir, 1, &fd, err);
+    int rc = enter(dir, 1, guarded, &fd, err);
     if (rc != 0) {
         return rc;
     }
@@ -269,9 +276,13 @@ static int check_store(struct disk_store *disk, const struct store_identity *ide
     if (rc == ERROR_CORRUPT) {
         struct errmsg why = err != NULL ? *err : (struct errmsg){""};
         errmsg_set(err, ERROR_CORRUPT, "store lost acknowledged state (%s: %.200s); try: %s", dir,
-                   why.text,
-                   guarded ? "replace this member under a new id, never copy or repair its store"
-                           : "remove the directory and make it anew with synod init");
+                   why.text, way_out(guarded));
+    } else if (rc == ERROR_IO) {
+        struct errmsg why = err != NULL ? *err : (struct errmsg){""};
+        errmsg_set(err, ERROR_IO,
+                   "the store in %s cannot be used (%.200s); try: see to the disk; if a file is "
+                   "damaged, %s",
+                   dir, why.text, way_out(guarded));
     }
     return rc;
 }
@@ -280,7 +291,7 @@ int store_open(const char *dir, const struct store_identity *identity, int guard
                struct store **out, struct errmsg *err)
 {
     int fd;
-    int rc = enter(dir, 0, &fd, err);
+    int rc = enter(dir, 0, guarded, &fd, err);
     if (rc != 0) {
         return rc;
     }
@@ -292,7 +303,7 @@ int store_open(const char *dir, const struct store_identity *identity, int guard
         return errmsg_set(err, rc, "the store in %s %s (%.300s); try: %s", dir,
                           rc == ERROR_CORRUPT ? "is damaged" : "cannot be opened", why.text,
                           rc == ERROR_CORRUPT
-                              ? "replace this member under a new id, never copy or repair its store"
+                              ? way_out(guarded)
                               : "see to the disk and its permissions, then start again");
     }
     struct disk_store *disk = disk_store_new(&engine, fd);

@@ -117,7 +117,9 @@ void machine_read(struct machine *m, uint64_t from, uint64_t count, size_t bytes
         rc = read.rc;
     }
     if (rc != 0) {
-        effects_fatal(out, rc, "cannot read record %llu of the log (%s)",
+        effects_fatal(out, rc,
+                      "cannot read record %llu of the log (%s); try: remove this learner's "
+                      "directory and make it anew with synod init",
                       (unsigned long long)read.next, error_name(rc));
         return;
     }
