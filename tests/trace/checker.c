@@ -24,7 +24,7 @@ void checker_close(struct checker *checker)
 {
     for (size_t i = 0; i < checker->slot_count; i++) {
         for (size_t j = 0; j < checker->slots[i].count; j++) {
-            blob_unref(checker->slots[i].votes[j].value);
+            slice_drop(&checker->slots[i].votes[j].value);
         }
         free(checker->slots[i].votes);
     }
@@ -35,11 +35,12 @@ void checker_close(struct checker *checker)
     free(checker->log);
 }
 
-void checker_violate(struct checker *checker, const char *fmt, ...)
+void checker_violate(struct checker *checker, const char *rule, const char *fmt, ...)
 {
-    if (checker->violation[0] != '\0') {
+    if (checker->rule != NULL) {
         return;
     }
+    checker->rule = rule;
     va_list args;
     va_start(args, fmt);
     vsnprintf(checker->violation, sizeof checker->violation, fmt, args);
@@ -69,6 +70,16 @@ static int same_bytes(const struct blob *blob, struct slice bytes)
     return slice_equal(slice_borrow(blob->data, blob->size), bytes);
 }
 
+static int is_known(const struct slot_votes *votes, struct slice value)
+{
+    for (size_t i = 0; i < votes->count; i++) {
+        if (slice_equal(votes->votes[i].value, value)) {
+            return 1;
+        }
+    }
+    return 0;
+}
+
 /* The vote of that ballot, made if there is none. One value per ballot and slot is checked. */
 static struct vote *vote_of(struct checker *checker, slot_t slot, const struct ballot *ballot,
                             struct slice value)
@@ -78,25 +89,63 @@ static struct vote *vote_of(struct checker *checker, slot_t slot, const struct b
         if (ballot_compare(&votes->votes[i].ballot, ballot) != 0) {
             continue;
         }
-        if (!same_bytes(votes->votes[i].value, value)) {
-            checker_violate(checker, "two values for slot %llu at ballot %llu.%u",
+        if (!slice_equal(votes->votes[i].value, value)) {
+            checker_violate(checker, "one-value", "two values for slot %llu at ballot %llu.%u",
                             (unsigned long long)slot, (unsigned long long)ballot->round,
                             ballot->proposer);
         }
         return &votes->votes[i];
     }
-    votes->votes =
-        memory_grow(votes->votes, &votes->capacity, votes->count + 1, sizeof *votes->votes);
+    if (checker->listener.proposed != NULL && !is_known(votes, value)) {
+        checker->listener.proposed(checker->listener.self, slot, value);
+    }
+    if (votes->count == votes->capacity) {
+        size_t grown = votes->capacity == 0 ? 1 : votes->capacity * 2;
+        votes->votes = memory_grow(votes->votes, &votes->capacity, grown, sizeof *votes->votes);
+    }
     struct vote *vote = &votes->votes[votes->count++];
-    *vote = (struct vote){*ballot, blob_copy(value.data, value.size), 0};
+    *vote = (struct vote){*ballot, slice_keep(value), 0};
     return vote;
+}
+
+/* "Paxos Made Simple", 2.2, P2c: at a lower ballot no other value is chosen, or can still be chosen
+ * by acceptors that have not promised a higher one. Checked when a value is proposed, it finds what
+ * agreement would show only if the other value came to be chosen. */
+static void check_safe(struct checker *checker, slot_t slot, const struct ballot *ballot,
+                       struct slice value)
+{
+    const struct slot_votes *votes = slot_of(checker, slot);
+    for (size_t i = 0; i < votes->count && !checker->lenient; i++) {
+        const struct vote *vote = &votes->votes[i];
+        if (ballot_compare(&vote->ballot, ballot) >= 0 || slice_equal(vote->value, value)) {
+            continue;
+        }
+        acceptor_set_t possible = vote->voters;
+        for (size_t k = 0; k < checker->members->acceptor_count; k++) {
+            if (ballot_compare(&checker->promised[k], &vote->ballot) <= 0) {
+                possible |= (acceptor_set_t)1 << k;
+            }
+        }
+        if (is_accept_quorum(checker->members, possible)) {
+            checker_violate(checker, "safe",
+                            "ballot %llu.%u proposes a value for slot %llu while another one can "
+                            "be chosen at %llu.%u",
+                            (unsigned long long)ballot->round, ballot->proposer,
+                            (unsigned long long)slot, (unsigned long long)vote->ballot.round,
+                            vote->ballot.proposer);
+        }
+    }
 }
 
 static void advance_chosen_prefix(struct checker *checker)
 {
     while (checker->chosen_prefix + 1 < checker->slot_count &&
-           checker->slots[checker->chosen_prefix + 1].chosen != NULL) {
+           checker->slots[checker->chosen_prefix + 1].is_chosen) {
         checker->chosen_prefix++;
+        if (checker->listener.chosen != NULL) {
+            checker->listener.chosen(checker->listener.self, checker->chosen_prefix,
+                                     checker->slots[checker->chosen_prefix].chosen);
+        }
     }
 }
 
@@ -104,19 +153,27 @@ static void count_vote(struct checker *checker, int acceptor, slot_t slot,
                        const struct ballot *ballot, struct slice value)
 {
     if (slot == 0 || slot > 1000000) {
-        checker_violate(checker, "an acceptor stores slot %llu", (unsigned long long)slot);
+        checker_violate(checker, "store", "an acceptor stores slot %llu", (unsigned long long)slot);
         return;
     }
     struct vote *vote = vote_of(checker, slot, ballot, value);
+    if (ballot_compare(ballot, &checker->promised[acceptor]) < 0 &&
+        !slot_of(checker, slot)->is_chosen) {
+        checker_violate(checker, "vote",
+                        "acceptor %u accepts slot %llu at %llu.%u below its promise",
+                        checker->members->acceptors[acceptor], (unsigned long long)slot,
+                        (unsigned long long)ballot->round, ballot->proposer);
+    }
     vote->voters |= (acceptor_set_t)1 << acceptor;
     if (!is_accept_quorum(checker->members, vote->voters)) {
         return;
     }
     struct slot_votes *votes = slot_of(checker, slot);
-    if (votes->chosen == NULL) {
+    if (!votes->is_chosen) {
+        votes->is_chosen = 1;
         votes->chosen = vote->value;
-    } else if (!same_bytes(votes->chosen, slice_of(vote->value))) {
-        checker_violate(checker, "agreement: slot %llu was chosen with two values",
+    } else if (!slice_equal(votes->chosen, vote->value)) {
+        checker_violate(checker, "agreement", "agreement: slot %llu was chosen with two values",
                         (unsigned long long)slot);
     }
     advance_chosen_prefix(checker);
@@ -125,7 +182,7 @@ static void count_vote(struct checker *checker, int acceptor, slot_t slot,
 static void check_promise(struct checker *checker, int acceptor, const struct blob *value)
 {
     if (value == NULL || value->size < BALLOT_BYTES) {
-        checker_violate(checker, "acceptor %u stores a promise that is none",
+        checker_violate(checker, "store", "acceptor %u stores a promise that is none",
                         checker->members->acceptors[acceptor]);
         return;
     }
@@ -133,7 +190,8 @@ static void check_promise(struct checker *checker, int acceptor, const struct bl
     struct ballot *before = &checker->promised[acceptor];
     int order = ballot_compare(&ballot, before);
     if (order < 0 || (order == 0 && !ballot_equal(&ballot, before))) {
-        checker_violate(checker, "the promise of acceptor %u fell from %llu.%u to %llu.%u",
+        checker_violate(checker, "promise",
+                        "the promise of acceptor %u fell from %llu.%u to %llu.%u",
                         checker->members->acceptors[acceptor], (unsigned long long)before->round,
                         before->proposer, (unsigned long long)ballot.round, ballot.proposer);
     }
@@ -141,18 +199,19 @@ static void check_promise(struct checker *checker, int acceptor, const struct bl
 }
 
 void checker_on_durable(struct checker *checker, node_id_t acceptor, struct slice key,
-                        const struct blob *value)
+                        struct blob *value)
 {
     int index = members_acceptor_index(checker->members, acceptor);
     if (key.size == 1 && key.data[0] == 'p') {
         check_promise(checker, index, value);
     } else if (key.size == ACCEPTED_KEY_BYTES && key.data[0] == 'a' && value != NULL) {
         if (value->size < BALLOT_BYTES) {
-            checker_violate(checker, "acceptor %u stores a value without ballot", acceptor);
+            checker_violate(checker, "store", "acceptor %u stores a value without ballot",
+                            acceptor);
             return;
         }
         struct ballot ballot = read_ballot(value->data);
-        struct slice bytes = slice_borrow(value->data + BALLOT_BYTES, value->size - BALLOT_BYTES);
+        struct slice bytes = {value->data + BALLOT_BYTES, value->size - BALLOT_BYTES, value};
         count_vote(checker, index, bytes_get_u64(key.data + 1), &ballot, bytes);
     }
 }
@@ -178,13 +237,13 @@ static void check_promise_durable(struct checker *checker, const struct msg_prom
     struct ballot ballot;
     if (!durable_ballot(disk, slice_borrow("p", 1), &ballot) ||
         ballot_compare(&ballot, &promise->ballot) < 0) {
-        checker_violate(checker, "promise %llu.%u left before it was durable",
+        checker_violate(checker, "durable", "promise %llu.%u left before it was durable",
                         (unsigned long long)promise->ballot.round, promise->ballot.proposer);
     }
     const struct blob *value = disk_durable(disk, slice_borrow("c", 1));
     slot_t chosen = value != NULL && value->size >= 8 ? bytes_get_u64(value->data) : 0;
     if (promise->chosen > chosen) {
-        checker_violate(checker, "a promise reports %llu as chosen, durable is %llu",
+        checker_violate(checker, "durable", "a promise reports %llu as chosen, durable is %llu",
                         (unsigned long long)promise->chosen, (unsigned long long)chosen);
     }
 }
@@ -193,7 +252,7 @@ static void check_accepted_durable(struct checker *checker, const struct msg_acc
                                    const struct disk *disk)
 {
     for (slot_t slot = accepted->first; slot <= accepted->last; slot++) {
-        if (slot_of(checker, slot)->chosen != NULL) {
+        if (slot_of(checker, slot)->is_chosen) {
             continue; /* chosen before: nothing rests on this vote any more */
         }
         uint8_t key[ACCEPTED_KEY_BYTES] = {'a'};
@@ -201,7 +260,8 @@ static void check_accepted_durable(struct checker *checker, const struct msg_acc
         struct ballot ballot;
         if (!durable_ballot(disk, slice_borrow(key, sizeof key), &ballot) ||
             ballot_compare(&ballot, &accepted->ballot) < 0) {
-            checker_violate(checker, "accepted %llu.%u slot %llu left before it was durable",
+            checker_violate(checker, "durable",
+                            "accepted %llu.%u slot %llu left before it was durable",
                             (unsigned long long)accepted->ballot.round, accepted->ballot.proposer,
                             (unsigned long long)slot);
             return;
@@ -209,12 +269,27 @@ static void check_accepted_durable(struct checker *checker, const struct msg_acc
     }
 }
 
+/* What an acceptor says of its promise it must not forget. */
+static void check_told(struct checker *checker, const char *what, const struct ballot *promised,
+                       const struct disk *disk)
+{
+    struct ballot ballot = BALLOT_NONE;
+    if (disk == NULL || ballot_is_none(promised)) {
+        return;
+    }
+    (void)durable_ballot(disk, slice_borrow("p", 1), &ballot);
+    if (ballot_compare(&ballot, promised) < 0) {
+        checker_violate(checker, "durable", "a %s names promise %llu.%u before it is durable", what,
+                        (unsigned long long)promised->round, promised->proposer);
+    }
+}
+
 static void check_commit(struct checker *checker, const char *where, slot_t commit)
 {
     if (!checker->lenient && commit > checker->chosen_prefix) {
-        checker_violate(checker, "%s says that %llu is chosen, but no quorum has accepted %llu",
-                        where, (unsigned long long)commit,
-                        (unsigned long long)checker->chosen_prefix + 1);
+        checker_violate(checker, "commit",
+                        "%s says that %llu is chosen, but no quorum has accepted %llu", where,
+                        (unsigned long long)commit, (unsigned long long)checker->chosen_prefix + 1);
     }
 }
 
@@ -227,10 +302,20 @@ static void check_chosen(struct checker *checker, const struct msg_chosen *chose
     for (uint32_t i = 0; i < chosen->entry_count; i++) {
         const struct slot_entry *entry = &chosen->entries[i];
         if (entry->slot > checker->chosen_prefix ||
-            !same_bytes(checker->slots[entry->slot].chosen, entry->value)) {
-            checker_violate(checker, "slot %llu is served as chosen with another value",
+            !slice_equal(checker->slots[entry->slot].chosen, entry->value)) {
+            checker_violate(checker, "commit", "slot %llu is served as chosen with another value",
                             (unsigned long long)entry->slot);
         }
+    }
+}
+
+/* Only the first time: what is sent again was safe then, and stays so. */
+static void check_proposal(struct checker *checker, const struct msg_accept *accept)
+{
+    size_t count = slot_of(checker, accept->slot)->count;
+    (void)vote_of(checker, accept->slot, &accept->ballot, accept->value);
+    if (slot_of(checker, accept->slot)->count > count) {
+        check_safe(checker, accept->slot, &accept->ballot, accept->value);
     }
 }
 
@@ -245,7 +330,7 @@ void checker_on_send(struct checker *checker, const struct message *msg, const s
         check_accepted_durable(checker, &msg->accepted, disk);
         break;
     case MSG_ACCEPT:
-        (void)vote_of(checker, msg->accept.slot, &msg->accept.ballot, msg->accept.value);
+        check_proposal(checker, &msg->accept);
         check_commit(checker, "accept", msg->accept.commit);
         break;
     case MSG_COMMIT:
@@ -254,7 +339,11 @@ void checker_on_send(struct checker *checker, const struct message *msg, const s
     case MSG_HEARTBEAT:
         check_commit(checker, "heartbeat", msg->heartbeat.commit);
         break;
+    case MSG_NACK:
+        check_told(checker, "nack", &msg->nack.promised, disk);
+        break;
     case MSG_REPORT:
+        check_told(checker, "report", &msg->report.promised, disk);
         check_commit(checker, "report", msg->report.chosen);
         break;
     case MSG_CHOSEN:
@@ -268,13 +357,13 @@ void checker_on_send(struct checker *checker, const struct message *msg, const s
 void checker_on_learner(struct checker *checker, node_id_t learner, slot_t applied, uint64_t digest)
 {
     if (!checker->lenient && applied > checker->chosen_prefix) {
-        checker_violate(checker, "learner %u applied slot %llu, which is not chosen", learner,
-                        (unsigned long long)applied);
+        checker_violate(checker, "learner", "learner %u applied slot %llu, which is not chosen",
+                        learner, (unsigned long long)applied);
     }
     struct slot_votes *slot = slot_of(checker, applied);
     if (slot->has_digest && slot->digest != digest) {
-        checker_violate(checker, "learner %u differs from another one at slot %llu", learner,
-                        (unsigned long long)applied);
+        checker_violate(checker, "digest", "learner %u differs from another one at slot %llu",
+                        learner, (unsigned long long)applied);
     }
     slot->has_digest = 1;
     slot->digest = digest;
@@ -295,8 +384,8 @@ void checker_on_record(struct checker *checker, uint64_t index, struct slice byt
     if (record->bytes == NULL) {
         record->bytes = blob_copy(bytes.data, bytes.size);
     } else if (!same_bytes(record->bytes, bytes)) {
-        checker_violate(checker, "%s %s another record at index %llu than was known before", client,
-                        acknowledged ? "wrote" : "read", (unsigned long long)index);
+        checker_violate(checker, "log", "%s %s another record at index %llu than was known before",
+                        client, acknowledged ? "wrote" : "read", (unsigned long long)index);
     }
     if (acknowledged && index > checker->acknowledged) {
         checker->acknowledged = index;

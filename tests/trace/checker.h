@@ -14,14 +14,15 @@ struct disk;
 /* The votes at one ballot for one slot. */
 struct vote {
     struct ballot ballot;
-    struct blob *value;
+    struct slice value; /* a reference */
     acceptor_set_t voters;
 };
 
 struct slot_votes {
     struct vote *votes;
     size_t count, capacity;
-    const struct blob *chosen; /* the value of one of votes, or NULL */
+    int is_chosen;
+    struct slice chosen; /* the value of one of votes */
     int has_digest;
     uint64_t digest; /* of a learner that had applied exactly up to here */
 };
@@ -29,6 +30,15 @@ struct slot_votes {
 /* A record of the log as it was acknowledged to its writer, or read by somebody. */
 struct known_record {
     struct blob *bytes; /* NULL: not known yet */
+};
+
+/* Whom the checker tells what it sees first; either may be NULL. */
+struct checker_listener {
+    void *self;
+    /* A value that was never seen for this slot was proposed, or stored. */
+    void (*proposed)(void *self, slot_t slot, struct slice value);
+    /* The slots are chosen without a gap up to this one. */
+    void (*chosen)(void *self, slot_t slot, struct slice value);
 };
 
 struct checker {
@@ -42,18 +52,21 @@ struct checker {
     struct known_record *log;            /* by record index */
     size_t log_count, log_capacity;
     uint64_t acknowledged; /* highest record index whose result reached its client */
-    char violation[512];   /* the first rule that was broken; empty if none */
+    struct checker_listener listener;
+    const char *rule;    /* the name of the first rule that was broken, or NULL */
+    char violation[512]; /* how; empty if none was */
 };
 
 void checker_init(struct checker *checker, const struct members *members);
 void checker_close(struct checker *checker);
 
-/* Remembers the first broken rule. */
-void checker_violate(struct checker *checker, const char *fmt, ...) PRINTF_LIKE(2, 3);
+/* Remembers the first broken rule, by a name of one word (static storage) and a sentence. */
+void checker_violate(struct checker *checker, const char *rule, const char *fmt, ...)
+    PRINTF_LIKE(3, 4);
 
 /* A record of an acceptor became durable; value NULL: its deletion. */
 void checker_on_durable(struct checker *checker, node_id_t acceptor, struct slice key,
-                        const struct blob *value);
+                        struct blob *value);
 
 /* The acceptor lost everything and is a new one. */
 void checker_on_wipe(struct checker *checker, node_id_t acceptor);

@@ -172,7 +172,7 @@ static void acknowledge(struct cluster *cluster, struct client *client, uint64_t
     }
     struct client_command *command = &client->commands[sequence];
     if (command->acknowledged && command->index != index) {
-        checker_violate(&cluster->checker,
+        checker_violate(&cluster->checker, "retry",
                         "%s was told index %" PRIu64 " and then %" PRIu64 " for sequence %" PRIu64,
                         client->node->name, command->index, index, sequence);
     }
@@ -206,11 +206,11 @@ static void receive_range(struct cluster *cluster, struct client *client, uint64
     client->results++;
     if (session == 0) {
         if (range->sequence != client->node->incarnation) {
-            checker_violate(&cluster->checker, "%s got a session for nonce %" PRIx64,
+            checker_violate(&cluster->checker, "session", "%s got a session for nonce %" PRIx64,
                             client->node->name, range->sequence);
         }
         if (client->session != 0 && client->session != range->value) {
-            checker_violate(&cluster->checker, "%s got two sessions for one nonce",
+            checker_violate(&cluster->checker, "session", "%s got two sessions for one nonce",
                             client->node->name);
         }
         client->session = range->value;
@@ -232,7 +232,7 @@ static void receive_records(struct cluster *cluster, struct client *client,
     }
     client->records += m->record_count;
     if (m->request >= CLIENT_READS_MAX || m->last < client->read_floor[m->request]) {
-        checker_violate(&cluster->checker,
+        checker_violate(&cluster->checker, "real-time",
                         "%s read up to %" PRIu64 ", but more was acknowledged before it asked",
                         client->node->name, m->last);
     }

@@ -149,6 +149,15 @@ static void make_core(const struct cluster *cluster, struct node *node)
     }
 }
 
+static void tell_peers(struct cluster *cluster, struct node *node, enum event_kind kind)
+{
+    if (cluster->hooks.changed != NULL) {
+        cluster->hooks.changed(cluster->hooks.self, node, kind);
+    } else {
+        turn_tell_peers(cluster, node, kind);
+    }
+}
+
 void cluster_start(struct cluster *cluster, struct node *node)
 {
     CHECK(node->mode == NODE_DOWN);
@@ -159,7 +168,7 @@ void cluster_start(struct cluster *cluster, struct node *node)
     node->mode = NODE_UP;
     turn_event(cluster, node, EVENT_START, (struct peer){ROLE_NONE, 0});
     if (node->mode == NODE_UP) {
-        turn_tell_peers(cluster, node, EVENT_PEER_UP);
+        tell_peers(cluster, node, EVENT_PEER_UP);
     }
 }
 
@@ -176,7 +185,20 @@ void cluster_crash(struct cluster *cluster, struct node *node, int lose_lazy)
     if (lose_lazy) {
         disk_lose_lazy(node->disk);
     }
-    turn_tell_peers(cluster, node, EVENT_PEER_DOWN);
+    tell_peers(cluster, node, EVENT_PEER_DOWN);
+}
+
+void cluster_cut_power(struct cluster *cluster, struct node *node, size_t kept)
+{
+    struct durable_target target = {cluster, node};
+    disk_tear(node->disk, kept, turn_on_durable, &target);
+    cluster_crash(cluster, node, 0);
+}
+
+void cluster_write_back(struct cluster *cluster, struct node *node, size_t left)
+{
+    struct durable_target target = {cluster, node};
+    disk_write_back(node->disk, left, turn_on_durable, &target);
 }
 
 void cluster_shutdown(struct cluster *cluster, struct node *node)
@@ -202,7 +224,13 @@ void cluster_release_disk(struct cluster *cluster, struct node *node)
 void cluster_send(struct cluster *cluster, const struct node *from, const struct node *to,
                   const struct message *msg)
 {
-    turn_send(cluster, from, to, msg);
+    struct message out = *msg;
+    turn_send(cluster, from, to, &out);
+}
+
+time_ms_t node_now(const struct cluster *cluster, const struct node *node)
+{
+    return cluster->now + node->clock_ahead_ms;
 }
 
 int node_can_step(const struct node *node)

@@ -28,6 +28,17 @@ enum node_mode {
     NODE_PUPPET, /* has no core: what it gets is only shown, what it sends the test makes up */
 };
 
+/* Where in its turn a process is. A runner may crash it at any of them. */
+enum turn_point {
+    TURN_SENDING,   /* before a message leaves that need not wait; between those to several peers */
+    TURN_WRITING,   /* before the turn's records go to the disk */
+    TURN_SYNCING,   /* they are in the log and not synced */
+    TURN_WRITTEN,   /* all is as durable as the core asked for */
+    TURN_RELEASING, /* before a message leaves that had to wait */
+    TURN_ENDING,    /* all are sent */
+    TURN_POINTS,
+};
+
 struct node {
     struct peer self;
     char name[8]; /* "A1", "P2", "L1", "c1" */
@@ -41,9 +52,12 @@ struct node {
     struct learner *learner;
     struct effects fx;
     time_ms_t wake_at;
-    int disk_held;     /* synced writes do not complete */
-    int write_waits;   /* a turn's write waits for the disk: the process hangs in it */
-    uint32_t priority; /* of a proposer */
+    time_ms_t clock_ahead_ms; /* its own clock, less the cluster's */
+    int disk_low;             /* as its core is told */
+    int may_end;              /* it has a reason to end that is no bug */
+    int disk_held;            /* synced writes do not complete */
+    int write_waits;          /* a turn's write waits for the disk: the process hangs in it */
+    uint32_t priority;        /* of a proposer */
 };
 
 struct cluster_options {
@@ -52,6 +66,19 @@ struct cluster_options {
     time_ms_t election_ms;
     time_ms_t latency_ms;
     uint64_t seed;
+};
+
+/* How another runner than cluster_run takes part. With a function that is NULL the cluster does as
+ * scenarios need it. */
+struct cluster_hooks {
+    void *self;
+    /* A message leaves. Instead of the network, which then stays empty. */
+    void (*send)(void *self, const struct node *from, const struct node *to,
+                 const struct message *msg);
+    /* The node came up or went down. Instead of telling its peers at once. */
+    void (*changed)(void *self, struct node *node, enum event_kind kind);
+    /* The node is at that point of its turn; it may be down when this returns. */
+    void (*reached)(void *self, struct node *node, enum turn_point point);
 };
 
 /* What an observer is told, in the order in which it happens. Any function may be NULL. */
@@ -78,6 +105,7 @@ struct cluster {
     struct network network;
     struct checker checker;
     struct cluster_observer observer;
+    struct cluster_hooks hooks;
 };
 
 /* A cluster whose nodes are all down. Free with cluster_free. */
@@ -116,6 +144,15 @@ void cluster_send(struct cluster *cluster, const struct node *from, const struct
 
 /* Gives one packet to its receiver, in a turn of its own, whatever the time. */
 void cluster_deliver(struct cluster *cluster, struct packet *packet);
+
+/* What the node's own clock shows. */
+time_ms_t node_now(const struct cluster *cluster, const struct node *node);
+
+/* The machine dies with the process; of what it had not synced the first kept batches are left. */
+void cluster_cut_power(struct cluster *cluster, struct node *node, size_t kept);
+
+/* What the kernel writes back by itself: all but the newest left batches. */
+void cluster_write_back(struct cluster *cluster, struct node *node, size_t left);
 
 /* 1 if the node can take messages and ticks now. */
 int node_can_step(const struct node *node);

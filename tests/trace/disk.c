@@ -20,6 +20,14 @@ struct disk {
     struct image seen;
     struct image durable;
     struct image lazy; /* changes in the order they were written, not by key */
+    size_t *batches;   /* where in lazy each batch ends */
+    size_t batch_count, batch_capacity;
+    uint64_t synced;      /* writes that were synced, as the store says */
+    uint64_t guarded;     /* the same, as the guard says */
+    struct image copy;    /* of durable, at an earlier time */
+    uint64_t copy_synced; /* synced at that time */
+    int is_removed;
+    struct blob *damaged; /* key of the pair that cannot be read, or NULL */
 };
 
 static int compare_keys(const struct blob *a, struct slice b)
@@ -118,6 +126,9 @@ void disk_free(struct disk *disk)
     image_close(&disk->seen);
     image_close(&disk->durable);
     image_close(&disk->lazy);
+    image_close(&disk->copy);
+    blob_unref(disk->damaged);
+    free(disk->batches);
     free(disk);
 }
 
@@ -138,31 +149,90 @@ static struct pair pair_of(const struct record *record)
     return pair;
 }
 
-void disk_write(struct disk *disk, const struct record *records, size_t count, int sync,
-                disk_durable_fn durable, void *arg)
+void disk_append(struct disk *disk, const struct record *records, size_t count)
 {
+    if (count == 0) {
+        return;
+    }
     for (size_t i = 0; i < count; i++) {
         struct pair change = pair_of(&records[i]);
         image_apply(&disk->seen, &change);
         image_insert(&disk->lazy, disk->lazy.count, change.key, change.value);
         pair_close(&change);
     }
+    disk->batches = memory_grow(disk->batches, &disk->batch_capacity, disk->batch_count + 1,
+                                sizeof *disk->batches);
+    disk->batches[disk->batch_count++] = disk->lazy.count;
+}
+
+/* The first kept batches of the log become durable and leave it. */
+static void make_durable(struct disk *disk, size_t kept, disk_durable_fn durable, void *arg)
+{
+    size_t end = kept == 0 ? 0 : disk->batches[kept - 1];
+    for (size_t i = 0; i < end; i++) {
+        struct pair *change = &disk->lazy.pairs[i];
+        image_apply(&disk->durable, change);
+        durable(arg, slice_of(change->key), change->value);
+        pair_close(change);
+    }
+    disk->lazy.count -= end;
+    memmove(disk->lazy.pairs, disk->lazy.pairs + end, disk->lazy.count * sizeof(struct pair));
+    disk->batch_count -= kept;
+    for (size_t i = 0; i < disk->batch_count; i++) {
+        disk->batches[i] = disk->batches[i + kept] - end;
+    }
+}
+
+void disk_sync(struct disk *disk, disk_durable_fn durable, void *arg)
+{
+    if (disk->batch_count > 0) {
+        make_durable(disk, disk->batch_count, durable, arg);
+    }
+    disk->synced++;
+    disk->guarded = disk->synced;
+}
+
+void disk_write(struct disk *disk, const struct record *records, size_t count, int sync,
+                disk_durable_fn durable, void *arg)
+{
+    disk_append(disk, records, count);
     if (sync) {
-        for (size_t i = 0; i < disk->lazy.count; i++) {
-            const struct pair *change = &disk->lazy.pairs[i];
-            image_apply(&disk->durable, change);
-            durable(arg, slice_of(change->key), change->value);
-        }
-        image_clear(&disk->lazy);
+        disk_sync(disk, durable, arg);
+    }
+}
+
+size_t disk_lazy_batches(const struct disk *disk)
+{
+    return disk->batch_count;
+}
+
+static void image_copy(struct image *to, const struct image *from)
+{
+    image_clear(to);
+    for (size_t i = 0; i < from->count; i++) {
+        image_insert(to, i, from->pairs[i].key, from->pairs[i].value);
     }
 }
 
 void disk_lose_lazy(struct disk *disk)
 {
     image_clear(&disk->lazy);
-    image_clear(&disk->seen);
-    for (size_t i = 0; i < disk->durable.count; i++) {
-        image_insert(&disk->seen, i, disk->durable.pairs[i].key, disk->durable.pairs[i].value);
+    disk->batch_count = 0;
+    image_copy(&disk->seen, &disk->durable);
+}
+
+void disk_tear(struct disk *disk, size_t kept, disk_durable_fn durable, void *arg)
+{
+    if (kept > 0 && kept <= disk->batch_count) {
+        make_durable(disk, kept, durable, arg);
+    }
+    disk_lose_lazy(disk);
+}
+
+void disk_write_back(struct disk *disk, size_t left, disk_durable_fn durable, void *arg)
+{
+    if (disk->batch_count > left) {
+        make_durable(disk, disk->batch_count - left, durable, arg);
     }
 }
 
@@ -171,6 +241,49 @@ void disk_wipe(struct disk *disk)
     image_clear(&disk->seen);
     image_clear(&disk->durable);
     image_clear(&disk->lazy);
+    disk->batch_count = 0;
+    disk->synced = 0;
+    disk->guarded = 0;
+}
+
+int disk_open(const struct disk *disk)
+{
+    if (disk->is_removed) {
+        return ERROR_NOT_FOUND;
+    }
+    return disk->synced < disk->guarded ? ERROR_CORRUPT : 0;
+}
+
+void disk_keep_copy(struct disk *disk)
+{
+    image_copy(&disk->copy, &disk->durable);
+    disk->copy_synced = disk->synced;
+}
+
+void disk_roll_back(struct disk *disk)
+{
+    image_copy(&disk->durable, &disk->copy);
+    disk->synced = disk->copy_synced;
+    disk_lose_lazy(disk);
+}
+
+void disk_remove(struct disk *disk)
+{
+    disk_wipe(disk);
+    disk->is_removed = 1;
+}
+
+void disk_damage(struct disk *disk, uint64_t pick)
+{
+    if (disk->damaged == NULL && disk->seen.count > 0) {
+        disk->damaged = blob_ref(disk->seen.pairs[pick % disk->seen.count].key);
+    }
+}
+
+static int is_damaged(const struct disk *disk, const struct blob *key)
+{
+    return disk->damaged != NULL &&
+           compare_keys(disk->damaged, slice_borrow(key->data, key->size)) == 0;
 }
 
 static int disk_get(void *self, struct slice key, struct blob **value)
@@ -179,6 +292,9 @@ static int disk_get(void *self, struct slice key, struct blob **value)
     size_t index = image_find(&disk->seen, key);
     if (!image_has(&disk->seen, index, key)) {
         return ERROR_NOT_FOUND;
+    }
+    if (is_damaged(disk, disk->seen.pairs[index].key)) {
+        return ERROR_CORRUPT;
     }
     *value = blob_ref(disk->seen.pairs[index].value);
     return 0;
@@ -192,6 +308,9 @@ static int disk_scan(void *self, struct slice from, struct slice to, store_visit
         struct pair *pair = &disk->seen.pairs[i];
         if (compare_keys(pair->key, to) >= 0) {
             break;
+        }
+        if (is_damaged(disk, pair->key)) {
+            return ERROR_CORRUPT;
         }
         if (visit(arg, slice_of(pair->key), slice_of(pair->value)) != 0) {
             break;

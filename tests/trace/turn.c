@@ -13,45 +13,67 @@ static void observe_delivery(const struct cluster *cluster, const struct packet 
 }
 
 void turn_send(struct cluster *cluster, const struct node *from, const struct node *to,
-               const struct message *msg)
+               struct message *msg)
 {
-    struct message out = *msg;
-    if (out.from.role == ROLE_NONE) {
-        out.from = from->self;
+    if (msg->from.role == ROLE_NONE) {
+        msg->from = from->self;
     }
-    if (out.incarnation == 0) {
-        out.incarnation = from->incarnation;
+    if (msg->incarnation == 0) {
+        msg->incarnation = from->incarnation;
+    }
+    if (cluster->hooks.send != NULL) {
+        cluster->hooks.send(cluster->hooks.self, from, to, msg);
+        return;
     }
     int sent =
         network_send(&cluster->network, cluster_index(cluster, from), cluster_index(cluster, to),
-                     &out, cluster->now + cluster->options.latency_ms);
+                     msg, cluster->now + cluster->options.latency_ms);
     if (cluster->observer.sent != NULL) {
-        cluster->observer.sent(cluster->observer.self, from, to, &out, !sent);
+        cluster->observer.sent(cluster->observer.self, from, to, msg, !sent);
     }
 }
 
-/* Sends to one peer, or to every member of the role but the sender. */
-static void send_outgoing(struct cluster *cluster, struct node *node, const struct outgoing *out)
+/* 1 if the process survived that point of its turn. */
+static int reach(struct cluster *cluster, struct node *node, enum turn_point point)
+{
+    if (cluster->hooks.reached != NULL) {
+        cluster->hooks.reached(cluster->hooks.self, node, point);
+    }
+    return node->mode == NODE_UP;
+}
+
+/* Sends to one peer, or to every member of the role but the sender. 0 if the process died. */
+static int send_outgoing(struct cluster *cluster, struct node *node, struct outgoing *out,
+                         enum turn_point point)
 {
     checker_on_send(&cluster->checker, &out->msg,
                     node->self.role == ROLE_ACCEPTOR ? node->disk : NULL);
     CHECK(out->to.role != ROLE_NONE);
     for (size_t i = 0; i < cluster->node_count; i++) {
         struct node *to = &cluster->nodes[i];
-        if (to->self.role == out->to.role && to != node &&
-            (out->to.id == 0 || out->to.id == to->self.id)) {
-            turn_send(cluster, node, to, &out->msg);
+        if (to->self.role != out->to.role || to == node ||
+            (out->to.id != 0 && out->to.id != to->self.id)) {
+            continue;
         }
+        if (!reach(cluster, node, point)) {
+            return 0;
+        }
+        turn_send(cluster, node, to, &out->msg);
     }
+    return 1;
 }
 
-static void send_all(struct cluster *cluster, struct node *node, enum send_when when)
+/* 0 if the process died on the way. */
+static int send_all(struct cluster *cluster, struct node *node, enum send_when when,
+                    enum turn_point point)
 {
     for (size_t i = 0; i < node->fx.send_count; i++) {
-        if (node->fx.sends[i].when == when) {
-            send_outgoing(cluster, node, &node->fx.sends[i]);
+        if (node->fx.sends[i].when == when &&
+            !send_outgoing(cluster, node, &node->fx.sends[i], point)) {
+            return 0;
         }
     }
+    return 1;
 }
 
 static void show_notes(const struct cluster *cluster, const struct node *node)
@@ -74,19 +96,15 @@ static int ended(struct cluster *cluster, struct node *node)
         cluster->observer.ended(cluster->observer.self, node,
                                 node->fx.fatal != 0 ? node->fx.fatal_text.text : "finished");
     }
-    if (node->fx.fatal != 0) {
-        checker_violate(&cluster->checker, "%s ends: %s", node->name, node->fx.fatal_text.text);
+    if (node->fx.fatal != 0 && !node->may_end) {
+        checker_violate(&cluster->checker, "ended", "%s ends: %s", node->name,
+                        node->fx.fatal_text.text);
     }
     cluster_crash(cluster, node, 0);
     return 1;
 }
 
-struct durable_target {
-    struct cluster *cluster;
-    const struct node *node;
-};
-
-static void on_durable(void *arg, struct slice key, const struct blob *value)
+void turn_on_durable(void *arg, struct slice key, struct blob *value)
 {
     struct durable_target *target = arg;
     if (target->node->self.role == ROLE_ACCEPTOR) {
@@ -99,32 +117,50 @@ static void step(struct node *node, const struct event *event)
     node->core.step(node->core.self, event, &node->fx);
 }
 
-static struct event event_of(const struct cluster *cluster, enum event_kind kind)
+static struct event event_of(const struct cluster *cluster, const struct node *node,
+                             enum event_kind kind)
 {
-    return (struct event){.kind = kind, .now = cluster->now};
+    return (struct event){.kind = kind, .now = node_now(cluster, node), .disk_low = node->disk_low};
+}
+
+/* Writes the turn's records. 0 if the process died on the way. */
+static int write_records(struct cluster *cluster, struct node *node)
+{
+    struct durable_target target = {cluster, node};
+    if (!reach(cluster, node, TURN_WRITING)) {
+        return 0;
+    }
+    disk_append(node->disk, node->fx.records, node->fx.record_count);
+    if (!reach(cluster, node, TURN_SYNCING)) {
+        return 0;
+    }
+    if (node->fx.needs_sync) {
+        disk_sync(node->disk, turn_on_durable, &target);
+    }
+    return reach(cluster, node, TURN_WRITTEN);
 }
 
 void turn_finish(struct cluster *cluster, struct node *node)
 {
-    struct durable_target target = {cluster, node};
-    disk_write(node->disk, node->fx.records, node->fx.record_count, node->fx.needs_sync, on_durable,
-               &target);
-    send_all(cluster, node, SEND_AFTER_DURABLE);
+    if (!write_records(cluster, node) ||
+        !send_all(cluster, node, SEND_AFTER_DURABLE, TURN_RELEASING)) {
+        return;
+    }
     int finished = node->fx.finished;
     time_ms_t wake_at = node->fx.wake_at;
     effects_clear(&node->fx);
     node->fx.wake_at = wake_at;
-    struct event event = event_of(cluster, EVENT_WRITTEN);
+    struct event event = event_of(cluster, node, EVENT_WRITTEN);
     step(node, &event);
     CHECK(node->fx.record_count == 0);
     node->fx.finished |= finished;
     node->wake_at = node->fx.wake_at;
     show_notes(cluster, node);
-    if (node->fx.fatal == 0) {
-        send_all(cluster, node, SEND_NOW);
-        send_all(cluster, node, SEND_AFTER_DURABLE);
+    if (node->fx.fatal == 0 && (!send_all(cluster, node, SEND_NOW, TURN_SENDING) ||
+                                !send_all(cluster, node, SEND_AFTER_DURABLE, TURN_RELEASING))) {
+        return;
     }
-    if (ended(cluster, node)) {
+    if (ended(cluster, node) || !reach(cluster, node, TURN_ENDING)) {
         return;
     }
     if (node->learner != NULL) {
@@ -137,7 +173,7 @@ void turn_finish(struct cluster *cluster, struct node *node)
 /* Ends the turn: flush, what may leave leaves, then the write, which may hang. */
 static void end_turn(struct cluster *cluster, struct node *node)
 {
-    struct event event = event_of(cluster, EVENT_FLUSH);
+    struct event event = event_of(cluster, node, EVENT_FLUSH);
     step(node, &event);
     show_notes(cluster, node);
     if (node->fx.fatal != 0) {
@@ -147,7 +183,9 @@ static void end_turn(struct cluster *cluster, struct node *node)
     if (node->fx.record_count > 0 && cluster->observer.writes != NULL) {
         cluster->observer.writes(cluster->observer.self, node, &node->fx);
     }
-    send_all(cluster, node, SEND_NOW);
+    if (!send_all(cluster, node, SEND_NOW, TURN_SENDING)) {
+        return;
+    }
     if (node->disk_held && node->fx.needs_sync) {
         node->write_waits = 1;
         return;
@@ -160,7 +198,7 @@ void turn_event(struct cluster *cluster, struct node *node, enum event_kind kind
     if (!node_can_step(node)) {
         return;
     }
-    struct event event = event_of(cluster, kind);
+    struct event event = event_of(cluster, node, kind);
     event.peer = peer;
     step(node, &event);
     end_turn(cluster, node);
@@ -184,14 +222,14 @@ void turn_messages(struct cluster *cluster, struct node *node, struct packet *li
             observe_delivery(cluster, packet, "stale");
         } else {
             observe_delivery(cluster, packet, NULL);
-            struct event event = event_of(cluster, EVENT_MESSAGE);
+            struct event event = event_of(cluster, node, EVENT_MESSAGE);
             event.msg = &packet->msg;
             step(node, &event);
         }
         packet_free(packet);
     }
-    if (node->wake_at <= cluster->now) {
-        struct event event = event_of(cluster, EVENT_TICK);
+    if (node->wake_at <= node_now(cluster, node)) {
+        struct event event = event_of(cluster, node, EVENT_TICK);
         step(node, &event);
     }
     end_turn(cluster, node);

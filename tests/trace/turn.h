@@ -20,7 +20,15 @@ void turn_tell_peers(struct cluster *cluster, struct node *node, enum event_kind
 
 /* Puts a message into the network with from and incarnation filled in where they are not. */
 void turn_send(struct cluster *cluster, const struct node *from, const struct node *to,
-               const struct message *msg);
+               struct message *msg);
+
+/* Tells the checker what became durable (a disk_durable_fn). */
+struct durable_target {
+    struct cluster *cluster;
+    const struct node *node;
+};
+
+void turn_on_durable(void *target, struct slice key, struct blob *value);
 
 /* A packet arrived where no core is: shown and freed. */
 void turn_drop(struct cluster *cluster, struct packet *packet);
