@@ -84,7 +84,9 @@ static void on_message(struct acceptor *a, const struct event *event, struct eff
         }
         break;
     case MSG_REPAIR:
-        acceptor_on_repair(a, event, out);
+        if (is_own_ballot(a, event->msg, &event->msg->repair.ballot, out)) {
+            acceptor_on_repair(a, event, out);
+        }
         break;
     case MSG_FETCH:
         acceptor_on_fetch(a, event->msg, out);

@@ -54,6 +54,9 @@ static void ring_set(struct acceptor *a, slot_t slot, const struct ballot *ballo
     if (keep) {
         entry->value = slice_keep(value);
         a->ring_bytes += value.size;
+        if (slot <= a->evicted_to) { /* voted for again: it has to leave memory again, too */
+            a->evicted_to = slot - 1;
+        }
     }
     if (slot > a->accepted_max) {
         a->accepted_max = slot;

@@ -95,7 +95,8 @@ int learner_misses_leader(const struct learner *l, time_ms_t now)
 void learner_maybe_fetch(struct learner *l, time_ms_t now, struct effects *out)
 {
     slot_t applied = machine_applied(l->machine);
-    slot_t goal = l->known_commit > l->wanted ? l->known_commit : l->wanted;
+    slot_t wanted = learner_wanted(l);
+    slot_t goal = l->known_commit > wanted ? l->known_commit : wanted;
     if (goal <= applied && !learner_misses_leader(l, now)) {
         return;
     }

@@ -79,7 +79,7 @@ static void on_flush(struct learner *l, time_ms_t now, struct effects *out)
     }
     learner_tick_reads(l, now, out);
     slot_t applied = machine_applied(l->machine);
-    if (l->known_commit > applied || l->wanted > applied || learner_misses_leader(l, now)) {
+    if (l->known_commit > applied || learner_wanted(l) > applied || learner_misses_leader(l, now)) {
         effects_wake(out, l->catchup.retry_at);
     } else {
         effects_wake(out, l->leader_heard_at + l->options.election_ms);

@@ -31,6 +31,18 @@ static int is_connected(const struct learner *l, uint64_t nonce)
     return at < l->client_count && l->clients[at] == nonce;
 }
 
+/* Nobody is left to answer, and its long polls would take the room of others. */
+static void drop_reads(struct learner *l, uint64_t nonce)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < l->read_count; i++) {
+        if (l->reads[i].client.id != nonce) {
+            l->reads[kept++] = l->reads[i];
+        }
+    }
+    l->read_count = kept;
+}
+
 void learner_on_client(struct learner *l, struct peer client, int is_up)
 {
     size_t at = client_position(l, client.id);
@@ -42,6 +54,7 @@ void learner_on_client(struct learner *l, struct peer client, int is_up)
         l->clients[at] = client.id;
         l->client_count++;
     } else if (!is_up && is_known) {
+        drop_reads(l, client.id);
         l->client_count--;
         memmove(&l->clients[at], &l->clients[at + 1], (l->client_count - at) * sizeof *l->clients);
     }
@@ -210,9 +223,6 @@ void learner_on_read_index_reply(struct learner *l, const struct event *event)
         return;
     }
     l->round.is_open = 0;
-    if (l->round.target > l->wanted) {
-        l->wanted = l->round.target;
-    }
     for (size_t i = 0; i < l->read_count; i++) {
         if (l->reads[i].state == READ_STATE_ROUND) {
             l->reads[i].state = READ_STATE_APPLIED;
@@ -253,6 +263,17 @@ void learner_tick_reads(struct learner *l, time_ms_t now, struct effects *out)
                               ? waiting->records_until
                               : waiting->give_up_at);
     }
+}
+
+slot_t learner_wanted(const struct learner *l)
+{
+    slot_t wanted = 0;
+    for (size_t i = 0; i < l->read_count; i++) {
+        if (l->reads[i].state == READ_STATE_APPLIED && l->reads[i].target > wanted) {
+            wanted = l->reads[i].target;
+        }
+    }
+    return wanted;
 }
 
 /* ---- status */

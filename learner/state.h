@@ -58,8 +58,7 @@ struct learner {
     struct ballot commit_ballot; /* highest ballot of which a commit was heard */
     slot_t commit_slot;          /* of that ballot */
     slot_t known_commit;         /* highest slot known to be chosen, by whatever ballot */
-    slot_t wanted; /* highest slot that a read waits for: fetched even if no leader speaks of it */
-    time_ms_t leader_heard_at; /* the last accept or commit of any leader, or the start */
+    time_ms_t leader_heard_at;   /* the last accept or commit of any leader, or the start */
     struct catchup catchup;
 
     /* service.c */
@@ -96,6 +95,9 @@ void learner_on_status(struct learner *l, const struct message *msg, struct effe
 void learner_tell(void *learner, const struct outcome *outcome);
 void learner_send_results(struct learner *l, struct effects *out);
 void learner_tick_reads(struct learner *l, time_ms_t now, struct effects *out);
+
+/* The highest slot that a read waits for: it is fetched even if no leader speaks of it. */
+slot_t learner_wanted(const struct learner *l);
 
 /* Answers the reads whose records are in the store. */
 void learner_serve_reads(struct learner *l, time_ms_t now, struct effects *out);

@@ -37,6 +37,7 @@ static struct client *add_client(struct proposer *p, uint64_t nonce)
 {
     size_t at = client_position(p, nonce);
     if (at < p->client_count && p->clients[at].nonce == nonce) {
+        p->clients[at].is_gone = 0;
         return &p->clients[at];
     }
     if (p->client_count == LINKS_MAX) {
@@ -48,6 +49,17 @@ static struct client *add_client(struct proposer *p, uint64_t nonce)
     p->clients[at] = (struct client){.nonce = nonce};
     p->client_count++;
     return &p->clients[at];
+}
+
+/* Forgets a client that is gone, as soon as nothing of it waits. */
+static void forget_if_gone(struct proposer *p, struct client *client)
+{
+    if (!client->is_gone || client->waiting_bytes > 0) {
+        return;
+    }
+    size_t at = (size_t)(client - p->clients);
+    p->client_count--;
+    memmove(client, client + 1, (p->client_count - at) * sizeof *client);
 }
 
 static void send_leading(const struct proposer *p, struct peer client, struct effects *out)
@@ -65,10 +77,9 @@ void proposer_on_client(struct proposer *p, struct peer client, int is_up, struc
         return;
     }
     struct client *known = find_client(p, client.id);
-    if (known != NULL && known->waiting_bytes == 0) {
-        size_t at = (size_t)(known - p->clients);
-        p->client_count--;
-        memmove(known, known + 1, (p->client_count - at) * sizeof *known);
+    if (known != NULL) {
+        known->is_gone = 1;
+        forget_if_gone(p, known);
     }
 }
 
@@ -115,6 +126,7 @@ static struct waiting_block pop_waiting(struct proposer *p)
     struct client *client = find_client(p, block.client.id);
     if (client != NULL) {
         client->waiting_bytes -= block.bytes.size;
+        forget_if_gone(p, client);
     }
     return block;
 }

@@ -156,7 +156,7 @@ static void on_message(struct proposer *p, const struct event *event, struct eff
 static void on_tick(struct proposer *p, time_ms_t now, struct effects *out)
 {
     if (proposer_is_serving(p) && now >= p->stamp_started_at + p->options.election_ms &&
-        !proposer_reaches_quorum(p, now)) {
+        !proposer_keeps_quorum(p, now)) {
         proposer_step_down(p, "no quorum of acceptors answers", now, out);
     }
     if (p->state == NODE_PREPARING) {

@@ -108,7 +108,8 @@ static int take_value(struct proposer *p, slot_t slot, struct slice *value)
         return 0;
     }
     if (!is_known) {
-        *value = slice_of(value_noop(0)); /* it takes no time */
+        /* It keeps the newest time: an acceptor that restarts may know no other stamp. */
+        *value = slice_of(value_noop(p->stamp_base_ms));
         return 1;
     }
     *value = known->value;

@@ -11,17 +11,29 @@ static int is_fresh(const struct proposer *p, const struct acceptor_view *view, 
            now - view->heard_at <= FRESH_HEARTBEATS * p->options.heartbeat_ms;
 }
 
-int proposer_reaches_quorum(const struct proposer *p, time_ms_t now)
+/* The acceptors that have answered a heartbeat of the last election timeout. */
+static acceptor_set_t reached_acceptors(const struct proposer *p, time_ms_t now)
 {
-    const struct members *members = &p->options.members;
     acceptor_set_t reached = 0;
-    for (size_t i = 0; i < members->acceptor_count; i++) {
+    for (size_t i = 0; i < p->options.members.acceptor_count; i++) {
         const struct acceptor_view *view = &p->acceptors[i];
         if (view->is_heard && now - view->acked_sent_at < p->options.election_ms) {
             reached |= (acceptor_set_t)1 << i;
         }
     }
-    return is_prepare_quorum(members, reached) && is_accept_quorum(members, reached);
+    return reached;
+}
+
+int proposer_reaches_quorum(const struct proposer *p, time_ms_t now)
+{
+    acceptor_set_t reached = reached_acceptors(p, now);
+    return is_prepare_quorum(&p->options.members, reached) &&
+           is_accept_quorum(&p->options.members, reached);
+}
+
+int proposer_keeps_quorum(const struct proposer *p, time_ms_t now)
+{
+    return is_accept_quorum(&p->options.members, reached_acceptors(p, now));
 }
 
 void proposer_send_heartbeat(struct proposer *p, time_ms_t now, struct effects *out)

@@ -64,6 +64,7 @@ struct waiting_block {
 /* A client that said hello, or that sent a block. */
 struct client {
     uint64_t nonce;
+    int is_gone; /* its connection broke; kept only while blocks of it wait */
     size_t waiting_bytes;
 };
 
@@ -134,7 +135,12 @@ uint64_t proposer_stamp(const struct proposer *p, time_ms_t now);
 void proposer_on_report(struct proposer *p, const struct event *event, struct effects *out);
 void proposer_on_release(struct proposer *p, const struct event *event, struct effects *out);
 void proposer_send_heartbeat(struct proposer *p, time_ms_t now, struct effects *out);
+
+/* Both quorums answer: it could win and serve. */
 int proposer_reaches_quorum(const struct proposer *p, time_ms_t now);
+
+/* An accept quorum answers: whoever leads needs no other. */
+int proposer_keeps_quorum(const struct proposer *p, time_ms_t now);
 void proposer_maybe_campaign(struct proposer *p, time_ms_t now, struct effects *out);
 
 /* Who should follow this leader; 0 if nobody is known to be fit. */

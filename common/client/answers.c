@@ -189,6 +189,10 @@ void answers_on_reject(struct synod *s, const struct message *msg)
     if (!peer_equal(msg->from, s->proposers[s->target].peer)) {
         return; /* of a target that was given up since: all was sent again already */
     }
+    if (reject->reason == REJECT_MALFORMED) {
+        on_malformed(s); /* it names no session: the block could not be read */
+        return;
+    }
     if (is_open ? s->session_state != SESSION_OPENING : reject->session != s->session) {
         return;
     }
@@ -204,9 +208,6 @@ void answers_on_reject(struct synod *s, const struct message *msg)
         break;
     case REJECT_DISK:
         on_disk(s);
-        break;
-    case REJECT_MALFORMED:
-        on_malformed(s);
         break;
     default:
         break;

@@ -32,8 +32,8 @@ enum value_kind {
 
 struct value {
     enum value_kind kind;
-    /* Cluster time when it was proposed, which runs only while somebody leads; 0 in a no-op that
-     * closes a gap. Along the log, time is the highest stamp so far. */
+    /* Cluster time when it was proposed, which runs only while somebody leads. What recovery
+     * proposes again keeps its own. Along the log, time is the highest stamp so far. */
     uint64_t stamp_ms;
     struct ballot lead;  /* LEAD only */
     struct slice blocks; /* BATCH only; every block in it is well-formed */

@@ -165,6 +165,10 @@ static void reject(struct fake *f, struct fake_node *node, struct peer client,
     if (reason != REJECT_NOT_LEADER) {
         msg.reject.leader = 0;
     }
+    if (reason == REJECT_MALFORMED) { /* as a proposer says it, which could not read the block */
+        msg.reject.session = 0;
+        msg.reject.first_seq = 0;
+    }
     send_to(node, client, &msg);
 }
 

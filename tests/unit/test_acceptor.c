@@ -415,6 +415,104 @@ static void test_promise_is_paged(void **state)
     assert_nack(f, NACK_BALLOT);
 }
 
+/* A page shows the votes of the turn under way although older ones lie on the disk: a promise that
+ * told the older vote would let the next leader choose another value. */
+static void test_page_shows_votes_of_this_turn(void **state)
+{
+    struct fixture *f = *state;
+    size_t size = MIB;
+    uint8_t *bytes = calloc(1, size);
+    for (slot_t slot = 1; slot <= 19; slot++) { /* more than the cache: 1 to 3 leave memory */
+        struct message msg = kit_from(ROLE_PROPOSER, 1, 101, MSG_ACCEPT);
+        msg.accept = (struct msg_accept){ballot(1, 1), slot, 0,
+                                         slice_borrow(bytes, slot <= 3 ? 64 * KIB : size)};
+        kit_message(&f->kit, &msg);
+        kit_flush(&f->kit);
+        kit_end(&f->kit);
+    }
+    free(bytes);
+    step_accept(f, ballot(2, 2), 2, 0, 77);
+    send_prepare(f, ballot(3, 1), 0);
+    const struct outgoing *sent = kit_sent(&f->kit, MSG_PROMISE, 0);
+    assert_non_null(sent);
+    const struct msg_promise *promise = &sent->msg.promise;
+    assert_true(promise->entry_count >= 3);
+    for (uint32_t i = 0; i < promise->entry_count; i++) {
+        assert_int_equal(promise->entries[i].slot, i + 1);
+    }
+    assert_int_equal(promise->entries[1].ballot.round, 2);
+    assert_int_equal(promise->entries[1].value.size, VALUE_HEAD_BYTES);
+    assert_int_equal(promise->entries[2].ballot.round, 1);
+}
+
+/* A slot fetched as chosen tells that a quorum has gone on to its ballot: what a deposed leader
+ * still has under way for that slot is refused, and the process lives. */
+static void test_fetched_slot_deposes(void **state)
+{
+    struct fixture *f = *state;
+    send_prepare(f, ballot(1, 1), 0);
+    kit_end(&f->kit);
+    struct blob *value = value_noop(5);
+    struct slot_entry entry = {1, ballot(2, 2), slice_of(value)};
+    struct message msg = kit_from(ROLE_ACCEPTOR, 2, 202, MSG_CHOSEN);
+    msg.chosen = (struct msg_chosen){.from = 1, .chosen = 1, .entry_count = 1, .entries = &entry};
+    kit_message(&f->kit, &msg);
+    kit_flush(&f->kit);
+    kit_end(&f->kit);
+    blob_unref(value);
+    assert_int_equal(acceptor_chosen(f->acceptor), 1);
+    send_accept(f, ballot(1, 1), 1, 0, 9);
+    assert_int_equal(f->kit.fx.fatal, 0);
+    assert_int_equal(kit_sent(&f->kit, MSG_NACK, 0)->msg.nack.promised.round, 2);
+    assert_nack(f, NACK_BALLOT);
+    send_accept(f, ballot(2, 2), 1, 1, 5); /* its own leader is answered */
+    expect_accepted(f, 1, 1);
+}
+
+/* An accept for a slot that is chosen here is acknowledged without a vote, but not before the
+ * watermark that stands for it is durable. */
+static void test_chosen_slot_is_acknowledged_when_durable(void **state)
+{
+    struct fixture *f = *state;
+    send_prepare(f, ballot(2, 2), 0);
+    kit_end(&f->kit);
+    struct blob *value = value_noop(5);
+    struct slot_entry entry = {1, ballot(1, 1), slice_of(value)};
+    struct message msg = kit_from(ROLE_ACCEPTOR, 2, 202, MSG_CHOSEN);
+    msg.chosen = (struct msg_chosen){.from = 1, .chosen = 1, .entry_count = 1, .entries = &entry};
+    kit_message(&f->kit, &msg);
+    kit_flush(&f->kit);
+    assert_false(f->kit.fx.needs_sync); /* a repair needs no sync of its own */
+    kit_end(&f->kit);
+    blob_unref(value);
+    send_accept(f, ballot(2, 2), 1, 0, 5);
+    assert_true(f->kit.fx.needs_sync);
+    expect_accepted(f, 1, 1);
+    send_accept(f, ballot(2, 2), 1, 0, 5);
+    assert_false(f->kit.fx.needs_sync); /* once is enough */
+    expect_accepted(f, 1, 1);
+}
+
+/* A leader that repeats its hint does not keep a repair from asking the next source. */
+static void test_repair_turns_to_the_next_source(void **state)
+{
+    struct fixture *f = *state;
+    send_prepare(f, ballot(1, 1), 0);
+    kit_end(&f->kit);
+    int asked_other = 0;
+    for (int i = 0; i < 10; i++) {
+        struct message msg = kit_from(ROLE_PROPOSER, 1, 101, MSG_REPAIR);
+        msg.repair = (struct msg_repair){ballot(1, 1), 100, 2};
+        kit_message(&f->kit, &msg);
+        kit_flush(&f->kit);
+        const struct outgoing *fetch = kit_sent(&f->kit, MSG_FETCH, 0);
+        asked_other |= fetch != NULL && fetch->to.id == 3;
+        kit_end(&f->kit);
+        f->kit.now += HEARTBEAT_MS;
+    }
+    assert_true(asked_other);
+}
+
 /* Only chosen slots are served, from memory and, after a restart, from the disk. */
 static void test_fetch_serves_chosen_slots_only(void **state)
 {
@@ -475,6 +573,10 @@ int main(void)
         TEST(test_restart_waits_one_lease),
         TEST(test_restart_keeps_votes),
         TEST(test_promise_is_paged),
+        TEST(test_page_shows_votes_of_this_turn),
+        TEST(test_fetched_slot_deposes),
+        TEST(test_chosen_slot_is_acknowledged_when_durable),
+        TEST(test_repair_turns_to_the_next_source),
         TEST(test_fetch_serves_chosen_slots_only),
         TEST(test_report_tells_what_was_heard),
     };

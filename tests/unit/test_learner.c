@@ -105,6 +105,34 @@ static struct blob *open_value(void)
     return value_batch(0, &slice, 1);
 }
 
+/* A leader that it cannot hear may serve all the same: without a word of any for an election
+ * timeout it asks the acceptors, in turn, what is chosen. */
+static void test_asks_while_no_leader_is_heard(void **state)
+{
+    struct fixture *f = *state;
+    end_turn(f);
+    f->kit.now += 499;
+    kit_event(&f->kit, EVENT_TICK);
+    kit_flush(&f->kit);
+    assert_int_equal(kit_sent_count(&f->kit, MSG_FETCH), 0);
+    assert_int_equal(f->kit.fx.wake_at, f->kit.now + 1);
+    kit_end(&f->kit);
+    f->kit.now += 1;
+    kit_event(&f->kit, EVENT_TICK);
+    kit_flush(&f->kit);
+    assert_int_equal(kit_sent_count(&f->kit, MSG_FETCH), 1);
+    assert_int_equal(f->kit.fx.wake_at, f->kit.now + HEARTBEAT_MS);
+    kit_end(&f->kit);
+    struct blob *value = value_noop(0);
+    struct slot_entry entry = {1, first_leader, slice_of(value)};
+    struct message msg = kit_from(ROLE_ACCEPTOR, 1, 201, MSG_CHOSEN);
+    msg.chosen = (struct msg_chosen){.from = 1, .chosen = 1, .entry_count = 1, .entries = &entry};
+    kit_message(&f->kit, &msg);
+    blob_unref(value);
+    assert_int_equal(learner_applied(f->learner), 1);
+    end_turn(f);
+}
+
 /* Nothing is applied before a commit covers it, and then in order. */
 static void test_commit_decides_in_order(void **state)
 {
@@ -223,6 +251,25 @@ static void reply_index(struct fixture *f, uint64_t acceptor, uint64_t request, 
     struct message msg = kit_from(ROLE_ACCEPTOR, acceptor, 200 + acceptor, MSG_READ_INDEX_REPLY);
     msg.read_index_reply = (struct msg_read_index_reply){request, accepted};
     kit_message(&f->kit, &msg);
+}
+
+/* The long polls of a client that has gone do not take the room of others. */
+static void test_reads_of_the_gone_are_dropped(void **state)
+{
+    struct fixture *f = *state;
+    for (int i = 0; i < READS_WAITING_MAX; i++) {
+        send_read(f, READ_LOCAL, UINT32_MAX, 1);
+    }
+    send_read(f, READ_LOCAL, 0, 1);
+    assert_int_equal(kit_sent(&f->kit, MSG_RECORDS, 0)->msg.records.status, READ_BUSY);
+    end_turn(f);
+    kit_peer(&f->kit, EVENT_PEER_DOWN, (struct peer){ROLE_CLIENT, CLIENT});
+    end_turn(f);
+    send_read(f, READ_LOCAL, 0, 1);
+    kit_flush(&f->kit);
+    assert_int_equal(kit_sent_count(&f->kit, MSG_RECORDS), 1);
+    assert_int_equal(kit_sent(&f->kit, MSG_RECORDS, 0)->msg.records.status, READ_OK);
+    kit_end(&f->kit);
 }
 
 /* A linearizable read waits until the highest slot accepted in a quorum is applied; one acceptor
@@ -344,6 +391,8 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
+        TEST(test_asks_while_no_leader_is_heard),
+        TEST(test_reads_of_the_gone_are_dropped),
         TEST(test_commit_decides_in_order),
         TEST(test_commit_of_another_ballot_decides_nothing),
         TEST(test_older_ballot_does_not_replace),

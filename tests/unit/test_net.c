@@ -10,6 +10,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <netdb.h>
 #include <netinet/in.h>
 #include <poll.h>
 #include <stdio.h>
@@ -456,9 +457,13 @@ static void test_bad_addresses(void **state)
     assert_int_equal(net_listen(net, "udp://127.0.0.1:1", NET_PORT_PEER, &err), ERROR_USAGE);
     assert_int_equal(net_listen(net, "tcp://127.0.0.1", NET_PORT_PEER, &err), ERROR_USAGE);
     assert_int_equal(net_dial(net, server_peer, "tcp://127.0.0.1:port", &err), ERROR_USAGE);
-    char named[64];
-    snprintf(named, sizeof named, "tcp://localhost:%d", free_port());
-    assert_int_equal(net_listen(net, named, NET_PORT_PEER, &err), 0);
+    struct addrinfo *found = NULL;
+    if (getaddrinfo("localhost", NULL, NULL, &found) == 0) { /* a bare machine has no such name */
+        char named[64];
+        snprintf(named, sizeof named, "tcp://localhost:%d", free_port());
+        assert_int_equal(net_listen(net, named, NET_PORT_PEER, &err), 0);
+        freeaddrinfo(found);
+    }
     net_close(net);
     pair_close(&pair);
 }

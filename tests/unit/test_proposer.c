@@ -328,6 +328,112 @@ static void test_laggard_repairs_itself_first(void **state)
     assert_int_equal(kit_sent(&f->kit, MSG_ACCEPT, 0)->msg.accept.slot, 5001);
 }
 
+/* Lets time pass while acceptors 2 and 3 go on answering; 1 if it was ever back in standby. */
+static int gives_up_within(struct fixture *f, time_ms_t ms)
+{
+    for (time_ms_t passed = 0; passed < ms; passed += HEARTBEAT_MS) {
+        tick(f, HEARTBEAT_MS);
+        kit_end(&f->kit);
+        if (proposer_state(f->proposer) == NODE_STANDBY) {
+            return 1;
+        }
+        report(f, 2, own_ballot(f), own_ballot(f), 0);
+        report(f, 3, own_ballot(f), own_ballot(f), 0);
+        end_turn(f);
+        kit_end(&f->kit);
+    }
+    return 0;
+}
+
+/* The only acceptor that knows a slot as chosen dies behind its promise: recovery does not ask it
+ * for ever, but starts again, with the promises of the others. */
+static void test_recovery_gives_up_a_dead_source(void **state)
+{
+    struct fixture *f = *state;
+    campaign(f);
+    promise(f, 1, 5, NULL, 0);
+    promise(f, 2, 3, NULL, 0);
+    end_turn(f);
+    assert_int_equal(proposer_state(f->proposer), NODE_RECOVERING);
+    assert_int_equal(kit_sent(&f->kit, MSG_FETCH, 0)->to.id, 1);
+    kit_end(&f->kit);
+    assert_true(gives_up_within(f, 2 * ELECTION_MS));
+}
+
+/* The same before recovery: a laggard whose source is dead sends its pages again and again, which
+ * is no progress. */
+static void test_attempt_ends_without_progress(void **state)
+{
+    struct fixture *f = *state;
+    campaign(f);
+    promise(f, 1, 5000, NULL, 0);
+    promise(f, 2, 10, NULL, 0);
+    end_turn(f);
+    assert_int_equal(proposer_state(f->proposer), NODE_PREPARING);
+    kit_end(&f->kit);
+    for (time_ms_t passed = 0; passed < 3 * ELECTION_MS; passed += HEARTBEAT_MS) {
+        tick(f, HEARTBEAT_MS);
+        const struct outgoing *asked = kit_sent(&f->kit, MSG_PREPARE, 0);
+        slot_t from = asked != NULL ? asked->msg.prepare.from_slot : 0;
+        kit_end(&f->kit);
+        if (proposer_state(f->proposer) == NODE_STANDBY) {
+            return;
+        }
+        for (slot_t page = from; page != 0; page = page == 12 ? 0 : 12) {
+            struct message msg = kit_from(ROLE_ACCEPTOR, 2, 202, MSG_PROMISE);
+            msg.promise = (struct msg_promise){.ballot = own_ballot(f),
+                                               .from_slot = page,
+                                               .chosen = 10,
+                                               .accepted_max = 20,
+                                               .next_slot = page == 12 ? 0 : 12};
+            kit_message(&f->kit, &msg);
+            end_turn(f);
+            kit_end(&f->kit);
+        }
+    }
+    fail_msg("the attempt goes on for ever");
+}
+
+/* Slots that a former leader left with an acceptor whose promise was not needed are closed without
+ * any client: a read that hears of them waits until they are applied. */
+static void test_leader_fills_slots_of_a_minority(void **state)
+{
+    struct fixture *f = *state;
+    lead(f);
+    accepted(f, 1, 1, 1);
+    accepted(f, 2, 1, 1);
+    end_turn(f);
+    kit_end(&f->kit);
+    struct message msg = kit_from(ROLE_ACCEPTOR, 3, 203, MSG_REPORT);
+    msg.report =
+        (struct msg_report){.sequence = f->sequence, .promised = own_ballot(f), .accepted_max = 5};
+    kit_message(&f->kit, &msg);
+    end_turn(f);
+    assert_int_equal(kit_sent_count(&f->kit, MSG_ACCEPT), 4);
+    assert_int_equal(kit_sent(&f->kit, MSG_ACCEPT, 3)->msg.accept.slot, 5);
+    assert_int_equal(kit_sent(&f->kit, MSG_ACCEPT, 3)->msg.accept.value.data[0], VALUE_NOOP);
+    kit_end(&f->kit);
+    kit_message(&f->kit, &msg);
+    end_turn(f);
+    assert_int_equal(kit_sent_count(&f->kit, MSG_ACCEPT), 0);
+}
+
+/* An acceptor refuses the second copy of a prepare, as it must. That costs neither the promise that
+ * it gave to the first nor the leadership. */
+static void test_copy_of_a_prepare_is_harmless(void **state)
+{
+    struct fixture *f = *state;
+    campaign(f);
+    for (uint64_t acceptor = 1; acceptor <= 2; acceptor++) {
+        promise(f, acceptor, 0, NULL, 0);
+        struct message msg = kit_from(ROLE_ACCEPTOR, acceptor, 200 + acceptor, MSG_NACK);
+        msg.nack = (struct msg_nack){own_ballot(f), own_ballot(f), NACK_BALLOT, 0};
+        kit_message(&f->kit, &msg);
+    }
+    end_turn(f);
+    assert_int_equal(proposer_state(f->proposer), NODE_LEADING);
+}
+
 /* Refused by a quorum, it pauses and comes back with a higher round only. */
 static void test_refused_attempt_comes_back_higher(void **state)
 {
@@ -578,6 +684,10 @@ int main(void)
         TEST(test_recovery_takes_the_highest_ballot),
         TEST(test_recovery_starts_at_the_lowest_watermark),
         TEST(test_laggard_repairs_itself_first),
+        TEST(test_recovery_gives_up_a_dead_source),
+        TEST(test_attempt_ends_without_progress),
+        TEST(test_leader_fills_slots_of_a_minority),
+        TEST(test_copy_of_a_prepare_is_harmless),
         TEST(test_refused_attempt_comes_back_higher),
         TEST(test_chosen_by_a_quorum_at_this_ballot),
         TEST(test_commit_is_an_unbroken_prefix),
