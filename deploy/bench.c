@@ -164,7 +164,7 @@ static void run_open(struct bench *b)
     int rc = SYNOD_OK;
     do {
         uint64_t now = now_ns();
-        uint64_t due = start;
+        uint64_t due;
         struct probe *probe = NULL;
         while ((due = start + (uint64_t)((double)sent * (double)NS_PER_S / (double)b->rate)) <=
                    now &&

@@ -2,7 +2,7 @@
 
 /* Values below HISTOGRAM_PARTS have a bucket each; above, the highest bits of a value are its part
  * and the number of bits below is its power. */
-static size_t bucket_of(uint64_t value)
+size_t histogram_bucket(uint64_t value)
 {
     if (value < HISTOGRAM_PARTS) {
         return (size_t)value;
@@ -13,7 +13,7 @@ static size_t bucket_of(uint64_t value)
     return (size_t)(shift + 1) * HISTOGRAM_PARTS + part;
 }
 
-static uint64_t upper_end(size_t bucket)
+uint64_t histogram_bucket_end(size_t bucket)
 {
     if (bucket < HISTOGRAM_PARTS) {
         return bucket;
@@ -25,7 +25,7 @@ static uint64_t upper_end(size_t bucket)
 
 void histogram_add(struct histogram *h, uint64_t value)
 {
-    h->counts[bucket_of(value)]++;
+    h->counts[histogram_bucket(value)]++;
     h->count++;
     h->sum += (double)value;
     h->max = value > h->max ? value : h->max;
@@ -38,7 +38,7 @@ uint64_t histogram_quantile(const struct histogram *h, double fraction)
     for (size_t i = 0; i < HISTOGRAM_BUCKETS; i++) {
         seen += h->counts[i];
         if (h->counts[i] > 0 && (double)seen >= wanted) {
-            uint64_t end = upper_end(i);
+            uint64_t end = histogram_bucket_end(i);
             return end < h->max ? end : h->max;
         }
     }

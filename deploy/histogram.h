@@ -21,6 +21,10 @@ struct histogram {
     double sum;
 };
 
+/* The bucket that a value falls into, and the largest value of a bucket. */
+size_t histogram_bucket(uint64_t value);
+uint64_t histogram_bucket_end(size_t bucket);
+
 void histogram_add(struct histogram *h, uint64_t value);
 
 /* The value that a fraction (0 to 1) of the samples does not exceed: the upper end of its bucket,

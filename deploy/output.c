@@ -61,7 +61,9 @@ void output_text(const char *fmt, ...)
 }
 
 static const char base64_digits[] =
-    "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/=";
+
+#define BASE64_PAD 64 /* the digit that stands for no bits */
 
 /* A malloc'ed text. */
 static char *base64(const uint8_t *data, size_t size)
@@ -74,8 +76,8 @@ static char *base64(const uint8_t *data, size_t size)
         bits |= i + 2 < size ? data[i + 2] : 0;
         out[n++] = base64_digits[bits >> 18];
         out[n++] = base64_digits[bits >> 12 & 63];
-        out[n++] = i + 1 < size ? base64_digits[bits >> 6 & 63] : '=';
-        out[n++] = i + 2 < size ? base64_digits[bits & 63] : '=';
+        out[n++] = base64_digits[i + 1 < size ? bits >> 6 & 63 : BASE64_PAD];
+        out[n++] = base64_digits[i + 2 < size ? bits & 63 : BASE64_PAD];
     }
     if (out != NULL) {
         out[n] = '\0';

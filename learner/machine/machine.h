@@ -34,7 +34,7 @@ typedef void (*outcome_fn)(void *arg, const struct outcome *outcome);
 
 /* Applies the value of the slot after machine_applied. Records of the log go into out at once. A
  * value that is not well-formed is fatal: it was validated before it was chosen. */
-void machine_apply(struct machine *m, slot_t slot, struct slice value, outcome_fn tell, void *arg,
+void machine_apply(struct machine *m, slot_t slot, struct slice value, outcome_fn fn, void *arg,
                    struct effects *out);
 
 /* Puts what changed since the last call: applied slot, digest and sessions go into the same batch

@@ -558,7 +558,7 @@ void fake_fill(struct fake *f, uint64_t count)
 int fake_holds(struct fake *f, uint64_t index, const char *text)
 {
     fake_lock(f);
-    int holds = index >= 1 && index <= f->last &&
+    int holds = index >= 1 && index <= f->last && index < sizeof f->log / sizeof f->log[0] &&
                 slice_equal(f->log[index], slice_borrow(text, strlen(text)));
     fake_unlock(f);
     return holds;

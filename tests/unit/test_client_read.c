@@ -259,7 +259,8 @@ static int note_and_append(void *arg, uint64_t index, const void *data, size_t s
     if (t->seen.count % 10 == 0 && !is_over) {
         for (int i = 0; i < 10; i++) {
             char text[24];
-            snprintf(text, sizeof text, "%llu", (unsigned long long)(index + (uint64_t)i));
+            unsigned long long number = index + (unsigned)i;
+            snprintf(text, sizeof text, "%llu", number);
             uint64_t at = 0;
             if (synod_append(t->writer, text, strlen(text), &at) == SYNOD_OK) {
                 t->appended++;

@@ -6,8 +6,7 @@
 #include <cmocka.h>
 
 #include "common/base/rng.h"
-/* The histogram belongs to the command, which no archive holds: it comes with the test. */
-#include "deploy/histogram.c"
+#include "deploy/histogram.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -53,15 +52,15 @@ static void test_bucket_error(void **state)
     print_message("seed 4711\n");
     for (int i = 0; i < 200000; i++) {
         uint64_t v = rng_next(&rng) >> (rng_next(&rng) % 64);
-        uint64_t end = upper_end(bucket_of(v));
+        uint64_t end = histogram_bucket_end(histogram_bucket(v));
         assert_true(end >= v);
         assert_true(end - v <= v / HISTOGRAM_PARTS);
     }
-    assert_int_equal(bucket_of(UINT64_MAX), HISTOGRAM_BUCKETS - 1);
-    assert_true(upper_end(HISTOGRAM_BUCKETS - 1) == UINT64_MAX);
+    assert_int_equal(histogram_bucket(UINT64_MAX), HISTOGRAM_BUCKETS - 1);
+    assert_true(histogram_bucket_end(HISTOGRAM_BUCKETS - 1) == UINT64_MAX);
     for (size_t b = 0; b + 1 < HISTOGRAM_BUCKETS; b++) {
-        assert_int_equal(bucket_of(upper_end(b)), b);
-        assert_int_equal(bucket_of(upper_end(b) + 1), b + 1);
+        assert_int_equal(histogram_bucket(histogram_bucket_end(b)), b);
+        assert_int_equal(histogram_bucket(histogram_bucket_end(b) + 1), b + 1);
     }
 }
 

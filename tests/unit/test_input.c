@@ -2,11 +2,13 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
-/* The input belongs to the command, which no archive holds: it comes with the test. */
-#include "deploy/input.c"
+#include "deploy/input.h"
 
 #include <stdio.h>
 
