@@ -1,8 +1,13 @@
 #include "acceptor/state.h"
 
+#include "common/base/mutant.h"
+
 void acceptor_refuse(struct acceptor *a, const struct message *msg, const struct ballot *ballot,
                      enum nack_reason reason, time_ms_t retry_ms, struct effects *out)
 {
+    if (MUTANT(refusal_is_silent)) {
+        return;
+    }
     /* A refusal names the promise it rests on, which may be one of this very turn. */
     struct message *nack = effects_reply(out, SEND_AFTER_DURABLE, msg, MSG_NACK);
     nack->nack = (struct msg_nack){.ballot = *ballot,
@@ -17,7 +22,8 @@ void acceptor_flush_acknowledgement(struct acceptor *a, struct effects *out)
     if (!ack->is_open) {
         return;
     }
-    struct message *msg = effects_send(out, SEND_AFTER_DURABLE, ack->to, MSG_ACCEPTED);
+    enum send_when when = MUTANT(accepted_before_sync) ? SEND_NOW : SEND_AFTER_DURABLE;
+    struct message *msg = effects_send(out, when, ack->to, MSG_ACCEPTED);
     msg->echo = ack->echo;
     msg->accepted = (struct msg_accepted){ack->ballot, ack->first, ack->last};
     ack->is_open = 0;
@@ -33,6 +39,9 @@ static void acknowledge(struct acceptor *a, const struct message *msg, struct ef
         peer_equal(ack->to, msg->from) && accept->slot == ack->last + 1) {
         ack->last = accept->slot;
         return;
+    }
+    if (ack->is_open) {
+        effects_mark(out, MARK_ACCEPTS_IN_RUNS);
     }
     acceptor_flush_acknowledgement(a, out);
     *ack = (struct acknowledgement){.is_open = 1,
@@ -56,20 +65,24 @@ void acceptor_on_accept(struct acceptor *a, const struct event *event, struct ef
     const struct message *msg = event->msg;
     const struct msg_accept *accept = &msg->accept;
     int order = ballot_compare(&accept->ballot, &a->promised);
-    if (order < 0 || (order == 0 && !ballot_equal(&accept->ballot, &a->promised))) {
+    if (order < 0 || (order == 0 && !ballot_equal(&accept->ballot, &a->promised) &&
+                      !MUTANT(other_incarnation_accepted))) {
+        effects_mark(out, MARK_ACCEPT_BELOW_PROMISE);
         acceptor_refuse(a, msg, &accept->ballot, NACK_BALLOT, 0, out);
         return;
     }
     if (accept->slot > a->chosen + ACCEPTOR_AHEAD_SLOTS_MAX) {
+        effects_mark(out, MARK_ACCEPT_TOO_FAR);
         /* The commit it carries may let this acceptor catch up. */
         acceptor_on_commit(a, &accept->ballot, accept->commit, event->now);
         acceptor_refuse(a, msg, &accept->ballot, NACK_TOO_FAR, a->options.heartbeat_ms, out);
         return;
     }
     struct accepted *known = acceptor_find(a, accept->slot);
-    if (contradicts_chosen(a, accept, known)) {
+    if (contradicts_chosen(a, accept, known) && !MUTANT(chosen_slot_voted_again)) {
         if (ballot_compare(&accept->ballot, &known->ballot) <= 0) {
             /* Of a leader that was deposed before the slot was chosen. */
+            effects_mark(out, MARK_ACCEPT_CONTRADICTS_CHOSEN);
             acceptor_refuse(a, msg, &accept->ballot, NACK_BALLOT, 0, out);
             return;
         }
@@ -80,20 +93,31 @@ void acceptor_on_accept(struct acceptor *a, const struct event *event, struct ef
                       (unsigned long long)accept->slot, accept->ballot.proposer);
         return;
     }
-    if (order > 0) { /* an accept raises the promise ("Paxos Made Simple", 2.2; TRAPS 7.3) */
+    /* An accept raises the promise ("Paxos Made Simple", 2.2; TRAPS 7.3). */
+    if (order > 0 && !MUTANT(accept_keeps_promise)) {
+        effects_mark(out, MARK_ACCEPT_RAISES_PROMISE);
         a->promised = accept->ballot;
-        acceptor_store_promise(a, out);
+        if (!MUTANT(raised_promise_not_stored)) {
+            acceptor_store_promise(a, out);
+        }
     }
     if (accept->slot <= a->chosen) {
+        effects_mark(out, MARK_ACCEPT_OF_CHOSEN);
         /* What is chosen here needs no further vote: whoever prepares later learns it by the
          * watermark. That must be durable in place of the vote, or a power cut could leave a slot
          * that the leader counts as accepted and that no acceptor knows as chosen. */
-        if (accept->slot > a->chosen_durable) {
+        if (accept->slot > a->chosen_durable && !MUTANT(watermark_for_vote_not_durable)) {
+            effects_mark(out, MARK_ACCEPT_STORES_WATERMARK);
             acceptor_store_chosen(a, RECORD_DURABLE, out);
         }
     } else if (known == NULL || !ballot_equal(&known->ballot, &accept->ballot)) {
-        acceptor_store_accepted(a, RECORD_DURABLE, accept->slot, &accept->ballot, accept->value,
-                                out);
+        if (known != NULL) {
+            effects_mark(out, MARK_ACCEPT_REPLACES_VOTE);
+        }
+        enum durability durability = MUTANT(vote_not_durable) ? RECORD_LAZY : RECORD_DURABLE;
+        acceptor_store_accepted(a, durability, accept->slot, &accept->ballot, accept->value, out);
+    } else {
+        effects_mark(out, MARK_ACCEPT_TWICE);
     }
     CHECK(!ballot_is_none(&a->promised));
     CHECK(ballot_compare(&a->promised, &accept->ballot) == 0);
@@ -112,7 +136,8 @@ void acceptor_on_commit(struct acceptor *a, const struct ballot *ballot, slot_t 
     }
     while (a->chosen < commit) {
         const struct accepted *next = acceptor_find(a, a->chosen + 1);
-        if (next == NULL || !ballot_equal(&next->ballot, ballot)) {
+        if (next == NULL ||
+            (!ballot_equal(&next->ballot, ballot) && !MUTANT(commit_marks_other_ballots))) {
             break;
         }
         a->chosen++;

@@ -134,7 +134,7 @@ void acceptor_step(struct acceptor *a, const struct event *event, struct effects
         on_flush(a, event->now, out);
         break;
     case EVENT_WRITTEN:
-        acceptor_evict(a);
+        acceptor_evict(a, out);
         break;
     case EVENT_SHUTDOWN:
         out->finished = 1; /* every turn ends with its acknowledgements sent: nothing is pending */

@@ -1,10 +1,21 @@
 #include "acceptor/state.h"
 
+#include "common/base/mutant.h"
+
 void acceptor_on_fetch(struct acceptor *a, const struct message *msg, struct effects *out)
 {
     const struct msg_fetch *fetch = &msg->fetch;
+    if (fetch->from > a->chosen) {
+        effects_mark(out, MARK_FETCH_BEYOND_CHOSEN);
+        if (MUTANT(fetch_beyond_chosen_unanswered)) {
+            return;
+        }
+    }
     struct page page;
     acceptor_read_page(a, fetch->from, a->chosen, fetch->bytes_max, &page, out);
+    if (page.next <= a->chosen) {
+        effects_mark(out, MARK_PAGE_FULL);
+    }
     struct message *reply = effects_reply(out, SEND_NOW, msg, MSG_CHOSEN);
     reply->chosen = (struct msg_chosen){.from = fetch->from,
                                         .chosen = a->chosen,
@@ -44,7 +55,12 @@ void acceptor_maybe_repair(struct acceptor *a, time_ms_t now, struct effects *ou
     if (source == 0) {
         return; /* the only acceptor: whatever it lacks, nobody has */
     }
-    a->repair.source = source;
+    if (a->repair.source != 0) {
+        effects_mark(out, MARK_REPAIR_ELSEWHERE);
+    }
+    if (a->repair.source == 0 || !MUTANT(repair_asks_one_acceptor)) {
+        a->repair.source = source;
+    }
     send_fetch(a, now, out);
 }
 
@@ -63,6 +79,7 @@ void acceptor_on_repair(struct acceptor *a, const struct event *event, struct ef
     if (is_under_way) {
         return; /* a fetch waits for its answer; without one the next source is asked */
     }
+    effects_mark(out, MARK_REPAIR_ORDERED);
     a->repair.source = repair->source;
     send_fetch(a, event->now, out);
 }
@@ -83,21 +100,27 @@ void acceptor_on_chosen(struct acceptor *a, const struct event *event, struct ef
         /* Not a vote, so nothing rests on its being durable. That it may replace a local vote at a
          * higher ballot is safe: at any ballot above the one that chose it there is no other
          * value for this slot. */
+        if (acceptor_find(a, entry->slot) != NULL) {
+            effects_mark(out, MARK_REPAIR_REPLACES_VOTE);
+        }
         acceptor_store_accepted(a, RECORD_LAZY, entry->slot, &entry->ballot, entry->value, out);
         a->chosen++;
         /* A quorum has gone on to that ballot: the leader of a lower one is deposed, and what it
          * still has under way for this slot may be another value. */
-        if (ballot_compare(&entry->ballot, &a->promised) > 0) {
+        if (ballot_compare(&entry->ballot, &a->promised) > 0 && !MUTANT(chosen_slot_voted_again)) {
+            effects_mark(out, MARK_REPAIR_RAISES_PROMISE);
             a->promised = entry->ballot;
             is_promise_raised = 1;
         }
     }
     if (a->chosen == before) {
+        effects_mark(out, MARK_REPAIR_LATE);
         return; /* nothing new: the timer asks the next one */
     }
     if (is_promise_raised) {
         acceptor_store_promise(a, out);
     }
+    effects_mark(out, MARK_HOLE_REPAIRED);
     effects_note(out, NOTE_INFO, "event=repaired from=%llu to=%llu source=%llu target=%llu",
                  (unsigned long long)before + 1, (unsigned long long)a->chosen,
                  (unsigned long long)event->msg->from.id, (unsigned long long)a->repair.target);

@@ -1,5 +1,7 @@
 #include "acceptor/state.h"
 
+#include "common/base/mutant.h"
+
 static uint32_t saturate_ms(time_ms_t ms)
 {
     if (ms < 0) {
@@ -17,7 +19,8 @@ time_ms_t acceptor_lease_left(const struct acceptor *a, const struct ballot *bal
     }
     /* In its former life it may have granted a lease that still runs. */
     time_ms_t restart_end = a->started_at + a->options.election_ms;
-    if (a->promised_before_start && now < restart_end && restart_end - now > left) {
+    if (a->promised_before_start && now < restart_end && restart_end - now > left &&
+        !MUTANT(lease_forgotten_at_restart)) {
         left = restart_end - now;
     }
     return left;
@@ -42,6 +45,9 @@ static void send_report(struct acceptor *a, const struct event *event, struct ef
     report->chosen = a->chosen;
     report->accepted_max = a->accepted_max;
     report->disk_low = a->disk_low != 0;
+    if (a->disk_low) {
+        effects_mark(out, MARK_DISK_LOW);
+    }
     report->proposer_count = (uint32_t)members->proposer_count;
     report->proposers = effects_alloc(out, members->proposer_count * sizeof *report->proposers);
     for (size_t i = 0; i < members->proposer_count; i++) {
@@ -78,6 +84,7 @@ void acceptor_on_heartbeat(struct acceptor *a, const struct event *event, struct
         if (order > 0) {
             /* A quorum promised it. Following it here, too, costs nothing, and makes the lease
              * leave a trace on the disk: after a restart it is waited out. */
+            effects_mark(out, MARK_HEARTBEAT_RAISES_PROMISE);
             a->promised = heartbeat->ballot;
             acceptor_store_promise(a, out);
         }
@@ -86,6 +93,8 @@ void acceptor_on_heartbeat(struct acceptor *a, const struct event *event, struct
         a->is_released = 0;
         a->lease_until = event->now + lease_ms;
         acceptor_on_commit(a, &heartbeat->ballot, heartbeat->commit, event->now);
+    } else if (!ballot_is_none(&heartbeat->ballot)) {
+        effects_mark(out, MARK_HEARTBEAT_OF_DEPOSED);
     }
     send_report(a, event, out);
 }
@@ -93,8 +102,10 @@ void acceptor_on_heartbeat(struct acceptor *a, const struct event *event, struct
 void acceptor_on_release(struct acceptor *a, const struct message *msg, struct effects *out)
 {
     if (!ballot_equal(&msg->release.ballot, &a->leader)) {
+        effects_mark(out, MARK_RELEASE_OF_OTHER);
         return; /* a leader that this acceptor does not follow has nothing to give up here */
     }
+    effects_mark(out, MARK_LEASE_RELEASED);
     a->is_released = 1;
     a->lease_until = 0;
     effects_note(out, NOTE_INFO, "event=lease_released round=%llu proposer=%u successor=%u",

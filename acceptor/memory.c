@@ -99,11 +99,12 @@ void acceptor_store_chosen(struct acceptor *a, enum durability durability, struc
     }
 }
 
-void acceptor_evict(struct acceptor *a)
+void acceptor_evict(struct acceptor *a, struct effects *out)
 {
     while (a->ring_bytes > ACCEPTOR_CACHE_BYTES_MAX && a->evicted_to < a->accepted_max) {
         struct accepted *entry = acceptor_find(a, ++a->evicted_to);
         if (entry != NULL) {
+            effects_mark(out, MARK_VALUE_EVICTED);
             a->ring_bytes -= entry->value.size;
             slice_drop(&entry->value);
         }
@@ -200,6 +201,9 @@ void acceptor_load(struct acceptor *a, struct effects *out)
         effects_fatal(out, ERROR_CORRUPT, "the store says slot %llu is chosen, but lacks it",
                       (unsigned long long)a->chosen);
     }
+    if (a->accepted_max > a->chosen) {
+        effects_mark(out, MARK_VOTES_AFTER_RESTART);
+    }
     a->evicted_to = a->chosen > 0 ? a->chosen - 1 : 0;
 }
 
@@ -292,6 +296,7 @@ void acceptor_read_page(struct acceptor *a, slot_t from, slot_t to, size_t bytes
             page->next++; /* above the watermark the ring is complete: this slot is a gap */
             continue;
         }
+        effects_mark(out, MARK_PAGE_FROM_DISK);
         uint32_t count = page->count;
         int rc = scan_accepted(a, page->next, disk_end(a, page->next, to), page_visit, &scan);
         if (rc != 0) {

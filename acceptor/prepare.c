@@ -1,17 +1,27 @@
 #include "acceptor/state.h"
 
+#include "common/base/mutant.h"
+
 /* Answers with what was accepted above the watermark, from a slot on, as far as one page goes. The
  * watermark that a promise reports is durable with it (DESIGN 4.4). */
 static void send_page(struct acceptor *a, const struct message *msg, slot_t from,
                       struct effects *out)
 {
-    if (a->chosen_durable != a->chosen) {
+    if (a->chosen_durable != a->chosen && !MUTANT(promised_watermark_not_durable)) {
+        effects_mark(out, MARK_PROMISE_STORES_WATERMARK);
         acceptor_store_chosen(a, RECORD_DURABLE, out);
     }
     struct page page;
     slot_t first = from > a->chosen ? from : a->chosen + 1;
     acceptor_read_page(a, first, a->accepted_max, PAGE_BYTES_TARGET, &page, out);
-    struct message *promise = effects_reply(out, SEND_AFTER_DURABLE, msg, MSG_PROMISE);
+    if (page.count > 0) {
+        effects_mark(out, MARK_PROMISE_WITH_VOTES);
+    }
+    if (page.next <= a->accepted_max) {
+        effects_mark(out, MARK_PROMISE_IN_PAGES);
+    }
+    enum send_when when = MUTANT(promise_before_sync) ? SEND_NOW : SEND_AFTER_DURABLE;
+    struct message *promise = effects_reply(out, when, msg, MSG_PROMISE);
     promise->promise = (struct msg_promise){
         .ballot = a->promised,
         .from_slot = msg->prepare.from_slot,
@@ -24,6 +34,16 @@ static void send_page(struct acceptor *a, const struct message *msg, slot_t from
     };
 }
 
+static void mark_refusal(const struct acceptor *a, const struct ballot *ballot, struct effects *out)
+{
+    if (ballot_compare(ballot, &a->promised) < 0) {
+        effects_mark(out, MARK_PREPARE_BELOW_PROMISE);
+    } else {
+        effects_mark(out, ballot_equal(ballot, &a->promised) ? MARK_PREPARE_TWICE
+                                                             : MARK_PREPARE_OF_OTHER_INCARNATION);
+    }
+}
+
 void acceptor_on_prepare(struct acceptor *a, const struct event *event, struct effects *out)
 {
     const struct message *msg = event->msg;
@@ -33,12 +53,16 @@ void acceptor_on_prepare(struct acceptor *a, const struct event *event, struct e
         send_page(a, msg, prepare->from_slot, out);
         return;
     }
-    if (prepare->from_slot != 0 || ballot_compare(&prepare->ballot, &a->promised) <= 0) {
+    int order = ballot_compare(&prepare->ballot, &a->promised);
+    if (prepare->from_slot != 0 || order < 0 || (order == 0 && !MUTANT(equal_ballot_promised))) {
+        mark_refusal(a, &prepare->ballot, out);
         acceptor_refuse(a, msg, &prepare->ballot, NACK_BALLOT, 0, out);
         return;
     }
     time_ms_t lease_left = acceptor_lease_left(a, &prepare->ballot, event->now);
-    if (lease_left > 0) {
+    if (lease_left > 0 && !MUTANT(lease_ignored)) {
+        effects_mark(out, event->now < a->lease_until ? MARK_PREPARE_AGAINST_LEASE
+                                                      : MARK_PREPARE_AFTER_RESTART);
         acceptor_refuse(a, msg, &prepare->ballot, NACK_LEASE, lease_left, out);
         return;
     }

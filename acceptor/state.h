@@ -114,7 +114,7 @@ void acceptor_store_chosen(struct acceptor *a, enum durability durability, struc
 
 /* Drops values from memory beyond ACCEPTOR_CACHE_BYTES_MAX, oldest first. Only when all records are
  * written. */
-void acceptor_evict(struct acceptor *a);
+void acceptor_evict(struct acceptor *a, struct effects *out);
 
 /* Some accepted slots in rising order. */
 struct page {

@@ -1,5 +1,7 @@
 #include "learner/state.h"
 
+#include "common/base/mutant.h"
+
 static struct pending *pending_at(struct learner *l, slot_t slot)
 {
     return &l->pending[slot % LEARNER_PENDING_SLOTS_MAX];
@@ -35,9 +37,15 @@ static void deliver_decided(struct learner *l, struct effects *out)
 {
     while (out->fatal == 0) {
         slot_t next = machine_applied(l->machine) + 1;
-        struct pending *pending = pending_at(l, next);
-        if (next > l->commit_slot || pending->slot != next ||
-            !ballot_equal(&pending->ballot, &l->commit_ballot)) {
+        int skips = MUTANT(gap_skipped_by_learner) && pending_at(l, next)->slot != next;
+        slot_t slot = skips ? next + 1 : next;
+        struct pending *pending = pending_at(l, slot);
+        if (slot > l->commit_slot || pending->slot != slot) {
+            return;
+        }
+        if (!ballot_equal(&pending->ballot, &l->commit_ballot) &&
+            !MUTANT(value_of_other_ballot_applied)) {
+            effects_mark(out, MARK_LEARNED_OTHER_BALLOT);
             return;
         }
         struct slice value = slice_keep(pending->value);
@@ -53,7 +61,10 @@ static void note_commit(struct learner *l, const struct ballot *ballot, slot_t c
     if (commit > l->known_commit) {
         l->known_commit = commit;
     }
-    if (ballot_equal(ballot, &l->commit_ballot)) {
+    if (ballot_compare(ballot, &l->commit_ballot) < 0) {
+        effects_mark(out, MARK_COMMIT_OF_LOWER_BALLOT);
+    }
+    if (ballot_equal(ballot, &l->commit_ballot) || MUTANT(commit_of_other_ballot_taken)) {
         if (commit > l->commit_slot) {
             l->commit_slot = commit;
         }
@@ -69,11 +80,17 @@ void learner_on_accept(struct learner *l, const struct event *event, struct effe
 {
     const struct msg_accept *accept = &event->msg->accept;
     slot_t applied = machine_applied(l->machine);
+    if (accept->slot > applied + LEARNER_PENDING_SLOTS_MAX) {
+        effects_mark(out, MARK_LEARNED_TOO_MUCH);
+    }
     if (accept->slot > applied && accept->slot <= applied + LEARNER_PENDING_SLOTS_MAX &&
         l->pending_bytes + accept->value.size <= LEARNER_PENDING_BYTES_MAX) {
         struct pending *pending = pending_at(l, accept->slot);
         if (pending->slot != accept->slot ||
             ballot_compare(&pending->ballot, &accept->ballot) < 0) {
+            if (pending->slot == accept->slot) {
+                effects_mark(out, MARK_LEARNED_REPLACED);
+            }
             drop(l, pending);
             *pending = (struct pending){accept->slot, accept->ballot, slice_keep(accept->value)};
             l->pending_bytes += accept->value.size;
@@ -105,8 +122,12 @@ void learner_maybe_fetch(struct learner *l, time_ms_t now, struct effects *out)
     }
     const struct members *members = &l->options.members;
     if (l->catchup.is_asked) { /* no answer, or nothing new: the next one */
-        l->catchup.source = (l->catchup.source + 1) % members->acceptor_count;
+        effects_mark(out, MARK_LEARNER_ELSEWHERE);
+        if (!MUTANT(learner_asks_one_acceptor)) {
+            l->catchup.source = (l->catchup.source + 1) % members->acceptor_count;
+        }
     }
+    effects_mark(out, goal > applied ? MARK_LEARNER_FETCHES_GAP : MARK_LEARNER_FETCHES_LEADERLESS);
     l->catchup.is_asked = 1;
     l->catchup.retry_at = now + l->options.heartbeat_ms;
     struct peer source = {ROLE_ACCEPTOR, members->acceptors[l->catchup.source]};
@@ -135,6 +156,8 @@ void learner_on_chosen(struct learner *l, const struct event *event, struct effe
         const struct slot_entry *entry = &chosen->entries[i];
         if (entry->slot == machine_applied(l->machine) + 1) {
             deliver(l, entry->slot, entry->value, out);
+        } else {
+            effects_mark(out, MARK_LEARNER_FETCHED_TWICE);
         }
     }
     deliver_decided(l, out);

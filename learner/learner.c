@@ -53,7 +53,7 @@ static void on_message(struct learner *l, const struct event *event, struct effe
         learner_on_chosen(l, event, out);
         break;
     case MSG_READ_INDEX_REPLY:
-        learner_on_read_index_reply(l, event);
+        learner_on_read_index_reply(l, event, out);
         break;
     case MSG_READ:
         learner_on_read(l, event, out);

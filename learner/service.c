@@ -1,6 +1,7 @@
 #include "learner/state.h"
 
 #include "common/base/memory.h"
+#include "common/base/mutant.h"
 
 #include <string.h>
 
@@ -136,6 +137,10 @@ static void answer(struct learner *l, const struct waiting_read *waiting, enum r
             bytes_max = PAGE_BYTES_TARGET;
         }
         machine_read(l->machine, from, waiting->read.count, bytes_max, &records, &count, out);
+        if (count > 0 && count != waiting->read.count &&
+            from + count <= machine_last_index(l->machine)) {
+            effects_mark(out, MARK_READ_PAGE_FULL);
+        }
     }
     struct message *msg = reply_to(waiting, out);
     msg->records = (struct msg_records){.request = waiting->read.request,
@@ -157,7 +162,8 @@ void learner_on_read(struct learner *l, const struct event *event, struct effect
         .give_up_at = event->now + READ_PATIENCE_ELECTIONS * l->options.election_ms,
         .records_until = event->now + event->msg->read.wait_ms,
     };
-    waiting.state = READ_STATE_NEW;
+    int joins = MUTANT(read_joins_open_round) && l->round.is_open;
+    waiting.state = joins ? READ_STATE_ROUND : READ_STATE_NEW;
     if (waiting.read.consistency == READ_LOCAL) {
         waiting.state = READ_STATE_APPLIED;
         waiting.target = 0;
@@ -188,7 +194,8 @@ static void maybe_begin_round(struct learner *l, time_ms_t now, struct effects *
     }
     l->round.is_open = l->round.is_open && is_awaited;
     if (l->round.is_open) {
-        if (now >= l->round.retry_at) {
+        if (now >= l->round.retry_at && !MUTANT(read_round_asked_once)) {
+            effects_mark(out, MARK_READ_ROUND_RETRIED);
             ask_round(l, now, out);
         }
         return;
@@ -206,12 +213,13 @@ static void maybe_begin_round(struct learner *l, time_ms_t now, struct effects *
     }
 }
 
-void learner_on_read_index_reply(struct learner *l, const struct event *event)
+void learner_on_read_index_reply(struct learner *l, const struct event *event, struct effects *out)
 {
     const struct msg_read_index_reply *reply = &event->msg->read_index_reply;
     int index = members_acceptor_index(&l->options.members, event->msg->from.id);
     if (!l->round.is_open || reply->request != l->round.request || index < 0 ||
         event->msg->from.role != ROLE_ACCEPTOR) {
+        effects_mark(out, MARK_READ_REPLY_LATE);
         return;
     }
     l->round.answered |= (acceptor_set_t)1 << index;
@@ -219,8 +227,12 @@ void learner_on_read_index_reply(struct learner *l, const struct event *event)
         l->round.target = reply->accepted_max;
     }
     /* A prepare quorum meets every accept quorum, so one of them accepted what was acknowledged. */
-    if (!is_prepare_quorum(&l->options.members, l->round.answered)) {
+    if (!is_prepare_quorum(&l->options.members, l->round.answered) &&
+        !MUTANT(read_asks_one_acceptor)) {
         return;
+    }
+    if (l->round.target > machine_applied(l->machine)) {
+        effects_mark(out, MARK_READ_WAITS_FOR_SLOT);
     }
     l->round.is_open = 0;
     for (size_t i = 0; i < l->read_count; i++) {
@@ -237,14 +249,22 @@ void learner_serve_reads(struct learner *l, time_ms_t now, struct effects *out)
     size_t kept = 0;
     for (size_t i = 0; i < l->read_count; i++) {
         struct waiting_read *waiting = &l->reads[i];
-        int is_ready = waiting->state == READ_STATE_APPLIED && waiting->target <= readable &&
+        int is_applied = waiting->target <= readable || MUTANT(read_before_applied);
+        int is_ready = waiting->state == READ_STATE_APPLIED && is_applied &&
                        readable == machine_applied(l->machine);
         int has_records = waiting->read.from <= machine_last_index(l->machine);
         if (is_ready && (has_records || now >= waiting->records_until)) {
+            if (!has_records && waiting->read.wait_ms > 0) {
+                effects_mark(out, MARK_LONG_POLL_EXPIRED);
+            }
             answer(l, waiting, READ_OK, out);
         } else if (!is_ready && now >= waiting->give_up_at) {
+            effects_mark(out, MARK_READ_GIVEN_UP);
             answer(l, waiting, READ_NO_QUORUM, out);
         } else {
+            if (is_ready) {
+                effects_mark(out, MARK_LONG_POLL_WAITS);
+            }
             l->reads[kept++] = *waiting;
         }
     }

@@ -88,7 +88,7 @@ void learner_drop_pending(struct learner *l);
 /* ---- service.c */
 void learner_on_client(struct learner *l, struct peer client, int is_up);
 void learner_on_read(struct learner *l, const struct event *event, struct effects *out);
-void learner_on_read_index_reply(struct learner *l, const struct event *event);
+void learner_on_read_index_reply(struct learner *l, const struct event *event, struct effects *out);
 void learner_on_status(struct learner *l, const struct message *msg, struct effects *out);
 
 /* Notes an outcome if its client is connected here (an outcome_fn). */

@@ -147,6 +147,7 @@ void proposer_drop_waiting(struct proposer *p, struct effects *out)
 {
     while (p->waiting_count > 0) {
         struct waiting_block block = pop_waiting(p);
+        effects_mark(out, MARK_SUBMIT_DROPPED);
         reject(p, block.client, REJECT_NOT_LEADER, block.session, block.first_seq, out);
         slice_drop(&block.bytes);
     }
@@ -184,16 +185,22 @@ void proposer_on_submit(struct proposer *p, const struct message *msg, struct ef
     }
     /* Who is about to lead keeps what comes in: it will be proposed in a moment, or rejected. */
     if (p->state != NODE_LEADING && p->state != NODE_RECOVERING) {
+        effects_mark(out, MARK_SUBMIT_TO_STANDBY);
         reject(p, msg->from, REJECT_NOT_LEADER, block.session, block.first_seq, out);
         return;
     }
+    if (p->state == NODE_RECOVERING) {
+        effects_mark(out, MARK_SUBMIT_IN_RECOVERY);
+    }
     if (disks_are_low(p)) {
+        effects_mark(out, MARK_SUBMIT_DISK_LOW);
         reject(p, msg->from, REJECT_DISK, block.session, block.first_seq, out);
         return;
     }
     struct client *client = add_client(p, msg->from.id);
     if (client == NULL || client->waiting_bytes + bytes.size > CLIENT_PENDING_BYTES_MAX ||
         p->waiting_bytes + bytes.size > CLIENTS_PENDING_BYTES_MAX) {
+        effects_mark(out, MARK_SUBMIT_OVER_BUDGET);
         reject(p, msg->from, REJECT_BUSY, block.session, block.first_seq, out);
         return;
     }
@@ -217,6 +224,9 @@ static void form_batch(struct proposer *p, time_ms_t now, struct effects *out)
     }
     struct slice value = slice_of(value_batch(proposer_stamp(p, now), blocks, count));
     CHECK(value.size <= VALUE_BYTES_MAX);
+    if (count > 1) {
+        effects_mark(out, MARK_BLOCKS_JOINED);
+    }
     proposer_propose(p, value, now, out);
     slice_drop(&value);
     for (size_t i = 0; i < count; i++) {
@@ -231,5 +241,8 @@ void proposer_form_batches(struct proposer *p, time_ms_t now, struct effects *ou
     }
     while (p->waiting_count > 0 && proposer_window_has_room(p)) {
         form_batch(p, now, out);
+    }
+    if (p->waiting_count > 0) {
+        effects_mark(out, MARK_WINDOW_FULL);
     }
 }

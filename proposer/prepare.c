@@ -1,6 +1,7 @@
 #include "proposer/state.h"
 
 #include "common/base/memory.h"
+#include "common/base/mutant.h"
 
 #include <string.h>
 
@@ -16,7 +17,11 @@ void proposer_campaign(struct proposer *p, time_ms_t now, struct effects *out)
     CHECK(p->state == NODE_STANDBY);
     p->state = NODE_PREPARING;
     /* Above every round seen; never the round of an earlier attempt (DESIGN 4, Proposer 2). */
-    p->ballot = (struct ballot){p->round_max + 1, p->options.id, p->options.incarnation};
+    uint64_t round = p->round_max + 1;
+    if (MUTANT(round_used_again) && !ballot_is_none(&p->ballot)) {
+        round = p->ballot.round;
+    }
+    p->ballot = (struct ballot){round, p->options.id, p->options.incarnation};
     p->round_max = p->ballot.round;
     p->attempt_deadline = now + p->options.election_ms;
     memset(p->promises, 0, sizeof p->promises);
@@ -38,6 +43,7 @@ static void fail_attempt(struct proposer *p, const char *reason, time_ms_t wait_
     p->attempts++;
     proposer_step_down(p, reason, now, out);
     if (now < p->invited_until) {
+        effects_mark(out, MARK_ATTEMPT_AFTER_INVITATION);
         p->pause_until = now + 1 + (time_ms_t)rng_below(&p->rng, 3);
         return;
     }
@@ -107,6 +113,7 @@ static void maybe_finish(struct proposer *p, time_ms_t now, struct effects *out)
     slot_t start = quorum_chosen(p);
     slot_t chosen = p->promises[best_informed(p)].chosen;
     if (chosen - start > RECOVERY_LAG_SLOTS_MAX) {
+        effects_mark(out, MARK_LAGGARD_WAITED_FOR);
         return; /* proposer_tick_prepare sends the laggards to repair themselves */
     }
     slot_t end = chosen;
@@ -117,6 +124,9 @@ static void maybe_finish(struct proposer *p, time_ms_t now, struct effects *out)
     }
     p->attempts = 0;
     p->invited_until = 0;
+    if (MUTANT(recovery_from_highest_watermark)) {
+        start = chosen;
+    }
     proposer_begin_recovery(p, start, chosen, end, now, out);
 }
 
@@ -124,13 +134,18 @@ void proposer_on_promise(struct proposer *p, const struct event *event, struct e
 {
     const struct msg_promise *msg = &event->msg->promise;
     int index = members_acceptor_index(&p->options.members, event->msg->from.id);
+    int is_of_attempt =
+        ballot_equal(&msg->ballot, &p->ballot) || MUTANT(promise_of_other_attempt_counted);
     if (p->state != NODE_PREPARING || index < 0 || event->msg->from.role != ROLE_ACCEPTOR ||
-        !ballot_equal(&msg->ballot, &p->ballot)) {
+        !is_of_attempt) {
+        effects_mark(out,
+                     is_of_attempt ? MARK_PROMISE_AFTER_QUORUM : MARK_PROMISE_OF_OTHER_ATTEMPT);
         return; /* of an earlier attempt, or too late (TRAPS 7.2) */
     }
     struct promise *promise = &p->promises[index];
     if (msg->from_slot != promise->expected_from || promise->is_complete ||
         msg->chosen < promise->chosen) {
+        effects_mark(out, MARK_PROMISE_PAGE_TWICE);
         return; /* a page that came twice, or that an older one overtook */
     }
     if (!promise->is_promised || msg->chosen > promise->chosen ||
@@ -143,12 +158,12 @@ void proposer_on_promise(struct proposer *p, const struct event *event, struct e
     promise->is_promised = 1;
     promise->chosen = msg->chosen;
     for (uint32_t i = 0; i < msg->entry_count; i++) {
-        proposer_note_recovered(p, &msg->entries[i], 0);
+        proposer_note_recovered(p, &msg->entries[i], 0, out);
     }
-    if (msg->stamp_ms > p->stamp_base_ms) {
+    if (msg->stamp_ms > p->stamp_base_ms && !MUTANT(stamp_begins_at_zero)) {
         p->stamp_base_ms = msg->stamp_ms;
     }
-    if (msg->next_slot != 0) {
+    if (msg->next_slot != 0 && !MUTANT(second_page_not_asked)) {
         ask_page(p, index, msg->next_slot, event->now, out);
         return;
     }
@@ -163,17 +178,23 @@ void proposer_on_nack(struct proposer *p, const struct event *event, struct effe
     if (event->msg->from.role != ROLE_ACCEPTOR || index < 0) {
         return;
     }
-    if (nack->promised.round > p->round_max) {
+    if (nack->promised.round > p->round_max && !MUTANT(round_not_raised)) {
         p->round_max = nack->promised.round;
     }
     if (!ballot_equal(&nack->ballot, &p->ballot)) {
+        effects_mark(out, MARK_NACK_OF_OTHER_ATTEMPT);
         return; /* of an earlier attempt */
     }
     if (nack->reason == NACK_BALLOT && ballot_equal(&nack->promised, &p->ballot)) {
+        effects_mark(out, MARK_NACK_OF_COPY);
         return; /* to a copy of our prepare: it has promised us this ballot already */
     }
     if (proposer_is_serving(p)) {
+        if (nack->reason == NACK_TOO_FAR) {
+            effects_mark(out, MARK_NACK_TOO_FAR);
+        }
         if (nack->reason == NACK_BALLOT) {
+            effects_mark(out, MARK_STEP_DOWN_BY_NACK);
             proposer_step_down(p, "an acceptor refused our ballot", event->now, out);
         }
         return; /* too far: it repairs itself, and retransmission reaches it later */
@@ -191,6 +212,7 @@ void proposer_on_nack(struct proposer *p, const struct event *event, struct effe
         }
     }
     if (!is_prepare_quorum(&p->options.members, possible)) {
+        effects_mark(out, MARK_ATTEMPT_REFUSED);
         time_ms_t wait_ms = nack->reason == NACK_LEASE ? nack->retry_ms : 0;
         if (wait_ms > p->options.election_ms) {
             wait_ms = p->options.election_ms;
@@ -230,6 +252,7 @@ static void ask_lost_pages(struct proposer *p, time_ms_t now, struct effects *ou
         struct promise *promise = &p->promises[i];
         if (promise->is_promised && !promise->is_complete && !promise->is_refused &&
             now - promise->asked_at >= 2 * p->options.heartbeat_ms) {
+            effects_mark(out, MARK_PROMISE_PAGE_LOST);
             ask_page(p, (int)i, promise->expected_from, now, out);
         }
     }
@@ -243,6 +266,7 @@ void proposer_tick_prepare(struct proposer *p, time_ms_t now, struct effects *ou
         help_laggards(p, now, out);
     }
     if (now >= p->attempt_deadline) {
+        effects_mark(out, MARK_ATTEMPT_TIMED_OUT);
         fail_attempt(p, "no quorum of promises in time", 0, now, out);
     }
 }

@@ -1,6 +1,7 @@
 #include "proposer/proposer.h"
 
 #include "common/base/memory.h"
+#include "common/base/mutant.h"
 #include "proposer/state.h"
 
 #include <stdlib.h>
@@ -38,6 +39,9 @@ int proposer_is_serving(const struct proposer *p)
 uint64_t proposer_stamp(const struct proposer *p, time_ms_t now)
 {
     CHECK(now >= p->stamp_started_at);
+    if (MUTANT(stamp_of_local_clock)) {
+        return (uint64_t)now;
+    }
     return p->stamp_base_ms + (uint64_t)(now - p->stamp_started_at);
 }
 
@@ -156,7 +160,8 @@ static void on_message(struct proposer *p, const struct event *event, struct eff
 static void on_tick(struct proposer *p, time_ms_t now, struct effects *out)
 {
     if (proposer_is_serving(p) && now >= p->stamp_started_at + p->options.election_ms &&
-        !proposer_keeps_quorum(p, now)) {
+        !proposer_keeps_quorum(p, now) && !MUTANT(leader_stays_without_quorum)) {
+        effects_mark(out, MARK_STEP_DOWN_BY_SILENCE);
         proposer_step_down(p, "no quorum of acceptors answers", now, out);
     }
     if (p->state == NODE_PREPARING) {
@@ -177,7 +182,9 @@ static void hand_over(struct proposer *p, time_ms_t now, struct effects *out)
     node_id_t successor = proposer_successor(p, now);
     struct msg_release release = {.ballot = p->ballot, .successor = successor};
     effects_broadcast(out, SEND_NOW, ROLE_ACCEPTOR, MSG_RELEASE)->release = release;
-    if (successor != 0) {
+    if (successor == 0) {
+        effects_mark(out, MARK_HAND_OVER_TO_NOBODY);
+    } else {
         struct peer to = {ROLE_PROPOSER, successor};
         effects_send(out, SEND_NOW, to, MSG_RELEASE)->release = release;
     }
@@ -196,6 +203,7 @@ static void on_shutdown(struct proposer *p, time_ms_t now, struct effects *out)
         return; /* flush hands over when all is chosen */
     }
     if (p->state == NODE_RECOVERING) {
+        effects_mark(out, MARK_HAND_OVER_IN_RECOVERY);
         hand_over(p, now, out);
         return;
     }
@@ -213,6 +221,7 @@ static void on_flush(struct proposer *p, time_ms_t now, struct effects *out)
     if (p->state == NODE_DRAINING) {
         int is_drained = p->waiting_count == 0 && p->chosen + 1 == p->next_slot;
         if (is_drained || now >= p->drain_deadline) {
+            effects_mark(out, is_drained ? MARK_HAND_OVER_DRAINED : MARK_HAND_OVER_TIMED_OUT);
             hand_over(p, now, out);
         }
     }

@@ -1,5 +1,6 @@
 #include "proposer/state.h"
 
+#include "common/base/mutant.h"
 #include "common/protocol/value.h"
 
 #include <stdlib.h>
@@ -9,15 +10,22 @@ static struct recovered *recovered_at(struct proposer *p, slot_t slot)
     return &p->recovery[slot % RECOVERY_RING_SLOTS];
 }
 
-void proposer_note_recovered(struct proposer *p, const struct slot_entry *entry, int is_chosen)
+void proposer_note_recovered(struct proposer *p, const struct slot_entry *entry, int is_chosen,
+                             struct effects *out)
 {
     struct recovered *known = recovered_at(p, entry->slot);
     if (known->slot > entry->slot) {
         return; /* a slot a whole ring higher was accepted: this one is chosen */
     }
-    if (known->slot == entry->slot &&
-        (known->is_chosen || (!is_chosen && ballot_compare(&entry->ballot, &known->ballot) <= 0))) {
-        return; /* of all reported values the one of the highest ballot counts */
+    if (known->slot == entry->slot && !is_chosen) {
+        int order = ballot_compare(&entry->ballot, &known->ballot);
+        if (order != 0) {
+            effects_mark(out,
+                         order < 0 ? MARK_RECOVERED_LOWER_BALLOT : MARK_RECOVERED_HIGHER_BALLOT);
+        }
+        if (known->is_chosen || (MUTANT(lowest_ballot_recovered) ? order >= 0 : order <= 0)) {
+            return; /* of all reported values the one of the highest ballot counts */
+        }
     }
     slice_drop(&known->value);
     *known = (struct recovered){.slot = entry->slot,
@@ -52,6 +60,9 @@ void proposer_begin_recovery(struct proposer *p, slot_t start, slot_t chosen, sl
     p->fetching = 0;
     p->fetch_source = -1;
     p->stamp_started_at = now;
+    if (end > chosen) {
+        effects_mark(out, MARK_HALF_ACCEPTED_SLOT);
+    }
     effects_note(out, NOTE_INFO,
                  "event=promised_by_quorum round=%llu from=%llu chosen=%llu to=%llu",
                  (unsigned long long)p->ballot.round, (unsigned long long)start + 1,
@@ -71,6 +82,7 @@ static void fetch(struct proposer *p, slot_t from, time_ms_t now, struct effects
             break;
         }
     }
+    effects_mark(out, p->fetching == 0 ? MARK_CHOSEN_FETCHED : MARK_RECOVERY_ELSEWHERE);
     if (p->fetching == 0) {
         p->fetch_deadline = now + p->options.election_ms;
     }
@@ -90,7 +102,7 @@ void proposer_on_chosen(struct proposer *p, const struct event *event, struct ef
     }
     for (uint32_t i = 0; i < msg->entry_count; i++) {
         if (msg->entries[i].slot <= p->recovery_chosen) {
-            proposer_note_recovered(p, &msg->entries[i], 1);
+            proposer_note_recovered(p, &msg->entries[i], 1, out);
         }
     }
     p->fetching = 0;
@@ -100,14 +112,16 @@ void proposer_on_chosen(struct proposer *p, const struct event *event, struct ef
 /* The value to propose for a slot that former leaders may have used ("Paxos Made Simple", 2.3 and
  * 3): as it is if it is chosen, else that of the highest ballot, else a no-op. 0 if it has to be
  * fetched first. The reference goes to the caller. */
-static int take_value(struct proposer *p, slot_t slot, struct slice *value)
+static int take_value(struct proposer *p, slot_t slot, struct slice *value, struct effects *out)
 {
     struct recovered *known = recovered_at(p, slot);
     int is_known = known->slot == slot;
-    if (slot <= p->recovery_chosen && !(is_known && known->is_chosen)) {
+    if (slot <= p->recovery_chosen && !(is_known && known->is_chosen) &&
+        !MUTANT(chosen_slots_not_fetched)) {
         return 0;
     }
     if (!is_known) {
+        effects_mark(out, MARK_GAP_IN_RECOVERY);
         /* It keeps the newest time: an acceptor that restarts may know no other stamp. */
         *value = slice_of(value_noop(p->stamp_base_ms));
         return 1;
@@ -136,15 +150,21 @@ void proposer_continue_recovery(struct proposer *p, time_ms_t now, struct effect
     if (p->state != NODE_RECOVERING) {
         return;
     }
-    while (p->next_slot <= p->recovery_end) {
+    while (p->next_slot <= p->recovery_end && !MUTANT(commands_before_recovery)) {
+        if (MUTANT(recovery_ends_at_gap) && recovered_at(p, p->next_slot)->slot != p->next_slot &&
+            p->next_slot > p->recovery_chosen) {
+            break;
+        }
         if (!proposer_window_has_room(p)) {
+            effects_mark(out, MARK_RECOVERY_WINDOW_FULL);
             return;
         }
         struct slice value;
-        if (!take_value(p, p->next_slot, &value)) {
+        if (!take_value(p, p->next_slot, &value, out)) {
             if (p->fetching != 0 && now >= p->fetch_deadline) {
                 /* Those that know it as chosen do not answer any more: promises of others show what
                  * was chosen. */
+                effects_mark(out, MARK_RECOVERY_GIVEN_UP);
                 proposer_step_down(p, "nobody serves a slot that has to be fetched", now, out);
                 return;
             }

@@ -1,5 +1,7 @@
 #include "proposer/state.h"
 
+#include "common/base/mutant.h"
+
 #include <string.h>
 
 /* A report speaks for the present only while it is this fresh, in heartbeats. */
@@ -82,6 +84,7 @@ void proposer_on_report(struct proposer *p, const struct event *event, struct ef
     struct acceptor_view *view = &p->acceptors[index];
     uint64_t sequence = msg->report.sequence;
     if (sequence > p->sequence || p->sequence - sequence >= HEARTBEATS_REMEMBERED) {
+        effects_mark(out, MARK_REPORT_TOO_OLD);
         return; /* an answer to nothing we remember */
     }
     time_ms_t sent_at = p->sent_at[sequence % HEARTBEATS_REMEMBERED];
@@ -97,11 +100,12 @@ void proposer_on_report(struct proposer *p, const struct event *event, struct ef
                msg->report.proposer_count * sizeof *view->proposers);
     }
     view->report.proposers = view->proposers;
-    if (msg->report.promised.round > p->round_max) {
+    if (msg->report.promised.round > p->round_max && !MUTANT(round_not_raised)) {
         p->round_max = msg->report.promised.round;
     }
     learn_leader(p, event->now);
     if (proposer_is_serving(p) && ballot_compare(&msg->report.promised, &p->ballot) > 0) {
+        effects_mark(out, MARK_STEP_DOWN_BY_REPORT);
         proposer_step_down(p, "an acceptor promised a higher ballot", event->now, out);
     }
 }
@@ -206,6 +210,7 @@ void proposer_on_release(struct proposer *p, const struct event *event, struct e
     }
     /* The acceptors hear of the release at about the same time as we do: a first refusal by the old
      * lease is followed by another attempt within milliseconds. */
+    effects_mark(out, MARK_RELEASE_INVITES);
     p->invited_until = event->now + p->options.election_ms;
     p->pause_until = event->now;
     effects_note(out, NOTE_INFO, "event=invited by=%u round=%llu", release->ballot.proposer,

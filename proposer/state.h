@@ -153,7 +153,8 @@ void proposer_on_nack(struct proposer *p, const struct event *event, struct effe
 void proposer_tick_prepare(struct proposer *p, time_ms_t now, struct effects *out);
 
 /* ---- recover.c */
-void proposer_note_recovered(struct proposer *p, const struct slot_entry *entry, int is_chosen);
+void proposer_note_recovered(struct proposer *p, const struct slot_entry *entry, int is_chosen,
+                             struct effects *out);
 void proposer_begin_recovery(struct proposer *p, slot_t start, slot_t chosen, slot_t end,
                              time_ms_t now, struct effects *out);
 void proposer_on_chosen(struct proposer *p, const struct event *event, struct effects *out);

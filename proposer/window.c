@@ -1,3 +1,4 @@
+#include "common/base/mutant.h"
 #include "common/protocol/value.h"
 #include "proposer/state.h"
 
@@ -38,6 +39,7 @@ void proposer_propose(struct proposer *p, struct slice value, time_ms_t now, str
     struct slice held = effects_hold(out, flight->value);
     fill_accept(p, effects_broadcast(out, SEND_NOW, ROLE_ACCEPTOR, MSG_ACCEPT), slot, held);
     if (value.size > STREAM_EARLY_BYTES) {
+        effects_mark(out, MARK_VALUE_STREAMED_EARLY);
         flight->is_streamed = 1;
         fill_accept(p, effects_broadcast(out, SEND_NOW, ROLE_LEARNER, MSG_ACCEPT), slot, held);
     }
@@ -91,9 +93,11 @@ void proposer_on_accepted(struct proposer *p, const struct event *event, struct 
 {
     const struct msg_accepted *msg = &event->msg->accepted;
     int index = members_acceptor_index(&p->options.members, event->msg->from.id);
-    (void)out;
+    int is_of_ballot =
+        ballot_equal(&msg->ballot, &p->ballot) || MUTANT(accepted_of_other_ballot_counted);
     if (!proposer_is_serving(p) || index < 0 || event->msg->from.role != ROLE_ACCEPTOR ||
-        !ballot_equal(&msg->ballot, &p->ballot)) {
+        !is_of_ballot) {
+        effects_mark(out, MARK_ACCEPTED_OF_OTHER_BALLOT);
         return;
     }
     slot_t first = msg->first > p->chosen ? msg->first : p->chosen + 1;
@@ -101,8 +105,19 @@ void proposer_on_accepted(struct proposer *p, const struct event *event, struct 
     for (slot_t slot = first; slot <= last; slot++) {
         struct flight *flight = flight_at(p, slot);
         CHECK(flight->slot == slot);
-        flight->accepted_by |= (acceptor_set_t)1 << index; /* by identity: twice counts once */
-        if (is_accept_quorum(&p->options.members, flight->accepted_by)) {
+        if (flight->accepted_by >> index & 1) {
+            effects_mark(out, MARK_ACCEPTED_TWICE);
+        }
+        size_t bit = (size_t)index; /* by identity: twice counts once */
+        if (MUTANT(acceptor_counted_twice)) {
+            bit = acceptor_set_count(flight->accepted_by);
+        }
+        flight->accepted_by |= (acceptor_set_t)1 << bit;
+        if (is_accept_quorum(&p->options.members, flight->accepted_by) ||
+            MUTANT(one_acceptor_suffices)) {
+            if (slot > p->chosen + 1 && !flight_at(p, slot - 1)->is_chosen) {
+                effects_mark(out, MARK_CHOSEN_OUT_OF_ORDER);
+            }
             flight->is_chosen = 1;
         }
     }
@@ -113,11 +128,15 @@ void proposer_retransmit(struct proposer *p, time_ms_t now, struct effects *out)
 {
     time_ms_t patience_ms = 2 * p->options.heartbeat_ms;
     size_t sent = 0;
+    if (MUTANT(accept_sent_once)) {
+        return;
+    }
     for (slot_t slot = p->chosen + 1; slot < p->next_slot && sent < RETRANSMIT_SLOTS_MAX; slot++) {
         struct flight *flight = flight_at(p, slot);
         if (flight->is_chosen || now - flight->sent_at < patience_ms) {
             continue;
         }
+        effects_mark(out, MARK_ACCEPT_SENT_AGAIN);
         flight->sent_at = now;
         sent++;
         struct slice held = effects_hold(out, flight->value);
@@ -145,7 +164,7 @@ static slot_t accepted_anywhere(const struct proposer *p)
 
 void proposer_fill_gap(struct proposer *p, time_ms_t now, struct effects *out)
 {
-    if (p->state != NODE_LEADING) {
+    if (p->state != NODE_LEADING || MUTANT(gap_left_open)) {
         return;
     }
     slot_t highest = accepted_anywhere(p);
@@ -153,6 +172,7 @@ void proposer_fill_gap(struct proposer *p, time_ms_t now, struct effects *out)
         return; /* no acceptor takes a slot so far above the chosen ones */
     }
     while (p->next_slot <= highest && proposer_window_has_room(p)) {
+        effects_mark(out, MARK_GAP_ABOVE_LEADER);
         struct slice noop = slice_of(value_noop(proposer_stamp(p, now)));
         proposer_propose(p, noop, now, out);
         slice_drop(&noop);

@@ -11,6 +11,7 @@
 #include "common/base/arena.h"
 #include "common/base/blob.h"
 #include "common/base/error.h"
+#include "common/protocol/marks.h"
 #include "common/protocol/message.h"
 #include "common/protocol/types.h"
 
@@ -111,11 +112,15 @@ struct effects {
     int fatal; /* an error code: the process must end now, before anything more is written or sent
                 */
     struct errmsg fatal_text;
+    /* How often the core met each rare event. Counted from effects_init to effects_close, and kept
+     * by effects_clear: the simulator adds up what it finds here before it closes a node's effects,
+     * and nobody else looks. */
+    uint32_t marks[MARK_COUNT];
 };
 
 void effects_init(struct effects *fx);
 
-/* Gives back all references and forgets everything, wake_at too. */
+/* Gives back all references and forgets everything, wake_at too, but for the marks. */
 void effects_clear(struct effects *fx);
 
 void effects_close(struct effects *fx);
@@ -153,6 +158,12 @@ struct message *effects_reply(struct effects *fx, enum send_when when,
 
 void effects_note(struct effects *fx, enum note_level level, const char *fmt, ...)
     PRINTF_LIKE(3, 4);
+
+/* Counts a rare event; see marks.h. */
+static inline void effects_mark(struct effects *fx, enum mark mark)
+{
+    fx->marks[mark]++;
+}
 
 /* Wake me at the earlier of this and what was asked before. */
 void effects_wake(struct effects *fx, time_ms_t at);

@@ -2,6 +2,7 @@
 
 #include "common/base/bytes.h"
 #include "common/base/memory.h"
+#include "common/base/mutant.h"
 #include "learner/machine/state.h"
 
 #include <stdlib.h>
@@ -106,7 +107,9 @@ void machine_store(struct machine *m, struct effects *out)
     bytes_put_u64(state + 60, m->lead.incarnation);
     effects_put(out, RECORD_LAZY, slice_borrow("m", 1), SLICE_EMPTY,
                 slice_borrow(state, sizeof state));
-    session_store(m, out);
+    if (!MUTANT(applied_apart_from_sessions) || m->applied % 2 == 0) {
+        session_store(m, out);
+    }
     m->stored = m->applied;
 }
 
@@ -131,14 +134,18 @@ static void tell(const struct teller *teller, uint64_t sequence, uint64_t count,
     teller->tell(teller->arg, &outcome);
 }
 
-static void apply_open(struct machine *m, const struct block *block, const struct teller *teller)
+static void apply_open(struct machine *m, const struct block *block, const struct teller *teller,
+                       struct effects *out)
 {
     struct slice rest = block->commands;
     struct command command;
     CHECK(block_next_command(&rest, &command));
     CHECK(command.op == COMMAND_OPEN_SESSION);
     struct session *session = session_find_client(m, block->client);
-    if (session == NULL) {
+    if (session != NULL) {
+        effects_mark(out, MARK_SESSION_OPENED_TWICE);
+    }
+    if (session == NULL || MUTANT(second_open_opens_another)) {
         session = session_open(m, block->client, bytes_get_u32(command.payload.data));
     }
     if (session == NULL) {
@@ -150,17 +157,19 @@ static void apply_open(struct machine *m, const struct block *block, const struc
 
 /* Answers commands that were executed before, from the table: a retry changes nothing. */
 static void answer_again(const struct session *session, uint64_t first, uint64_t last,
-                         const struct teller *teller)
+                         const struct teller *teller, struct effects *out)
 {
     while (first <= last) {
         uint64_t value = 0;
         uint32_t count = 0;
         if (session_recall(session, first, last - first + 1, &value, &count)) {
+            effects_mark(out, MARK_DUPLICATE_ANSWERED);
             tell(teller, first, count, RESULT_OK, value);
             first += count;
         } else { /* forgotten, since acknowledged: so are all below acked_seq */
             uint64_t end = last < session->acked_seq ? last : session->acked_seq;
             CHECK(end >= first);
+            effects_mark(out, MARK_RESULT_FORGOTTEN);
             tell(teller, first, end - first + 1, RESULT_FORGOTTEN, 0);
             first = end + 1;
         }
@@ -200,6 +209,7 @@ static int execute(struct machine *m, struct session *session, const struct bloc
         sequence += append_count;
     }
     if (is_closed) {
+        effects_mark(out, MARK_SESSION_CLOSED);
         tell(teller, sequence, 1, RESULT_OK, 0);
     }
     return is_closed;
@@ -210,18 +220,27 @@ static void apply_block(struct machine *m, const struct block *block, outcome_fn
 {
     struct teller teller = {fn, arg, block->client, block->session};
     if (block->session == 0) {
-        apply_open(m, block, &teller);
+        apply_open(m, block, &teller, out);
         return;
     }
     struct session *session = session_find(m, block->session);
+    if (session == NULL && MUTANT(unknown_session_opened)) {
+        session = session_open(m, block->client, 60000);
+    }
     if (session == NULL || session->client != block->client) {
+        effects_mark(out, MARK_SESSION_UNKNOWN);
         tell(&teller, block->first_seq, 0, RESULT_UNKNOWN_SESSION, 0);
         return;
     }
     session_touch(m, session);
-    session->seen_ms = m->stamp_ms;
-    session_acknowledge(session, block->acked_seq);
-    if (block->first_seq > session->applied_seq + 1) {
+    session->seen_ms = MUTANT(session_not_renewed) ? session->seen_ms : m->stamp_ms;
+    session_acknowledge(session,
+                        MUTANT(results_forgotten_early) ? session->applied_seq : block->acked_seq);
+    if (MUTANT(retry_executed_again) && block->first_seq <= session->applied_seq) {
+        session->applied_seq = block->first_seq - 1;
+    }
+    if (block->first_seq > session->applied_seq + 1 && !MUTANT(sequence_gap_accepted)) {
+        effects_mark(out, MARK_SEQUENCE_GAP_REFUSED);
         /* Commands of a session are executed in the order of their sequences: what lies between was
          * lost on the way and comes again. */
         tell(&teller, session->applied_seq + 1, 0, RESULT_GAP, 0);
@@ -233,7 +252,10 @@ static void apply_block(struct machine *m, const struct block *block, outcome_fn
     uint64_t last = block->first_seq + block->count - 1;
     if (block->first_seq <= session->applied_seq) {
         uint64_t end = last < session->applied_seq ? last : session->applied_seq;
-        answer_again(session, block->first_seq, end, &teller);
+        if (last > end) {
+            effects_mark(out, MARK_DUPLICATE_IN_PART);
+        }
+        answer_again(session, block->first_seq, end, &teller, out);
     }
     if (last > session->applied_seq && execute(m, session, block, &teller, out)) {
         session_close(m, session);
@@ -252,8 +274,14 @@ void machine_apply(struct machine *m, slot_t slot, struct slice value, outcome_f
     }
     if (parsed.stamp_ms > m->stamp_ms) {
         m->stamp_ms = parsed.stamp_ms;
+    } else if (parsed.stamp_ms < m->stamp_ms) {
+        effects_mark(out, MARK_STAMP_BEHIND);
     }
+    uint64_t open_count = m->session_count;
     session_expire(m, m->stamp_ms);
+    if (m->session_count < open_count) {
+        effects_mark(out, MARK_SESSION_EXPIRED);
+    }
     if (parsed.kind == VALUE_LEAD) {
         m->lead = parsed.lead;
         m->lead_slot = slot;

@@ -1,5 +1,6 @@
 #include "common/base/bytes.h"
 #include "common/base/memory.h"
+#include "common/base/mutant.h"
 #include "learner/machine/state.h"
 
 #include <stdlib.h>
@@ -253,7 +254,8 @@ int session_load(struct machine *m, struct slice key, struct slice value)
     struct session *session = insert(m, bytes_get_u64(key.data + 1));
     session->client = bytes_get_u64(value.data);
     session->ttl_ms = bytes_get_u64(value.data + 8);
-    session->seen_ms = bytes_get_u64(value.data + 16);
+    session->seen_ms =
+        MUTANT(restart_renews_sessions) ? m->stamp_ms : bytes_get_u64(value.data + 16);
     session->applied_seq = bytes_get_u64(value.data + 24);
     session->acked_seq = bytes_get_u64(value.data + 32);
     session->result_count = (value.size - SESSION_HEAD_BYTES) / SESSION_RESULT_BYTES;

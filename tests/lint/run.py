@@ -6,6 +6,7 @@ import sys
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 import layering
+import mutants
 import purity
 import selftest
 import tidy
@@ -17,6 +18,7 @@ ARCHIVE = os.path.join(os.environ.get("BUILD", "build"), "libcores.a")
 def results():
     yield "includes go downwards only", layering.check(ROOT)
     yield "the archive of cores is pure", purity.check(ARCHIVE, bool(os.environ.get("SAN")))
+    yield "the archive of cores holds no seeded bug", mutants.check(ROOT, ARCHIVE)
     yield "width, length, tabs, banned calls", tidy.check_text(ROOT)
     yield "no dead file", tidy.check_reachable(ROOT, tidy.built_sources(ROOT))
     yield "nothing strange at the top level", tidy.check_top_level(ROOT)

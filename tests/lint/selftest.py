@@ -5,6 +5,7 @@ import subprocess
 import tempfile
 
 import layering
+import mutants
 import purity
 import tidy
 
@@ -70,6 +71,26 @@ PURITY_CASES = (
      "const char *const names[] = {\"a\", \"b\"};\n", ""),
 )
 
+WITH_MUTANT = """#include "common/base/mutant.h"
+int f(int x);
+int f(int x) { return MUTANT(answer_is_wrong) ? x + 1 : x; }
+"""
+WITH_ITS_NAME = """#include "common/base/check.h"
+#include "common/base/mutant.h"
+void f(int x);
+void f(int x) { CHECK(x == 1 || MUTANT(answer_is_wrong)); }
+"""
+
+# What is refused, source of a core, a flag of the compiler, a part of the complaint.
+MUTANT_CASES = (
+    ("a build for users may mention seeded bugs", WITH_MUTANT, "-O2", ""),
+    ("a build with a seeded bug is noticed", WITH_MUTANT, "-DSYNOD_MUTANT=answer_is_wrong",
+     "holds synod_mutant"),
+    ("a build with another seeded bug is noticed", WITH_MUTANT, "-DSYNOD_MUTANT=other",
+     "holds synod_mutant"),
+    ("the name of a seeded bug is noticed", WITH_ITS_NAME, "-O2", "holds answer_is_wrong"),
+)
+
 
 def verdict(complaints, wanted):
     """Complaints that show the check to be wrong: none if it said what was wanted."""
@@ -78,6 +99,19 @@ def verdict(complaints, wanted):
     if any(wanted in complaint for complaint in complaints):
         return []
     return [f"nothing was said of: {wanted}"] + complaints
+
+
+def compiled(root, text, *flags):
+    """An archive of the one source acceptor/a.c of the tree."""
+    source = os.path.join(root, "acceptor", "a.c")
+    archive = os.path.join(root, "a.a")
+    os.makedirs(os.path.dirname(source))
+    with open(source, "w", encoding="utf-8") as file:
+        file.write(text)
+    subprocess.run([os.environ.get("CC") or "gcc", *flags, "-fPIC", "-c", source, "-o",
+                    source + ".o"], check=True)
+    subprocess.run(["ar", "rcs", archive, source + ".o"], check=True)
+    return archive
 
 
 def cases():
@@ -90,11 +124,8 @@ def cases():
             yield what, verdict(check(root), wanted)
     for what, text, wanted in PURITY_CASES:
         with tempfile.TemporaryDirectory() as root:
-            source = os.path.join(root, "a.c")
-            archive = os.path.join(root, "a.a")
-            with open(source, "w", encoding="utf-8") as file:
-                file.write(text)
-            subprocess.run([os.environ.get("CC") or "gcc", "-fPIC", "-c", source, "-o",
-                            source + ".o"], check=True)
-            subprocess.run(["ar", "rcs", archive, source + ".o"], check=True)
-            yield what, verdict(purity.check(archive), wanted)
+            yield what, verdict(purity.check(compiled(root, text)), wanted)
+    for what, text, flag, wanted in MUTANT_CASES:
+        with tempfile.TemporaryDirectory() as root:
+            archive = compiled(root, text, "-g", "-I" + os.getcwd(), flag)
+            yield what, verdict(mutants.check(root, archive), wanted)

@@ -334,6 +334,32 @@ static void test_effects_grow(void **state)
     }
 }
 
+/* Marks are counted, and kept when a turn is cleared, until the process ends. */
+static void test_effects_count_marks(void **state)
+{
+    (void)state;
+    effects_mark(&fx, MARK_PROMISE_IN_PAGES);
+    effects_clear(&fx);
+    effects_mark(&fx, MARK_PROMISE_IN_PAGES);
+    assert_int_equal(fx.marks[MARK_PROMISE_IN_PAGES], 2);
+    assert_int_equal(fx.marks[MARK_SESSION_EXPIRED], 0);
+    effects_close(&fx);
+    effects_init(&fx);
+    assert_int_equal(fx.marks[MARK_PROMISE_IN_PAGES], 0);
+}
+
+/* Every mark has a text of its own. */
+static void test_marks_have_names(void **state)
+{
+    (void)state;
+    for (int i = 0; i < MARK_COUNT; i++) {
+        assert_true(strlen(mark_name((enum mark)i)) > 5);
+        for (int k = 0; k < i; k++) {
+            assert_string_not_equal(mark_name((enum mark)i), mark_name((enum mark)k));
+        }
+    }
+}
+
 #define EFFECTS_TEST(fn) cmocka_unit_test_setup_teardown(fn, begin_effects, end_effects)
 
 int main(void)
@@ -359,6 +385,8 @@ int main(void)
         EFFECTS_TEST(test_effects_report_the_first_fatal),
         EFFECTS_TEST(test_effects_notes_are_cut),
         EFFECTS_TEST(test_effects_grow),
+        EFFECTS_TEST(test_effects_count_marks),
+        cmocka_unit_test(test_marks_have_names),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
