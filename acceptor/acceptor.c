@@ -98,9 +98,7 @@ static void on_message(struct acceptor *a, const struct event *event, struct eff
         on_read_index(a, event->msg, out);
         break;
     default:
-        effects_note(out, NOTE_WARN, "event=unexpected_message kind=%s from=%s-%llu",
-                     message_kind_name(event->msg->kind), role_name(event->msg->from.role),
-                     (unsigned long long)event->msg->from.id);
+        effects_unexpected(out, event->msg);
         break;
     }
 }

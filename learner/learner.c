@@ -62,9 +62,7 @@ static void on_message(struct learner *l, const struct event *event, struct effe
         learner_on_status(l, event->msg, out);
         break;
     default:
-        effects_note(out, NOTE_WARN, "event=unexpected_message kind=%s from=%s-%llu",
-                     message_kind_name(event->msg->kind), role_name(event->msg->from.role),
-                     (unsigned long long)event->msg->from.id);
+        effects_unexpected(out, event->msg);
         break;
     }
 }

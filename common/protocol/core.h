@@ -165,6 +165,9 @@ static inline void effects_mark(struct effects *fx, enum mark mark)
     fx->marks[mark]++;
 }
 
+/* Notes a message of a kind that this role does not take. */
+void effects_unexpected(struct effects *fx, const struct message *msg);
+
 /* Wake me at the earlier of this and what was asked before. */
 void effects_wake(struct effects *fx, time_ms_t at);
 

@@ -137,6 +137,13 @@ void effects_note(struct effects *fx, enum note_level level, const char *fmt, ..
     va_end(args);
 }
 
+void effects_unexpected(struct effects *fx, const struct message *msg)
+{
+    effects_note(fx, NOTE_WARN, "event=unexpected_message kind=%s from=%s-%llu",
+                 message_kind_name(msg->kind), role_name(msg->from.role),
+                 (unsigned long long)msg->from.id);
+}
+
 void effects_wake(struct effects *fx, time_ms_t at)
 {
     if (at < fx->wake_at) {
