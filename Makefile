@@ -74,13 +74,14 @@ role_main := $(wildcard acceptor/main.c proposer/main.c learner/main.c)
 # layer use; every other .c of the folder is linked into each of them. In tests/bench each file is a
 # program by itself, and needs nothing of Synod.
 test_main := $(wildcard tests/*/test_*.c tests/*/fuzz_*.c)
-tool_main := $(wildcard tests/*/tool_*.c)
+tool_main := $(filter-out tests/sim/tool_sim.c,$(wildcard tests/*/tool_*.c))
+sim_main := $(wildcard tests/sim/tool_sim.c)
 bench_main := $(wildcard tests/bench/*.c)
-test_help := $(filter-out $(test_main) $(tool_main) $(bench_main),$(wildcard tests/*/*.c))
+test_help := $(filter-out $(test_main) $(tool_main) $(bench_main) $(sim_main),$(wildcard tests/*/*.c))
 
 object = $(patsubst %.c,$(B)/obj/%.o,$(1))
 all_src := $(core_src) $(system_src) $(client_src) $(deploy_src) $(role_main) $(test_main) \
-           $(tool_main) $(bench_main) $(test_help)
+           $(tool_main) $(bench_main) $(sim_main) $(test_help)
 
 # ---- what is built
 
@@ -93,13 +94,14 @@ command := $(if $(deploy_src),$(B)/synod)
 test_bin := $(patsubst %.c,$(B)/%,$(test_main))
 tool_bin := $(patsubst %.c,$(B)/%,$(tool_main))
 bench_bin := $(patsubst %.c,$(B)/%,$(bench_main))
+simulator := $(if $(sim_main),$(B)/synod-sim)
 zookeeper := $(if $(wildcard /usr/include/zookeeper/zookeeper.h),-lzookeeper_mt)
 
 .PHONY: all
 all: $(archives) $(daemons) $(library) $(command) ## build everything into build/
 
 .PHONY: tests
-tests: all $(test_bin) $(tool_bin) $(bench_bin) ## build the test programs, too
+tests: all $(test_bin) $(tool_bin) $(bench_bin) $(simulator) ## build the test programs, too
 
 $(B)/obj/%.o: %.c Makefile
 	@mkdir -p $(@D)
@@ -191,6 +193,12 @@ $(test_bin) $(tool_bin): $(B)/%: $(B)/obj/%.o $$(call helpers,$$@) $(test_parts)
 	@mkdir -p $(@D)
 	$(say)
 	$(Q)$(LINK) -o $@ $(filter %.o,$^) -Wl,--start-group $(test_parts) -Wl,--end-group -lcmocka $(LIBS) -lm
+
+# The simulator links the archive of cores and nothing else of Synod: no clock, no socket, no disk.
+sim_parts = $(call object,$(sim_main) $(filter tests/sim/% tests/trace/%,$(test_help)))
+$(B)/synod-sim: $(sim_parts) $(B)/libcores.a
+	$(say)
+	$(Q)$(LINK) -o $@ $(sim_parts) $(B)/libcores.a -lxxhash
 
 $(bench_bin): $(B)/%: $(B)/obj/%.o
 	@mkdir -p $(@D)

@@ -77,6 +77,8 @@ struct cluster_hooks {
                  const struct message *msg);
     /* The node came up or went down. Instead of telling its peers at once. */
     void (*changed)(void *self, struct node *node, enum event_kind kind);
+    /* A packet was taken. Instead of freeing it. */
+    void (*done)(void *self, struct packet *packet);
     /* The node is at that point of its turn; it may be down when this returns. */
     void (*reached)(void *self, struct node *node, enum turn_point point);
 };

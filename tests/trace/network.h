@@ -21,6 +21,7 @@ struct packet {
     struct packet *next;
     size_t from, to;
     time_ms_t due_at; /* not before */
+    int event;        /* 0: msg arrives; else the enum event_kind of news about peer msg.from */
     struct message msg;
 };
 

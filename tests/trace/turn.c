@@ -204,6 +204,15 @@ void turn_event(struct cluster *cluster, struct node *node, enum event_kind kind
     end_turn(cluster, node);
 }
 
+static void free_packet(const struct cluster *cluster, struct packet *packet)
+{
+    if (cluster->hooks.done != NULL) {
+        cluster->hooks.done(cluster->hooks.self, packet);
+    } else {
+        packet_free(packet);
+    }
+}
+
 void turn_drop(struct cluster *cluster, struct packet *packet)
 {
     const struct node *to = &cluster->nodes[packet->to];
@@ -218,7 +227,11 @@ void turn_messages(struct cluster *cluster, struct node *node, struct packet *li
         struct packet *packet = list;
         list = packet->next;
         packet->next = NULL;
-        if (message_is_stale(&packet->msg, node->incarnation)) {
+        if (packet->event != 0) {
+            struct event event = event_of(cluster, node, (enum event_kind)packet->event);
+            event.peer = packet->msg.from;
+            step(node, &event);
+        } else if (message_is_stale(&packet->msg, node->incarnation)) {
             observe_delivery(cluster, packet, "stale");
         } else {
             observe_delivery(cluster, packet, NULL);
@@ -226,7 +239,7 @@ void turn_messages(struct cluster *cluster, struct node *node, struct packet *li
             event.msg = &packet->msg;
             step(node, &event);
         }
-        packet_free(packet);
+        free_packet(cluster, packet);
     }
     if (node->wake_at <= node_now(cluster, node)) {
         struct event event = event_of(cluster, node, EVENT_TICK);

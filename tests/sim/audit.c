@@ -1,0 +1,271 @@
+#include "tests/sim/audit.h"
+
+#include "common/base/bytes.h"
+#include "common/base/memory.h"
+#include "common/protocol/value.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* The learner's disk format (learner/machine/log.c): 'l' + last index -> count, commands. */
+#define CHUNK_KEY_BYTES 9
+#define CHUNK_HEAD_BYTES 4
+
+struct operation {
+    uint64_t nonce;
+    uint64_t floor; /* when it began: its index is above */
+    uint64_t index; /* in the log of a learner; 0: in none yet */
+    uint64_t told;  /* as its client was told; 0: not yet */
+    uint32_t size;
+};
+
+struct audit {
+    struct sim *sim;
+    struct operation *operations; /* by number; [0] is not used */
+    size_t count, capacity;
+    uint64_t *log; /* numbers of operations by index, as far as any learner has stored it */
+    size_t log_count, log_capacity;
+    uint64_t floor;
+};
+
+static void on_proposed(void *self, slot_t slot, struct slice value);
+static void on_chosen(void *self, slot_t slot, struct slice value);
+
+struct audit *audit_new(struct sim *sim)
+{
+    struct audit *audit = memory_calloc(1, sizeof *audit);
+    audit->sim = sim;
+    audit->count = 1;
+    audit->operations = memory_grow(NULL, &audit->capacity, 1024, sizeof *audit->operations);
+    audit->operations[0] = (struct operation){0};
+    sim->cluster->checker.listener =
+        (struct checker_listener){.self = sim, .proposed = on_proposed, .chosen = on_chosen};
+    return audit;
+}
+
+void audit_free(struct audit *audit)
+{
+    free(audit->operations);
+    free(audit->log);
+    free(audit);
+}
+
+uint64_t audit_begin(struct audit *audit, size_t client, uint64_t nonce, size_t size)
+{
+    (void)client;
+    audit->operations = memory_grow(audit->operations, &audit->capacity, audit->count + 1,
+                                    sizeof *audit->operations);
+    audit->operations[audit->count] =
+        (struct operation){.nonce = nonce, .floor = audit->floor, .size = (uint32_t)size};
+    return audit->count++;
+}
+
+uint64_t audit_next(const struct audit *audit)
+{
+    return audit->count;
+}
+
+void audit_fill(uint8_t *record, uint64_t number, size_t size)
+{
+    bytes_put_u64(record, number);
+    memset(record + RECORD_NUMBER_BYTES, (int)(number % 251), size - RECORD_NUMBER_BYTES);
+}
+
+uint64_t audit_floor(const struct audit *audit)
+{
+    return audit->floor;
+}
+
+/* The operation whose record that is, or NULL: nobody submitted it. */
+static struct operation *operation_of(struct audit *audit, struct slice record)
+{
+    if (record.size < RECORD_NUMBER_BYTES) {
+        return NULL;
+    }
+    uint64_t number = bytes_get_u64(record.data);
+    if (number == 0 || number >= audit->count || audit->operations[number].size != record.size) {
+        return NULL;
+    }
+    for (size_t i = RECORD_NUMBER_BYTES; i < record.size; i++) {
+        if (record.data[i] != number % 251) {
+            return NULL;
+        }
+    }
+    return &audit->operations[number];
+}
+
+/* Where it is, and what was told of it, agree with each other and with real time. */
+static void check_operation(struct audit *audit, const struct operation *operation)
+{
+    uint64_t number = (uint64_t)(operation - audit->operations);
+    uint64_t index = operation->index != 0 ? operation->index : operation->told;
+    if (operation->told != 0 && operation->told != index) {
+        sim_violate(audit->sim, "exactly-once",
+                    "operation %llu was acknowledged with index %llu and is at %llu",
+                    (unsigned long long)number, (unsigned long long)operation->told,
+                    (unsigned long long)index);
+    }
+    if (index <= operation->floor) {
+        sim_violate(audit->sim, "real-time",
+                    "operation %llu has index %llu, but %llu was known before it began",
+                    (unsigned long long)number, (unsigned long long)index,
+                    (unsigned long long)operation->floor);
+    }
+}
+
+void audit_acknowledge(struct audit *audit, uint64_t number, uint64_t index)
+{
+    struct operation *operation = &audit->operations[number];
+    if (operation->told != 0 && operation->told != index) {
+        sim_violate(audit->sim, "retry", "operation %llu was told index %llu and then %llu",
+                    (unsigned long long)number, (unsigned long long)operation->told,
+                    (unsigned long long)index);
+    }
+    if (operation->told == 0) {
+        audit->sim->outcome->appends++;
+    }
+    operation->told = index;
+    if (index > audit->floor) {
+        audit->floor = index;
+    }
+    if (index < audit->log_count && audit->log[index] != number) {
+        sim_violate(audit->sim, "exactly-once",
+                    "operation %llu was acknowledged with index %llu, where %llu is",
+                    (unsigned long long)number, (unsigned long long)index,
+                    (unsigned long long)audit->log[index]);
+    }
+    check_operation(audit, operation);
+}
+
+void audit_read(struct audit *audit, const struct node *client, const struct msg_records *records,
+                uint64_t floor, int is_local)
+{
+    audit->sim->outcome->reads++;
+    if (!is_local && records->last < floor) {
+        sim_violate(audit->sim, "real-time",
+                    "%s reads a log up to %llu, but %llu was known before it asked", client->name,
+                    (unsigned long long)records->last, (unsigned long long)floor);
+    }
+    if (!is_local && records->last > audit->floor) {
+        audit->floor = records->last;
+    }
+    for (uint32_t i = 0; i < records->record_count; i++) {
+        uint64_t index = records->from + i;
+        const struct operation *operation = operation_of(audit, records->records[i]);
+        if (operation == NULL || index >= audit->log_count ||
+            audit->log[index] != (uint64_t)(operation - audit->operations)) {
+            sim_violate(audit->sim, "read", "%s reads at %llu what is not there", client->name,
+                        (unsigned long long)index);
+        }
+    }
+}
+
+/* ---- values */
+
+static void check_block(struct sim *sim, slot_t slot, const struct block *block)
+{
+    struct audit *audit = sim->audit;
+    struct slice rest = block->commands;
+    struct command command;
+    while (block_next_command(&rest, &command)) {
+        if (command.op != COMMAND_APPEND) {
+            continue;
+        }
+        const struct operation *operation = operation_of(audit, command.payload);
+        if (operation == NULL || operation->nonce != block->client) {
+            sim_violate(sim, "validity", "slot %llu holds a command that nobody submitted",
+                        (unsigned long long)slot);
+        }
+    }
+}
+
+static void on_proposed(void *self, slot_t slot, struct slice bytes)
+{
+    struct sim *sim = self;
+    struct value value;
+    if (value_parse(bytes, &value) != 0) {
+        sim_violate(sim, "validity", "the value proposed for slot %llu is malformed",
+                    (unsigned long long)slot);
+        return;
+    }
+    struct block block;
+    while (value.kind == VALUE_BATCH && value_next_block(&value.blocks, &block)) {
+        check_block(sim, slot, &block);
+    }
+}
+
+static void on_chosen(void *self, slot_t slot, struct slice bytes)
+{
+    struct sim *sim = self;
+    liveness_on_chosen(sim, bytes);
+    report_mix(sim, slot, bytes.size);
+}
+
+/* ---- logs */
+
+static void check_record(struct audit *audit, const struct node *node, uint64_t index,
+                         struct slice record)
+{
+    struct operation *operation = operation_of(audit, record);
+    if (operation == NULL) {
+        sim_violate(audit->sim, "validity", "%s stores a record at %llu that nobody submitted",
+                    node->name, (unsigned long long)index);
+        return;
+    }
+    uint64_t number = (uint64_t)(operation - audit->operations);
+    if (operation->index != 0 && operation->index != index) {
+        sim_violate(audit->sim, "exactly-once", "operation %llu is at index %llu and at %llu",
+                    (unsigned long long)number, (unsigned long long)operation->index,
+                    (unsigned long long)index);
+    }
+    operation->index = index;
+    if (index < audit->log_count) {
+        if (audit->log[index] != number) {
+            sim_violate(audit->sim, "log", "%s has operation %llu at %llu, others have %llu",
+                        node->name, (unsigned long long)number, (unsigned long long)index,
+                        (unsigned long long)audit->log[index]);
+        }
+        return;
+    }
+    if (index > audit->log_count && index > 1) {
+        sim_violate(audit->sim, "log", "%s stores index %llu after %zu", node->name,
+                    (unsigned long long)index, audit->log_count - 1);
+        return;
+    }
+    audit->log =
+        memory_grow(audit->log, &audit->log_capacity, (size_t)index + 1, sizeof *audit->log);
+    audit->log[0] = 0;
+    audit->log[index] = number;
+    audit->log_count = (size_t)index + 1;
+    check_operation(audit, operation);
+}
+
+void audit_on_learner_writes(struct sim *sim, const struct node *node, const struct effects *fx)
+{
+    for (size_t i = 0; i < fx->record_count; i++) {
+        const struct record *record = &fx->records[i];
+        if (record->key_size != CHUNK_KEY_BYTES || record->key[0] != 'l') {
+            continue;
+        }
+        uint64_t last = bytes_get_u64(record->key + 1);
+        uint32_t count = bytes_get_u32(record->head);
+        struct slice rest = record->body;
+        struct command command;
+        for (uint32_t k = 0; k < count && block_next_command(&rest, &command); k++) {
+            check_record(sim->audit, node, last - count + 1 + k, command.payload);
+        }
+    }
+}
+
+void audit_at_end(struct sim *sim)
+{
+    struct audit *audit = sim->audit;
+    for (size_t number = 1; number < audit->count; number++) {
+        const struct operation *operation = &audit->operations[number];
+        if (operation->told != 0 && operation->index == 0) {
+            sim_violate(sim, "lost",
+                        "operation %zu was acknowledged with index %llu and is nowhere", number,
+                        (unsigned long long)operation->told);
+        }
+    }
+}

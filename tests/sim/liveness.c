@@ -1,0 +1,164 @@
+/* That something happens: a run ends with a core that must be able to go on (a quorum of acceptors,
+ * one proposer, one learner), while everything else stays broken for ever. Whatever was pending has
+ * to be done in time, leadership has to stay where it is then, and all queues have to be empty. */
+#include "common/protocol/value.h"
+#include "tests/sim/audit.h"
+
+#include <stdio.h>
+
+/* In election timeouts. */
+#define DONE_WITHIN 10
+#define WATCH_US (50 * MS)
+
+static time_us_t elections(const struct sim *sim, int64_t count)
+{
+    return count * sim->plan.election_ms * MS;
+}
+
+/* ---- the healing */
+
+/* Chooses count nodes of a role at random among those whose store was not refused. */
+static void choose_core(struct sim *sim, enum role role, size_t total, size_t count)
+{
+    size_t offset = rng_below(&sim->fate, total);
+    for (size_t i = 0; i < total && count > 0; i++) {
+        size_t index = sim_index(sim, sim_node(sim, role, (i + offset) % total));
+        if (process_has_store(sim, index)) {
+            sim->is_core[index] = 1;
+            count--;
+        }
+    }
+}
+
+/* What stays broken may still reach some of the core, or be reached: never a quorum both ways. */
+static void break_for_ever(struct sim *sim, size_t index)
+{
+    int mode = (int)rng_below(&sim->fate, 5);
+    const struct node *node = &sim->cluster->nodes[index];
+    static const char *const names[] = {"dead", "cut off", "mute", "deaf", "asleep"};
+    report_line(sim, node, "sim=broken_for_ever how=\"%s\"", names[mode]);
+    sim->processes[index].is_gone |= 2; /* it does not start again */
+    if (mode == 0) {
+        process_crash(sim, index, 1);
+    } else if (mode == 4) {
+        sim->processes[index].paused_until = sim->end_at + SECOND;
+    }
+    for (size_t i = 0; i < sim->cluster->node_count; i++) {
+        transport_cut(sim, index, i, mode != 3);
+        transport_cut(sim, i, index, mode != 2);
+    }
+}
+
+static void make_well(struct sim *sim, size_t index)
+{
+    struct process *process = &sim->processes[index];
+    process->paused_until = 0;
+    process->hung_until = 0;
+    process->slow_until = 0;
+    process->slow_disk_until = 0;
+    process->is_full = 0;
+    process->fails_write = 0;
+    process->crash_in = 0;
+    process->sync_us = sim->plan.sync_us;
+    process->turn_us = sim->plan.turn_us;
+    sim->cluster->nodes[index].disk_low = 0;
+    process_set_clock(sim, index, CLOCK_TRUE_RATE, 0);
+    process_start_in(sim, index, 0);
+    sim_at(sim, sim->now, ITEM_RESUME, (uint32_t)index, 0);
+}
+
+void liveness_heal(struct sim *sim)
+{
+    struct plan *plan = &sim->plan;
+    size_t quorum = plan->q1 > plan->q2 ? plan->q1 : plan->q2;
+    sim->is_healed = 1;
+    partition_heal(sim);
+    plan->drop = plan->duplicate = plan->reorder = plan->tail = 0;
+    plan->link_limit = plan->inbox_limit = 0;
+    choose_core(sim, ROLE_ACCEPTOR, plan->acceptors, quorum);
+    choose_core(sim, ROLE_PROPOSER, plan->proposers, 1);
+    choose_core(sim, ROLE_LEARNER, plan->learners, 1);
+    for (size_t i = 0; i < sim->servers; i++) {
+        if (sim->is_core[i]) {
+            report_line(sim, &sim->cluster->nodes[i], "sim=core");
+            make_well(sim, i);
+        } else {
+            break_for_ever(sim, i);
+        }
+    }
+    for (size_t i = 0; i < plan->clients; i++) {
+        client_sleep(sim, i, 0);
+    }
+    sim->outcome->healed_us = -1;
+    sim->led_at = sim->now;
+    sim_at(sim, sim->now + WATCH_US, ITEM_WATCH, NODES_MAX, 0);
+}
+
+/* ---- watching */
+
+void liveness_on_leading(struct sim *sim, size_t index)
+{
+    (void)index;
+    sim->outcome->leaders++;
+    scenario_on_leading(sim);
+    sim->led_at = sim->now;
+    if (sim->is_healed && sim->outcome->healed_us >= 0) {
+        sim_violate(sim, "stability", "%s begins to lead when all was well",
+                    sim->cluster->nodes[index].name);
+    }
+}
+
+/* A scenario waits for a value that is new, not for one that was under way when it cut. */
+void liveness_on_chosen(struct sim *sim, struct slice bytes)
+{
+    scenario_on_chosen(sim, bytes);
+}
+
+/* The core agrees on where the log ends, and has learnt it. */
+static void check_drained(struct sim *sim)
+{
+    slot_t end = sim->cluster->checker.chosen_prefix;
+    for (size_t i = 0; i < sim->servers; i++) {
+        const struct node *node = &sim->cluster->nodes[i];
+        if (!sim->is_core[i]) {
+            continue;
+        }
+        if (node->mode != NODE_UP) {
+            sim_violate(sim, "drain", "%s of the healed core is down", node->name);
+        } else if (node->learner != NULL && learner_applied(node->learner) != end) {
+            sim_violate(sim, "drain", "%s stays at slot %llu of %llu", node->name,
+                        (unsigned long long)learner_applied(node->learner),
+                        (unsigned long long)end);
+        } else if (node->acceptor != NULL && acceptor_chosen(node->acceptor) != end) {
+            sim_violate(sim, "drain", "%s knows %llu of %llu slots as chosen", node->name,
+                        (unsigned long long)acceptor_chosen(node->acceptor),
+                        (unsigned long long)end);
+        } else if (node->proposer != NULL && proposer_state(node->proposer) != NODE_LEADING) {
+            sim_violate(sim, "stability", "%s does not lead the healed core", node->name);
+        } else if (sim->processes[i].waiting > 0 && sim->processes[i].turn_us < MS) {
+            sim_violate(sim, "drain", "%zu messages wait at %s", sim->processes[i].waiting,
+                        node->name);
+        }
+    }
+}
+
+void liveness_on_watch(struct sim *sim)
+{
+    char text[200] = "";
+    time_us_t since = sim->now - sim->heal_at;
+    size_t pending = client_pending(sim, text, sizeof text);
+    if (sim->outcome->healed_us < 0) {
+        if (pending == 0) {
+            sim->outcome->healed_us = since;
+            report_line(sim, NULL, "sim=nothing_pending");
+        } else if (since > elections(sim, DONE_WITHIN)) {
+            sim_violate(sim, "progress", "%zu clients wait after %d election timeouts; %s", pending,
+                        DONE_WITHIN, text);
+        }
+    }
+    if (sim->now + 2 * WATCH_US >= sim->end_at) {
+        check_drained(sim);
+        return;
+    }
+    sim_at(sim, sim->now + WATCH_US, ITEM_WATCH, NODES_MAX, 0);
+}

@@ -1,0 +1,212 @@
+/* Runs with a name: the swarm, a steady load, and the partial partitions of which real systems died
+ * (TRAPS 8). A name may end in the number of acceptors, as in "chained:5". */
+#include "common/base/bytes.h"
+#include "common/protocol/value.h"
+#include "tests/sim/audit.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define RECOVERY_ELECTIONS_MAX 10
+#define LEADERS_AFTER_MAX 2
+
+/* The shapes that a scenario cuts while a leader serves. */
+static const char *const shapes[] = {
+    "quorum-loss",
+    "constrained",
+    "chained",
+    "majority-ring",
+    "bridge",
+    "isolated-leader",
+    "halves",
+    "leader-to-acceptors",
+    "acceptors-to-leader",
+    "leader-no-learners",
+    "leader-no-clients",
+};
+
+#define SHAPE_COUNT (sizeof shapes / sizeof shapes[0])
+
+const char *scenario_list(void)
+{
+    static char list[400];
+    size_t used = (size_t)snprintf(list, sizeof list, "swarm, steady");
+    for (size_t i = 0; i < SHAPE_COUNT && used < sizeof list; i++) {
+        used += (size_t)snprintf(list + used, sizeof list - used, ", %s", shapes[i]);
+    }
+    return list;
+}
+
+/* 3 acceptors, 2 proposers, 2 learners and 200 operations a second: what the speed is measured with. */
+static void steady(struct plan *plan)
+{
+    *plan = (struct plan){.acceptors = 3,
+                          .proposers = 2,
+                          .learners = 2,
+                          .clients = 4,
+                          .q1 = 2,
+                          .q2 = 2,
+                          .heartbeat_ms = 50,
+                          .election_ms = 500,
+                          .latency_us = 200,
+                          .jitter_us = 300,
+                          .late_max_us = SECOND,
+                          .sync_us = 800,
+                          .turn_us = 20,
+                          .operations_per_s = 200,
+                          .reads = 200,
+                          .record_bytes_max = 500,
+                          .session_ttl_ms = 2000000000,
+                          .outstanding_max = 40};
+}
+
+static size_t name_length(const char *name)
+{
+    const char *colon = strchr(name, ':');
+    return colon != NULL ? (size_t)(colon - name) : strlen(name);
+}
+
+static const char *shape_of(const struct sim *sim)
+{
+    size_t length = name_length(sim->options.scenario);
+    for (size_t i = 0; i < SHAPE_COUNT; i++) {
+        if (strlen(shapes[i]) == length && strncmp(shapes[i], sim->options.scenario, length) == 0) {
+            return shapes[i];
+        }
+    }
+    return NULL;
+}
+
+int scenario_exists(const char *name)
+{
+    size_t length = name_length(name);
+    for (size_t i = 0; i < SHAPE_COUNT; i++) {
+        if (strlen(shapes[i]) == length && strncmp(shapes[i], name, length) == 0) {
+            return 1;
+        }
+    }
+    return strcmp(name, "swarm") == 0 || strcmp(name, "steady") == 0;
+}
+
+void scenario_prepare(struct sim *sim)
+{
+    if (strcmp(sim->options.scenario, "swarm") == 0) {
+        swarm_draw(sim);
+        return;
+    }
+    steady(&sim->plan);
+    if (shape_of(sim) == NULL) {
+        return;
+    }
+    const char *colon = strchr(sim->options.scenario, ':');
+    size_t count = colon != NULL ? (size_t)strtoul(colon + 1, NULL, 10) : 3;
+    count = count >= 1 && count <= 7 ? count : 3;
+    sim->plan.acceptors = count;
+    sim->plan.proposers = count;
+    sim->plan.learners = 3;
+    sim->plan.q1 = sim->plan.q2 = count / 2 + 1;
+    sim->plan.operations_per_s = 100;
+    sim->plan.latency_us = between(&sim->fate, 50, 2000);
+    sim->plan.jitter_us = between(&sim->fate, 0, 1000);
+}
+
+void scenario_start(struct sim *sim)
+{
+    if (strcmp(sim->options.scenario, "swarm") == 0) {
+        fault_init(sim);
+    } else if (shape_of(sim) != NULL) {
+        sim_at(sim, between(&sim->fate, 3 * SECOND, 5 * SECOND), ITEM_CUT, NODES_MAX, 0);
+    }
+}
+
+static size_t leading_proposer(struct sim *sim)
+{
+    for (size_t i = 0; i < sim->plan.proposers; i++) {
+        const struct node *node = sim_node(sim, ROLE_PROPOSER, i);
+        if (node->proposer != NULL && proposer_state(node->proposer) == NODE_LEADING) {
+            return i;
+        }
+    }
+    return 0;
+}
+
+/* Another host than the leader's. */
+static size_t another(struct sim *sim, size_t leader)
+{
+    size_t count = sim->plan.acceptors;
+    return count < 2 ? 0 : (leader + 1 + rng_below(&sim->fate, count - 1)) % count;
+}
+
+void scenario_on_item(struct sim *sim, const struct item *item)
+{
+    const char *shape = shape_of(sim);
+    size_t leader = leading_proposer(sim);
+    if (strcmp(shape, "constrained") == 0 && item->b == 0) {
+        /* First the one who will be in the middle falls behind. */
+        sim->scenario_hub = another(sim, leader);
+        (void)partition_named(sim, "isolated-leader", leader, sim->scenario_hub);
+        report_line(sim, NULL, "sim=cut hub=%zu leader=%zu", sim->scenario_hub + 1, leader + 1);
+        sim_at(sim, sim->now + 2 * SECOND, ITEM_CUT, NODES_MAX, 1);
+        return;
+    }
+    if (item->b == 0) {
+        sim->scenario_hub = strcmp(shape, "isolated-leader") == 0 ? leader : another(sim, leader);
+    }
+    partition_heal(sim);
+    (void)partition_named(sim, shape, leader, sim->scenario_hub);
+    sim->scenario_cut_at = sim->now;
+    sim->scenario_first = audit_next(sim->audit);
+    report_line(sim, NULL, "sim=cut shape=%s hub=%zu leader=%zu", shape, sim->scenario_hub + 1,
+                leader + 1);
+    sim_at(sim, sim->now + RECOVERY_ELECTIONS_MAX * sim->plan.election_ms * MS, ITEM_WATCH,
+           NODES_MAX, 1);
+}
+
+void scenario_on_watch(struct sim *sim)
+{
+    if (sim->outcome->recovered_us < 0) {
+        sim_violate(sim, "recovery", "nothing new is chosen in %d election timeouts",
+                    RECOVERY_ELECTIONS_MAX);
+    }
+}
+
+/* 1 if the value holds a command that was submitted after the cut. */
+static int is_new(const struct sim *sim, struct slice bytes)
+{
+    struct value value;
+    struct block block;
+    struct command command;
+    if (value_parse(bytes, &value) != 0 || value.kind != VALUE_BATCH) {
+        return 0;
+    }
+    while (value_next_block(&value.blocks, &block)) {
+        while (block_next_command(&block.commands, &command)) {
+            if (command.op == COMMAND_APPEND &&
+                bytes_get_u64(command.payload.data) >= sim->scenario_first) {
+                return 1;
+            }
+        }
+    }
+    return 0;
+}
+
+void scenario_on_chosen(struct sim *sim, struct slice value)
+{
+    if (sim->scenario_cut_at == 0 || sim->outcome->recovered_us >= 0 || !is_new(sim, value)) {
+        return;
+    }
+    sim->outcome->recovered_us = sim->now - sim->scenario_cut_at;
+    report_line(sim, NULL, "sim=recovered ms=%lld", (long long)(sim->outcome->recovered_us / MS));
+}
+
+void scenario_on_leading(struct sim *sim)
+{
+    if (sim->outcome->recovered_us < 0 || sim->is_healed) {
+        return;
+    }
+    if (++sim->outcome->leaders_after > LEADERS_AFTER_MAX) {
+        sim_violate(sim, "stability", "the leader changed more than %d times after the recovery",
+                    LEADERS_AFTER_MAX);
+    }
+}

@@ -1,0 +1,288 @@
+/* The simulator: a whole cluster of cores with its clients, network, disks and clocks in virtual
+ * time, from one seed. It drives the cluster of tests/trace, which keeps the rule "persist before
+ * send", and adds what scenarios leave out: time that passes, everything that breaks, and clients
+ * that never rest. README.md has the fault model.
+ *
+ * The same seed gives the same run, on every machine and with every compiler: one queue orders all
+ * that happens, all randomness comes from generators seeded with the seed, in integers. */
+#ifndef SYNOD_TESTS_SIM_SIM_H
+#define SYNOD_TESTS_SIM_SIM_H
+
+#include "common/base/rng.h"
+#include "tests/sim/clock.h"
+#include "tests/sim/queue.h"
+#include "tests/trace/cluster.h"
+
+#define MS ((time_us_t)1000)
+#define SECOND ((time_us_t)1000000)
+
+/* What can go wrong by itself in a swarm run; each kind is on or off by seed. */
+enum fault {
+    FAULT_KILL,          /* a process dies, its machine goes on */
+    FAULT_POWER,         /* a machine dies; what was not synced is lost, or torn anywhere */
+    FAULT_POINT,         /* the same at a named point of a turn */
+    FAULT_BLACKOUT,      /* all processes of a role, or all, at once */
+    FAULT_SHUTDOWN,      /* SIGTERM */
+    FAULT_PAUSE,         /* a process stands still, around lease and election timeout */
+    FAULT_SLOW,          /* a process is slow */
+    FAULT_PARTITION,     /* one shape of cut links replaces the former */
+    FAULT_LINK,          /* one more link is cut, in one direction or both */
+    FAULT_CLOG,          /* a link holds everything back and lets it go at once */
+    FAULT_SLOW_DISK,     /* syncs take long */
+    FAULT_HANG_DISK,     /* a sync does not end for seconds */
+    FAULT_FULL_DISK,     /* the disk runs full: first it is low, then writes fail */
+    FAULT_FAIL_WRITE,    /* one write fails: the process must end */
+    FAULT_WIPE,          /* an acceptor's store is gone */
+    FAULT_ROLL_BACK,     /* an acceptor's store is an old copy */
+    FAULT_DAMAGE,        /* an acceptor's store has a record that cannot be read */
+    FAULT_CLOCK_JUMP,    /* forward */
+    FAULT_CLOCK_RATE,    /* drift */
+    FAULT_CLOCK_STOP,    /* stands still for a while */
+    FAULT_CLIENT_DIES,   /* and another one takes its place */
+    FAULT_CLIENT_SLEEPS, /* perhaps beyond its session */
+    FAULT_KINDS,
+};
+
+/* What a seed draws before the run; a scenario sets it by hand. */
+struct plan {
+    size_t acceptors, proposers, learners, clients;
+    size_t q1, q2;
+    time_ms_t heartbeat_ms, election_ms;
+    /* the network */
+    time_us_t latency_us, jitter_us;
+    uint32_t drop, duplicate, reorder, tail; /* per mille of messages */
+    time_us_t late_max_us;                   /* of duplicates and of the tail of delays */
+    uint32_t lossy_links;                    /* per mille of links that these three apply to */
+    size_t link_limit;                       /* messages in flight over one link; 0: no limit */
+    size_t inbox_limit;                      /* messages waiting at one process; 0: no limit */
+    /* disks and processes */
+    time_us_t sync_us, turn_us;
+    int64_t drift; /* largest error of a clock's rate, in millionths */
+    /* clients */
+    uint32_t operations_per_s; /* of all clients */
+    uint32_t reads;            /* per mille of operations */
+    size_t record_bytes_max;
+    uint32_t session_ttl_ms;
+    size_t outstanding_max; /* commands without answer, of one client */
+    /* faults: the mean time between two of a kind; 0: none */
+    time_us_t pace[FAULT_KINDS];
+};
+
+/* One direction between two nodes. */
+struct link {
+    int is_cut;
+    int is_lossy;
+    time_us_t last_due;   /* messages keep their order behind this */
+    time_us_t clogged_to; /* nothing arrives before */
+    uint32_t in_flight;
+};
+
+/* A connection between two nodes that have one. */
+struct connection {
+    int is_up;
+    uint32_t lives[2]; /* of the processes it connects */
+    int is_watched;    /* an item will look after it */
+};
+
+/* What the world knows of one process. */
+struct process {
+    struct sim_clock clock;
+    time_ms_t clock_last_ms;     /* never falls, across restarts neither */
+    struct packet *first, *last; /* arrived and not taken */
+    size_t waiting;
+    time_us_t busy_until;
+    time_us_t poll_at;      /* an item polls it then; TIME_US_NEVER if none does */
+    time_us_t wake_item_at; /* an item wakes it then */
+    uint32_t life;          /* counts starts and ends: items of former lives are void */
+    time_us_t paused_until;
+    time_us_t turn_us, sync_us; /* how long these take */
+    time_us_t slow_until, slow_disk_until;
+    time_us_t hung_until; /* the disk */
+    int crash_in;         /* crashes at the crash_in-th time it reaches crash_at; 0: not */
+    enum turn_point crash_at;
+    int crash_cuts_power;
+    int fails_write;
+    int is_full;       /* its disk */
+    int is_gone;       /* for good: the store was refused */
+    int is_lost_store; /* its store must be refused at the next start */
+    int is_damaged;    /* its store has a record that cannot be read */
+    int has_copy;      /* of its store, for a roll-back */
+    time_us_t full_until, low_until, stopped_until; /* the disk, the clock */
+    enum node_state last_state;                     /* of a proposer, after its last turn */
+    struct ballot last_leading;
+    uint32_t turns_at_once; /* turns in one millisecond of its clock */
+};
+
+struct client_state;
+struct audit;
+struct report;
+
+struct sim_options {
+    uint64_t seed;
+    const char *scenario; /* "swarm", or a name of scenarios.c */
+    time_us_t length_us;
+    int verbose;
+};
+
+/* What a run came to. Plain numbers, so that workers can hand it to their parent. */
+struct outcome_of_run {
+    uint64_t seed;
+    uint64_t hash;
+    int failed;
+    char rule[24];
+    char sentence[512];
+    uint64_t messages, turns, appends, reads, slots;
+    uint32_t faults[FAULT_KINDS];
+    uint32_t leaders; /* how often one began to lead */
+    uint32_t refused_stores;
+    time_us_t healed_us;    /* from the healing until nothing was pending */
+    time_us_t recovered_us; /* a scenario: from its cut to the next new value; -1 if it has none */
+    uint32_t leaders_after; /* a scenario: changes of leader after that */
+    time_ms_t election_ms;
+    time_us_t length_us;
+};
+
+struct sim {
+    struct sim_options options;
+    struct plan plan;
+    struct cluster *cluster;
+    struct queue queue;
+    time_us_t now;
+    time_us_t heal_at; /* faults end, and the core is healed */
+    time_us_t end_at;
+    struct rng net, fate, work; /* of the network, of faults, of clients */
+    struct link links[NODES_MAX][NODES_MAX];
+    struct connection connections[NODES_MAX][NODES_MAX]; /* [lower][higher] */
+    struct process processes[NODES_MAX];
+    size_t servers;             /* nodes [0, servers) are processes, then come clients */
+    struct packet *pool;        /* packets to use again */
+    uint8_t is_core[NODES_MAX]; /* after the healing: must be able to go on */
+    uint8_t is_healed;
+    struct client_state *clients;
+    struct audit *audit;
+    struct report *report;
+    struct outcome_of_run *outcome;
+    /* a scenario: the host in the middle, when it cut, the first operation that began after that */
+    size_t scenario_hub;
+    time_us_t scenario_cut_at;
+    uint64_t scenario_first;
+    time_us_t led_at; /* when somebody last began to lead */
+};
+
+enum item_kind {
+    ITEM_PACKET,     /* data arrives at b from a */
+    ITEM_WAKE,       /* a wants a tick */
+    ITEM_POLL,       /* a may take what waits */
+    ITEM_SYNCED,     /* a's write has completed */
+    ITEM_START,      /* a starts */
+    ITEM_CONNECTION, /* between a and b */
+    ITEM_FAULT,      /* of kind a */
+    ITEM_RESUME,     /* a's process, disk or clock is well again */
+    ITEM_CLIENT,     /* client a acts */
+    ITEM_HEAL,
+    ITEM_WATCH, /* the progress of the healed core, or of a scenario */
+    ITEM_CUT,   /* a scenario cuts its links */
+};
+
+/* ---- world.c */
+void sim_run(const struct sim_options *options, struct outcome_of_run *outcome);
+void sim_at(struct sim *sim, time_us_t at, enum item_kind kind, uint32_t a, uint32_t b);
+struct node *sim_node(struct sim *sim, enum role role, size_t position);
+size_t sim_index(const struct sim *sim, const struct node *node);
+
+/* The first rule that was broken, whoever noticed. */
+void sim_violate(struct sim *sim, const char *rule, const char *fmt, ...) PRINTF_LIKE(3, 4);
+int sim_has_failed(const struct sim *sim);
+
+/* ---- process.c: turns, starts and ends */
+void process_init(struct sim *sim, size_t index);
+void process_receive(struct sim *sim, size_t index, struct packet *packet);
+void process_poll(struct sim *sim, size_t index);
+void process_on_item(struct sim *sim, const struct item *item);
+void process_start(struct sim *sim, size_t index);
+void process_crash(struct sim *sim, size_t index, int cuts_power);
+void process_start_in(struct sim *sim, size_t index, time_us_t delay);
+void process_set_clock(struct sim *sim, size_t index, int64_t rate, int64_t forward);
+void process_shutdown(struct sim *sim, size_t index);
+
+/* 1 if its store is what it was told to keep. */
+int process_has_store(const struct sim *sim, size_t index);
+void process_reached(void *sim, struct node *node, enum turn_point point);
+int process_is_up(const struct sim *sim, size_t index);
+void process_drop_waiting(struct sim *sim, size_t index);
+
+/* ---- transport.c */
+void transport_init(struct sim *sim);
+void transport_send(void *sim, const struct node *from, const struct node *to,
+                    const struct message *msg);
+void transport_on_packet(struct sim *sim, const struct item *item);
+void transport_changed(void *sim, struct node *node, enum event_kind kind);
+void transport_on_connection(struct sim *sim, const struct item *item);
+struct packet *transport_packet(struct sim *sim);
+void transport_free(struct sim *sim, struct packet *packet);
+void transport_done(void *sim, struct packet *packet);
+void transport_cut(struct sim *sim, size_t from, size_t to, int is_cut);
+void transport_close(struct sim *sim);
+
+/* ---- partitions.c */
+struct shape;
+void partition_heal(struct sim *sim);
+void partition_random(struct sim *sim);
+
+/* The links of a named shape. hub is the host in the middle of it, leader the one that leads. 0 if
+ * there is no such shape. */
+int partition_named(struct sim *sim, const char *name, size_t leader, size_t hub);
+
+/* ---- faults.c */
+void fault_init(struct sim *sim);
+void fault_on_item(struct sim *sim, const struct item *item);
+void fault_resume(struct sim *sim, size_t index);
+const char *fault_name(enum fault fault);
+
+/* ---- swarm.c, scenarios.c */
+void swarm_draw(struct sim *sim);
+int scenario_exists(const char *name);
+void scenario_prepare(struct sim *sim);
+void scenario_on_leading(struct sim *sim);
+void scenario_start(struct sim *sim);
+void scenario_on_item(struct sim *sim, const struct item *item);
+void scenario_on_chosen(struct sim *sim, struct slice value);
+void scenario_on_watch(struct sim *sim);
+const char *scenario_list(void);
+
+/* ---- workload.c */
+void client_start_all(struct sim *sim);
+void client_free_all(struct sim *sim);
+void client_on_item(struct sim *sim, const struct item *item);
+void client_take(struct sim *sim, size_t node, const struct message *msg);
+void client_die(struct sim *sim, size_t position);
+void client_sleep(struct sim *sim, size_t position, time_us_t for_us);
+size_t client_pending(const struct sim *sim, char *text, size_t size);
+
+/* ---- liveness.c */
+void liveness_heal(struct sim *sim);
+void liveness_on_watch(struct sim *sim);
+void liveness_on_leading(struct sim *sim, size_t index);
+void liveness_on_chosen(struct sim *sim, struct slice value);
+
+/* ---- report.c */
+struct report *report_new(struct sim *sim);
+void report_free(struct report *report);
+void report_line(struct sim *sim, const struct node *node, const char *fmt, ...) PRINTF_LIKE(3, 4);
+void report_mix(struct sim *sim, uint64_t a, uint64_t b);
+uint64_t report_hash(const struct sim *sim);
+void report_failure(const struct sim *sim);
+
+/* ---- small helps */
+static inline int chance(struct rng *rng, uint32_t per_mille)
+{
+    return per_mille > 0 && rng_below(rng, 1000) < per_mille;
+}
+
+/* A number in [low, high]. */
+static inline int64_t between(struct rng *rng, int64_t low, int64_t high)
+{
+    return low + (int64_t)rng_below(rng, (uint64_t)(high - low) + 1);
+}
+
+#endif

@@ -1,0 +1,344 @@
+/* synod-sim: runs seeds of the simulator. `synod-sim --help` lists the options. */
+#include "common/base/memory.h"
+#include "tests/sim/sim.h"
+
+#include <inttypes.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#define WORKERS 2
+
+struct arguments {
+    uint64_t first, last;
+    const char *scenario;
+    time_us_t length_us;
+    int verbose;
+    uint64_t failures_max;
+};
+
+/* What all seeds came to. */
+struct totals {
+    uint64_t seeds, failed, messages, turns, appends, reads, slots, leaders, refused;
+    uint32_t faults[FAULT_KINDS];
+    time_us_t virtual_us;
+    int64_t *recoveries; /* in thousandths of an election timeout */
+    size_t recovery_count, recovery_capacity;
+    uint32_t leaders_after_max;
+    int64_t healed_max; /* likewise */
+    uint64_t hash;      /* of the hashes of all seeds, in whatever order they came */
+};
+
+static void print_help(void)
+{
+    printf("usage: synod-sim [--seed N | --seeds A..B] [--scenario NAME[:ACCEPTORS]] [-v]\n"
+           "                 [--protocol paxos] [--minutes M] [--failures N]\n"
+           "scenarios: %s\n",
+           scenario_list());
+}
+
+static int parse_seeds(const char *text, struct arguments *arguments)
+{
+    char *end;
+    arguments->first = strtoull(text, &end, 10);
+    if (end == text || strncmp(end, "..", 2) != 0) {
+        return -1;
+    }
+    const char *second = end + 2;
+    arguments->last = strtoull(second, &end, 10);
+    return end == second || *end != '\0' || arguments->last < arguments->first ? -1 : 0;
+}
+
+/* A number of minutes such as "1" or "0.5". */
+static int parse_minutes(const char *text, time_us_t *out)
+{
+    char *end;
+    double minutes = strtod(text, &end);
+    if (end == text || *end != '\0' || minutes < 0.1 || minutes > 600) {
+        return -1;
+    }
+    *out = (time_us_t)(minutes * 1000 + 0.5) * 60 * MS;
+    return 0;
+}
+
+static int parse_option(const char *name, const char *value, struct arguments *arguments)
+{
+    if (strcmp(name, "--seed") == 0) {
+        char *end;
+        arguments->first = arguments->last = strtoull(value, &end, 10);
+        return end == value || *end != '\0' ? -1 : 0;
+    }
+    if (strcmp(name, "--seeds") == 0) {
+        return parse_seeds(value, arguments);
+    }
+    if (strcmp(name, "--scenario") == 0) {
+        arguments->scenario = value;
+        return scenario_exists(value) ? 0 : -1;
+    }
+    if (strcmp(name, "--protocol") == 0) {
+        return strcmp(value, "paxos") == 0 ? 0 : -1;
+    }
+    if (strcmp(name, "--minutes") == 0) {
+        return parse_minutes(value, &arguments->length_us);
+    }
+    if (strcmp(name, "--failures") == 0) {
+        arguments->failures_max = strtoull(value, NULL, 10);
+        return 0;
+    }
+    return -1;
+}
+
+static int parse(int argc, char **argv, struct arguments *arguments)
+{
+    for (int i = 1; i < argc; i++) {
+        if (strcmp(argv[i], "-v") == 0) {
+            arguments->verbose++;
+            continue;
+        }
+        if (i + 1 == argc || parse_option(argv[i], argv[i + 1], arguments) != 0) {
+            fprintf(stderr, "error: %s%s%s is no option of synod-sim; try: --help\n", argv[i],
+                    i + 1 < argc ? " " : "", i + 1 < argc ? argv[i + 1] : "");
+            return -1;
+        }
+        i++;
+    }
+    return 0;
+}
+
+static void run_seed(const struct arguments *arguments, uint64_t seed,
+                     struct outcome_of_run *outcome)
+{
+    const struct sim_options options = {.seed = seed,
+                                        .scenario = arguments->scenario,
+                                        .length_us = arguments->length_us,
+                                        .verbose = arguments->verbose};
+    sim_run(&options, outcome);
+}
+
+static void add(struct totals *totals, const struct outcome_of_run *outcome)
+{
+    totals->seeds++;
+    totals->failed += outcome->failed != 0;
+    totals->messages += outcome->messages;
+    totals->turns += outcome->turns;
+    totals->appends += outcome->appends;
+    totals->reads += outcome->reads;
+    totals->slots += outcome->slots;
+    totals->leaders += outcome->leaders;
+    totals->refused += outcome->refused_stores;
+    totals->virtual_us += outcome->length_us;
+    totals->hash += outcome->hash * (outcome->seed * 2 + 1);
+    for (size_t i = 0; i < FAULT_KINDS; i++) {
+        totals->faults[i] += outcome->faults[i];
+    }
+    if (outcome->election_ms == 0) {
+        return; /* it did not come to an end */
+    }
+    int64_t healed = outcome->healed_us / outcome->election_ms;
+    totals->healed_max = healed > totals->healed_max ? healed : totals->healed_max;
+    if (outcome->recovered_us >= 0) {
+        totals->recoveries = memory_grow(totals->recoveries, &totals->recovery_capacity,
+                                         totals->recovery_count + 1, sizeof *totals->recoveries);
+        totals->recoveries[totals->recovery_count++] = outcome->recovered_us / outcome->election_ms;
+    }
+    if (outcome->leaders_after > totals->leaders_after_max) {
+        totals->leaders_after_max = outcome->leaders_after;
+    }
+}
+
+/* ---- workers: one process each, so that a failed CHECK costs one seed */
+
+struct worker {
+    pid_t pid;
+    int fd;
+    uint64_t next; /* seed that it runs, or will run */
+};
+
+/* Runs every WORKERS-th seed from the given one and writes what came of each. */
+static _Noreturn void work(const struct arguments *arguments, uint64_t seed, int fd)
+{
+    for (; seed <= arguments->last; seed += WORKERS) {
+        struct outcome_of_run outcome;
+        run_seed(arguments, seed, &outcome);
+        fflush(stdout);
+        if (write(fd, &outcome, sizeof outcome) != (ssize_t)sizeof outcome) {
+            _exit(2);
+        }
+    }
+    _exit(0);
+}
+
+static int begin(const struct arguments *arguments, struct worker *worker)
+{
+    int fds[2];
+    fflush(stdout);
+    if (pipe(fds) != 0) {
+        return -1;
+    }
+    worker->pid = fork();
+    if (worker->pid == 0) {
+        close(fds[0]);
+        work(arguments, worker->next, fds[1]);
+    }
+    close(fds[1]);
+    worker->fd = fds[0];
+    return worker->pid < 0 ? -1 : 0;
+}
+
+/* Takes one outcome. 0 if the worker has ended. */
+static int take(struct worker *worker, struct outcome_of_run *outcome)
+{
+    size_t size = 0;
+    while (size < sizeof *outcome) {
+        ssize_t got = read(worker->fd, (char *)outcome + size, sizeof *outcome - size);
+        if (got <= 0) {
+            return 0;
+        }
+        size += (size_t)got;
+    }
+    return 1;
+}
+
+/* The worker's pipe is at its end: all is done, or the process died of its seed. */
+static void end(const struct arguments *arguments, struct worker *worker, struct totals *totals)
+{
+    int status = 0;
+    close(worker->fd);
+    waitpid(worker->pid, &status, 0);
+    worker->fd = -1;
+    if (worker->next > arguments->last) {
+        return;
+    }
+    if (WIFSIGNALED(status)) {
+        printf("FAILED seed=%" PRIu64 " scenario=%s checker=signal: ended by signal %d\n",
+               worker->next, arguments->scenario, WTERMSIG(status));
+        printf("replay: build/synod-sim --seed %" PRIu64 " --scenario %s -v\n", worker->next,
+               arguments->scenario);
+    }
+    totals->seeds++;
+    totals->failed++;
+    worker->next += WORKERS;
+    if (worker->next <= arguments->last && begin(arguments, worker) != 0) {
+        totals->failed++;
+    }
+}
+
+static int run_all(const struct arguments *arguments, struct totals *totals)
+{
+    struct worker workers[WORKERS];
+    for (size_t i = 0; i < WORKERS; i++) {
+        workers[i] = (struct worker){.fd = -1, .next = arguments->first + i};
+        if (workers[i].next <= arguments->last && begin(arguments, &workers[i]) != 0) {
+            fprintf(stderr, "error: no worker could be started\n");
+            return -1;
+        }
+    }
+    for (int is_alive = 1; is_alive;) {
+        is_alive = 0;
+        for (size_t i = 0; i < WORKERS; i++) {
+            struct worker *worker = &workers[i];
+            struct outcome_of_run outcome;
+            if (worker->fd < 0) {
+                continue;
+            }
+            is_alive = 1;
+            if (take(worker, &outcome)) {
+                add(totals, &outcome);
+                worker->next += WORKERS;
+            } else {
+                end(arguments, worker, totals);
+            }
+            if (arguments->failures_max > 0 && totals->failed >= arguments->failures_max) {
+                for (size_t k = 0; k < WORKERS; k++) {
+                    if (workers[k].fd >= 0) {
+                        kill(workers[k].pid, SIGKILL);
+                    }
+                }
+                return 0;
+            }
+        }
+    }
+    return 0;
+}
+
+/* ---- what is said in the end */
+
+static int compare_numbers(const void *a, const void *b)
+{
+    int64_t x = *(const int64_t *)a;
+    int64_t y = *(const int64_t *)b;
+    return (x > y) - (x < y);
+}
+
+static void print_totals(const struct arguments *arguments, struct totals *totals, double seconds)
+{
+    printf("seeds=%" PRIu64 " failed=%" PRIu64 " scenario=%s virtual_s=%lld", totals->seeds,
+           totals->failed, arguments->scenario, (long long)(totals->virtual_us / SECOND));
+    printf(" messages=%" PRIu64 " turns=%" PRIu64 " slots=%" PRIu64 " appends=%" PRIu64
+           " reads=%" PRIu64 " leaders=%" PRIu64 " refused_stores=%" PRIu64 "\n",
+           totals->messages, totals->turns, totals->slots, totals->appends, totals->reads,
+           totals->leaders, totals->refused);
+    printf("faults");
+    for (size_t i = 0; i < FAULT_KINDS; i++) {
+        if (totals->faults[i] > 0) {
+            printf(" %s=%u", fault_name((enum fault)i), totals->faults[i]);
+        }
+    }
+    printf("\nhealed_max=%lld.%03lld elections\n", (long long)(totals->healed_max / 1000),
+           (long long)(totals->healed_max % 1000));
+    if (totals->recovery_count > 0) {
+        qsort(totals->recoveries, totals->recovery_count, sizeof *totals->recoveries,
+              compare_numbers);
+        size_t p99 = (totals->recovery_count * 99 + 99) / 100 - 1;
+        int64_t most = totals->recoveries[totals->recovery_count - 1];
+        printf("recovery p99=%lld.%03lld max=%lld.%03lld elections, leader changes after it at "
+               "most %u\n",
+               (long long)(totals->recoveries[p99] / 1000),
+               (long long)(totals->recoveries[p99] % 1000), (long long)(most / 1000),
+               (long long)(most % 1000), totals->leaders_after_max);
+    }
+    printf("hash=%016" PRIx64 "\n", totals->hash);
+    double virtual_s = (double)totals->virtual_us / 1e6;
+    printf("speed=%.0f times real time (%.1f s of processor)\n",
+           seconds > 0 ? virtual_s / seconds : 0.0, seconds);
+}
+
+static double processor_seconds(void)
+{
+    struct timespec own;
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &own);
+    double seconds = (double)own.tv_sec + (double)own.tv_nsec / 1e9;
+    struct rusage children;
+    getrusage(RUSAGE_CHILDREN, &children);
+    seconds += (double)children.ru_utime.tv_sec + (double)children.ru_utime.tv_usec / 1e6;
+    return seconds + (double)children.ru_stime.tv_sec + (double)children.ru_stime.tv_usec / 1e6;
+}
+
+int main(int argc, char **argv)
+{
+    struct arguments arguments = {.first = 1, .last = 1, .scenario = "swarm"};
+    struct totals totals = {0};
+    arguments.length_us = 60 * SECOND;
+    if (argc > 1 && strcmp(argv[1], "--help") == 0) {
+        print_help();
+        return 0;
+    }
+    if (parse(argc, argv, &arguments) != 0) {
+        return 3;
+    }
+    if (arguments.first == arguments.last) {
+        struct outcome_of_run outcome;
+        run_seed(&arguments, arguments.first, &outcome);
+        add(&totals, &outcome);
+    } else if (run_all(&arguments, &totals) != 0) {
+        return 1;
+    }
+    print_totals(&arguments, &totals, processor_seconds());
+    free(totals.recoveries);
+    return totals.failed == 0 ? 0 : 1;
+}

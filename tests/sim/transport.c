@@ -1,0 +1,232 @@
+/* The network: what becomes of a message on its way, and which connections stand. */
+#include "tests/sim/sim.h"
+
+#include "common/base/check.h"
+#include "common/base/memory.h"
+#include "tests/trace/clone.h"
+
+#include <stdlib.h>
+
+/* A broken connection is noticed after this, and made again that fast. */
+#define BREAK_NOTICED_US (2 * SECOND)
+#define RECONNECT_US (200 * MS)
+
+/* ---- packets are used again: a run sends millions */
+
+struct packet *transport_packet(struct sim *sim)
+{
+    struct packet *packet = sim->pool;
+    if (packet == NULL) {
+        return memory_calloc(1, sizeof *packet);
+    }
+    sim->pool = packet->next;
+    packet->next = NULL;
+    packet->event = 0;
+    return packet;
+}
+
+void transport_free(struct sim *sim, struct packet *packet)
+{
+    message_drop(&packet->msg);
+    packet->next = sim->pool;
+    sim->pool = packet;
+}
+
+void transport_done(void *self, struct packet *packet)
+{
+    transport_free(self, packet);
+}
+
+void transport_close(struct sim *sim)
+{
+    struct item item;
+    while (queue_take(&sim->queue, &item)) {
+        if (item.data != NULL) {
+            transport_free(sim, item.data);
+        }
+    }
+    while (sim->pool != NULL) {
+        struct packet *packet = sim->pool;
+        sim->pool = packet->next;
+        free(packet);
+    }
+}
+
+/* ---- messages */
+
+/* How long a message is under way: mostly the latency; in the tail, sometimes very long. */
+static time_us_t draw_delay(struct sim *sim, const struct link *link)
+{
+    const struct plan *plan = &sim->plan;
+    time_us_t delay = plan->latency_us + between(&sim->net, 0, plan->jitter_us);
+    if (link->is_lossy && chance(&sim->net, plan->tail)) {
+        /* Of a fraction 1/n of these the delay is n times as long: Pareto's tail. */
+        delay = delay * 65536 / between(&sim->net, 1, 65536);
+        delay = delay < plan->late_max_us ? delay : plan->late_max_us;
+    }
+    return delay;
+}
+
+static void put_packet(struct sim *sim, size_t from, size_t to, const struct message *msg,
+                       time_us_t due)
+{
+    struct packet *packet = transport_packet(sim);
+    packet->from = from;
+    packet->to = to;
+    message_clone(msg, &packet->msg);
+    sim->links[from][to].in_flight++;
+    queue_put(&sim->queue, (struct item){.at = due,
+                                         .kind = ITEM_PACKET,
+                                         .a = (uint32_t)from,
+                                         .b = (uint32_t)to,
+                                         .data = packet});
+}
+
+void transport_send(void *self, const struct node *from, const struct node *to,
+                    const struct message *msg)
+{
+    struct sim *sim = self;
+    const struct plan *plan = &sim->plan;
+    size_t a = sim_index(sim, from);
+    size_t b = sim_index(sim, to);
+    struct link *link = &sim->links[a][b];
+    if (link->is_cut || (plan->link_limit > 0 && link->in_flight >= plan->link_limit) ||
+        (link->is_lossy && chance(&sim->net, plan->drop))) {
+        return;
+    }
+    time_us_t due = sim->now + draw_delay(sim, link);
+    if (due < link->clogged_to) {
+        due = link->clogged_to;
+    }
+    if (due < link->last_due && !(link->is_lossy && chance(&sim->net, plan->reorder))) {
+        due = link->last_due;
+    }
+    if (due - sim->now < SECOND) { /* one that is very late does not hold up the others */
+        link->last_due = due;
+    }
+    put_packet(sim, a, b, msg, due);
+    if (link->is_lossy && chance(&sim->net, plan->duplicate)) {
+        time_us_t late = chance(&sim->net, 700) ? 20 * MS : plan->late_max_us;
+        put_packet(sim, a, b, msg, due + between(&sim->net, 1, late));
+    }
+}
+
+void transport_on_packet(struct sim *sim, const struct item *item)
+{
+    struct packet *packet = item->data;
+    size_t to = item->b;
+    sim->links[item->a][to].in_flight--;
+    sim->outcome->messages++;
+    report_mix(sim,
+               (uint64_t)item->at << 20 ^ (uint64_t)item->a << 14 ^ (uint64_t)to << 8 ^
+                   (uint64_t)packet->msg.kind,
+               packet->msg.incarnation);
+    if (to < sim->servers) {
+        process_receive(sim, to, packet);
+        return;
+    }
+    client_take(sim, to, &packet->msg);
+    transport_free(sim, packet);
+}
+
+/* ---- connections */
+
+static int are_connected(const struct node *a, const struct node *b)
+{
+    enum role low = a->self.role < b->self.role ? a->self.role : b->self.role;
+    enum role high = a->self.role < b->self.role ? b->self.role : a->self.role;
+    if (high == ROLE_CLIENT) {
+        return low == ROLE_PROPOSER || low == ROLE_LEARNER;
+    }
+    return low != high || low != ROLE_LEARNER;
+}
+
+static void watch(struct sim *sim, size_t a, size_t b, time_us_t within)
+{
+    size_t low = a < b ? a : b;
+    size_t high = a < b ? b : a;
+    struct connection *connection = &sim->connections[low][high];
+    if (connection->is_watched ||
+        !are_connected(&sim->cluster->nodes[low], &sim->cluster->nodes[high])) {
+        return;
+    }
+    connection->is_watched = 1;
+    sim_at(sim, sim->now + between(&sim->net, within / 10, within), ITEM_CONNECTION, (uint32_t)low,
+           (uint32_t)high);
+}
+
+void transport_changed(void *self, struct node *node, enum event_kind kind)
+{
+    struct sim *sim = self;
+    size_t index = sim_index(sim, node);
+    (void)kind;
+    if (sim->servers == 0) {
+        return; /* a client of a cluster that is being made */
+    }
+    for (size_t i = 0; i < sim->cluster->node_count; i++) {
+        if (i != index) {
+            watch(sim, index, i, 20 * MS);
+        }
+    }
+}
+
+/* Tells one end that the connection to the other stands, or broke. */
+static void tell(struct sim *sim, size_t who, size_t of, enum event_kind kind)
+{
+    if (who >= sim->servers || !process_is_up(sim, who)) {
+        return;
+    }
+    struct packet *packet = transport_packet(sim);
+    packet->from = of;
+    packet->to = who;
+    packet->event = (int)kind;
+    packet->msg.from = sim->cluster->nodes[of].self;
+    process_receive(sim, who, packet);
+}
+
+static uint32_t life_of(const struct sim *sim, size_t index)
+{
+    return sim->processes[index].life;
+}
+
+void transport_on_connection(struct sim *sim, const struct item *item)
+{
+    size_t a = item->a;
+    size_t b = item->b;
+    struct connection *connection = &sim->connections[a][b];
+    int is_new = connection->lives[0] != life_of(sim, a) || connection->lives[1] != life_of(sim, b);
+    int is_possible = process_is_up(sim, a) && process_is_up(sim, b) && !sim->links[a][b].is_cut &&
+                      !sim->links[b][a].is_cut;
+    connection->is_watched = 0;
+    if (connection->is_up && (is_new || !is_possible)) {
+        connection->is_up = 0;
+        tell(sim, a, b, EVENT_PEER_DOWN);
+        tell(sim, b, a, EVENT_PEER_DOWN);
+    }
+    connection->lives[0] = life_of(sim, a);
+    connection->lives[1] = life_of(sim, b);
+    if (!connection->is_up && is_possible) {
+        connection->is_up = 1;
+        tell(sim, a, b, EVENT_PEER_UP);
+        tell(sim, b, a, EVENT_PEER_UP);
+    }
+}
+
+void transport_cut(struct sim *sim, size_t from, size_t to, int is_cut)
+{
+    struct link *link = &sim->links[from][to];
+    if (link->is_cut == is_cut) {
+        return;
+    }
+    link->is_cut = is_cut;
+    watch(sim, from, to, is_cut ? BREAK_NOTICED_US : RECONNECT_US);
+}
+
+void transport_init(struct sim *sim)
+{
+    for (size_t i = 0; i < sim->cluster->node_count; i++) {
+        for (size_t k = 0; k < sim->cluster->node_count; k++) {
+            sim->links[i][k].is_lossy = chance(&sim->net, sim->plan.lossy_links);
+        }
+    }
+}

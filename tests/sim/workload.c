@@ -1,0 +1,538 @@
+/* Clients that never rest: each has a session, sends blocks of appends to whom it believes to lead,
+ * sends them again elsewhere when nothing comes back, reads from a learner, and now and then dies,
+ * or sleeps for longer than its session lives. */
+#include "common/base/bytes.h"
+#include "common/base/check.h"
+#include "common/base/memory.h"
+#include "common/protocol/value.h"
+#include "tests/sim/audit.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define BLOCKS_MAX 64
+#define READS_MAX 8
+#define BLOCK_COMMANDS_MAX 4
+#define RETRY_US (120 * MS)
+#define RETRY_MAX_US (500 * MS)
+#define READ_PATIENCE_US SECOND
+
+enum session_state { SESSION_NONE, SESSION_OPENING, SESSION_OPEN };
+
+struct block_sent {
+    struct blob *bytes;
+    uint64_t first_seq;
+    uint32_t count;
+};
+
+struct read_sent {
+    uint64_t request; /* 0: none */
+    uint64_t floor;
+    time_us_t until;
+    int is_local;
+    int is_final;
+};
+
+struct client_state {
+    size_t node;
+    uint64_t nonce;
+    uint32_t lives;
+    enum session_state state;
+    uint64_t session, session_lost; /* ids rise: one up to session_lost is never ours again */
+    uint64_t next_seq, acked;       /* in this session */
+    uint64_t *numbers;              /* of the audit, by sequence */
+    size_t number_capacity;
+    struct block_sent blocks[BLOCKS_MAX]; /* without an answer, in order */
+    size_t block_count;
+    struct read_sent reads[READS_MAX];
+    uint64_t request;
+    size_t target;  /* proposer */
+    size_t learner; /* reads go there */
+    time_us_t progress_at, retry_us, hold_until, sleep_until;
+    int is_due; /* the target is another one: send again as soon as hold_until allows */
+    /* After the healing: one more append and one more read of each must get through. */
+    uint64_t final_number;
+    int is_final_acked, is_final_read;
+};
+
+static struct client_state *client_of(struct sim *sim, size_t node)
+{
+    return &sim->clients[node - sim->servers];
+}
+
+static void send(struct sim *sim, const struct client_state *client, enum role role,
+                 size_t position, const struct message *msg)
+{
+    cluster_send(sim->cluster, &sim->cluster->nodes[client->node], sim_node(sim, role, position),
+                 msg);
+}
+
+static void submit(struct sim *sim, const struct client_state *client, struct slice block,
+                   size_t proposer)
+{
+    struct message msg = {.kind = MSG_SUBMIT};
+    msg.submit.block = block;
+    send(sim, client, ROLE_PROPOSER, proposer, &msg);
+}
+
+static void send_open(struct sim *sim, const struct client_state *client)
+{
+    uint8_t bytes[BLOCK_HEAD_BYTES + COMMAND_HEAD_BYTES + 4];
+    const struct block head = {.client = client->nonce, .first_seq = client->nonce, .count = 1};
+    block_put_head(bytes, &head, COMMAND_HEAD_BYTES + 4);
+    command_put_head(bytes + BLOCK_HEAD_BYTES, COMMAND_OPEN_SESSION, 4);
+    bytes_put_u32(bytes + BLOCK_HEAD_BYTES + COMMAND_HEAD_BYTES, sim->plan.session_ttl_ms);
+    submit(sim, client, slice_borrow(bytes, sizeof bytes), client->target);
+}
+
+static void drop_blocks(struct client_state *client)
+{
+    for (size_t i = 0; i < client->block_count; i++) {
+        blob_unref(client->blocks[i].bytes);
+    }
+    client->block_count = 0;
+}
+
+/* The session is gone; what was under way may have happened or not, and is not asked for again. */
+static void forget_session(struct client_state *client)
+{
+    drop_blocks(client);
+    if (client->session > client->session_lost) {
+        client->session_lost = client->session;
+    }
+    client->session = 0;
+    client->state = SESSION_NONE;
+    client->next_seq = 1;
+    client->acked = 0;
+    client->final_number = 0;
+}
+
+static void open_session(struct sim *sim, struct client_state *client)
+{
+    client->state = SESSION_OPENING;
+    client->progress_at = sim->now;
+    send_open(sim, client);
+}
+
+/* ---- appends */
+
+static struct blob *encode(struct sim *sim, struct client_state *client, uint32_t count)
+{
+    size_t sizes[BLOCK_COMMANDS_MAX];
+    size_t size = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        sizes[i] = RECORD_NUMBER_BYTES + rng_below(&sim->work, 24);
+        if (chance(&sim->work, 50)) {
+            sizes[i] += rng_below(&sim->work, sim->plan.record_bytes_max);
+        }
+        size += COMMAND_HEAD_BYTES + sizes[i];
+    }
+    /* The client has every result below its oldest block. */
+    const struct block head = {.session = client->session,
+                               .client = client->nonce,
+                               .first_seq = client->next_seq,
+                               .acked_seq = client->acked,
+                               .count = count};
+    uint8_t *p;
+    struct blob *blob = blob_new(BLOCK_HEAD_BYTES + size, &p);
+    block_put_head(p, &head, (uint32_t)size);
+    p += BLOCK_HEAD_BYTES;
+    for (uint32_t i = 0; i < count; i++) {
+        uint64_t number = audit_begin(sim->audit, client->node, client->nonce, sizes[i]);
+        command_put_head(p, COMMAND_APPEND, (uint32_t)sizes[i]);
+        audit_fill(p + COMMAND_HEAD_BYTES, number, sizes[i]);
+        p += COMMAND_HEAD_BYTES + sizes[i];
+        uint64_t seq = client->next_seq++;
+        client->numbers = memory_grow(client->numbers, &client->number_capacity, (size_t)seq + 1,
+                                      sizeof *client->numbers);
+        client->numbers[seq] = number;
+    }
+    return blob;
+}
+
+static void append(struct sim *sim, struct client_state *client)
+{
+    if (client->block_count == BLOCKS_MAX ||
+        client->next_seq - client->acked > sim->plan.outstanding_max) {
+        return;
+    }
+    uint32_t count = chance(&sim->work, 800) ? 1 : (uint32_t)between(&sim->work, 1, 4);
+    uint64_t first = client->next_seq;
+    struct blob *bytes = encode(sim, client, count);
+    if (client->block_count == 0) {
+        client->progress_at = sim->now;
+    }
+    client->blocks[client->block_count++] = (struct block_sent){bytes, first, count};
+    if (sim->is_healed && client->final_number == 0) {
+        client->final_number = client->numbers[first];
+    }
+    if (sim->now >= client->hold_until) {
+        submit(sim, client, slice_of(bytes), client->target);
+    }
+}
+
+static void resend(struct sim *sim, struct client_state *client, uint64_t from_seq)
+{
+    if (client->state == SESSION_OPENING) {
+        send_open(sim, client);
+        return;
+    }
+    for (size_t i = 0; i < client->block_count; i++) {
+        const struct block_sent *block = &client->blocks[i];
+        if (block->first_seq + block->count > from_seq) {
+            submit(sim, client, slice_of(block->bytes), client->target);
+        }
+    }
+}
+
+/* Nothing came back in time: first the same proposer again, then the next. */
+static void maybe_retry(struct sim *sim, struct client_state *client)
+{
+    int is_waiting = client->block_count > 0 || client->state == SESSION_OPENING;
+    if (!is_waiting || sim->now < client->hold_until) {
+        return;
+    }
+    if (client->is_due) {
+        client->is_due = 0;
+        client->progress_at = sim->now;
+        resend(sim, client, 0);
+        return;
+    }
+    if (sim->now - client->progress_at < client->retry_us) {
+        return;
+    }
+    client->progress_at = sim->now;
+    if (client->retry_us > RETRY_US || chance(&sim->work, 200)) {
+        client->target = (client->target + 1) % sim->plan.proposers;
+    }
+    client->retry_us = client->retry_us * 2 < RETRY_MAX_US ? client->retry_us * 2 : RETRY_MAX_US;
+    resend(sim, client, 0);
+}
+
+/* ---- reads */
+
+static void read_log(struct sim *sim, struct client_state *client)
+{
+    struct read_sent *read = NULL;
+    for (size_t i = 0; i < READS_MAX && read == NULL; i++) {
+        read = client->reads[i].request == 0 ? &client->reads[i] : NULL;
+    }
+    if (read == NULL) {
+        return;
+    }
+    uint64_t floor = audit_floor(sim->audit);
+    uint64_t newest = floor > 20 && chance(&sim->work, 700) ? floor - 20 : 1;
+    *read = (struct read_sent){.request = ++client->request,
+                               .floor = floor,
+                               .until = sim->now + READ_PATIENCE_US,
+                               .is_local = !sim->is_healed && chance(&sim->work, 100),
+                               .is_final = sim->is_healed};
+    struct message msg = {.kind = MSG_READ};
+    msg.read = (struct msg_read){.request = read->request,
+                                 .from = newest + rng_below(&sim->work, 20),
+                                 .count = 1 + rng_below(&sim->work, 20),
+                                 .bytes_max = 4096,
+                                 .consistency =
+                                     (uint32_t)(read->is_local ? READ_LOCAL : READ_LINEARIZABLE)};
+    for (size_t i = 0; i < sim->plan.learners; i++) {
+        if (i == client->learner || sim->is_healed) { /* then only one of them may be well */
+            send(sim, client, ROLE_LEARNER, i, &msg);
+        }
+    }
+}
+
+static void give_up_reads(struct sim *sim, struct client_state *client)
+{
+    for (size_t i = 0; i < READS_MAX; i++) {
+        if (client->reads[i].request != 0 && sim->now >= client->reads[i].until) {
+            client->reads[i].request = 0;
+            client->learner = rng_below(&sim->work, sim->plan.learners);
+        }
+    }
+}
+
+static int has_final_read(const struct client_state *client)
+{
+    for (size_t i = 0; i < READS_MAX; i++) {
+        if (client->reads[i].request != 0 && client->reads[i].is_final) {
+            return 1;
+        }
+    }
+    return client->is_final_read;
+}
+
+/* ---- answers */
+
+static void advance(struct sim *sim, struct client_state *client, uint64_t seq)
+{
+    if (seq <= client->acked) {
+        return;
+    }
+    client->acked = seq;
+    client->progress_at = sim->now;
+    client->retry_us = RETRY_US;
+    size_t gone = 0;
+    while (gone < client->block_count &&
+           client->blocks[gone].first_seq + client->blocks[gone].count - 1 <= seq) {
+        blob_unref(client->blocks[gone].bytes);
+        gone++;
+    }
+    client->block_count -= gone;
+    memmove(client->blocks, client->blocks + gone, client->block_count * sizeof *client->blocks);
+}
+
+static void on_opened(struct sim *sim, struct client_state *client,
+                      const struct result_range *range)
+{
+    if (range->sequence != client->nonce || range->status != RESULT_OK) {
+        return; /* of a former life */
+    }
+    if (client->state == SESSION_OPENING && range->value > client->session_lost) {
+        client->state = SESSION_OPEN;
+        client->session = range->value;
+        client->progress_at = sim->now;
+        client->retry_us = RETRY_US;
+        return;
+    }
+    if (client->state == SESSION_OPEN && range->value > client->session &&
+        sim->plan.session_ttl_ms > 60000000) {
+        sim_violate(sim, "session", "one nonce got the sessions %llu and %llu",
+                    (unsigned long long)client->session, (unsigned long long)range->value);
+    }
+}
+
+static void on_ok(struct sim *sim, struct client_state *client, const struct result_range *range)
+{
+    for (uint32_t i = 0; i < range->count; i++) {
+        uint64_t seq = range->sequence + i;
+        if (seq == 0 || seq >= client->next_seq) {
+            sim_violate(sim, "validity", "%s is told of a command that it did not send",
+                        sim->cluster->nodes[client->node].name);
+            return;
+        }
+        audit_acknowledge(sim->audit, client->numbers[seq], range->value + i);
+        if (client->numbers[seq] == client->final_number) {
+            client->is_final_acked = 1;
+        }
+    }
+    /* Results come in the order of the sequences, but over a network that reorders. */
+    if (range->sequence <= client->acked + 1) {
+        advance(sim, client, range->sequence + range->count - 1);
+    }
+}
+
+static void on_range(struct sim *sim, struct client_state *client, uint64_t session,
+                     const struct result_range *range)
+{
+    if (session == 0) {
+        on_opened(sim, client, range);
+        return;
+    }
+    if (session != client->session || client->state != SESSION_OPEN) {
+        return;
+    }
+    switch (range->status) {
+    case RESULT_OK:
+        on_ok(sim, client, range);
+        break;
+    case RESULT_GAP:
+        if (range->sequence > client->acked && sim->now - client->progress_at > 20 * MS) {
+            client->progress_at = sim->now;
+            resend(sim, client, range->sequence);
+        }
+        break;
+    case RESULT_UNKNOWN_SESSION:
+        if (sim->plan.session_ttl_ms > 60000000) {
+            sim_violate(sim, "session", "session %llu is unknown, and did not expire",
+                        (unsigned long long)session);
+        }
+        forget_session(client);
+        break;
+    case RESULT_FORGOTTEN:
+        if (range->sequence + range->count - 1 > client->acked) {
+            sim_violate(sim, "retry", "a result is forgotten that its client does not have");
+        }
+        break;
+    default:
+        break;
+    }
+}
+
+static void on_reject(struct sim *sim, struct client_state *client, const struct message *msg)
+{
+    const struct msg_reject *reject = &msg->reject;
+    if (reject->session != client->session) {
+        return;
+    }
+    switch (reject->reason) {
+    case REJECT_NOT_LEADER:
+        if (msg->from.id != client->target + 1) {
+            return; /* of one that was asked before */
+        }
+        if (reject->leader != 0 && reject->leader <= sim->plan.proposers) {
+            client->target = reject->leader - 1;
+        } else {
+            client->target = (client->target + 1) % sim->plan.proposers;
+        }
+        client->hold_until = sim->now + between(&sim->work, 1 * MS, 40 * MS);
+        client->is_due = 1;
+        break;
+    case REJECT_MALFORMED:
+        sim_violate(sim, "validity", "a block of %s is called malformed",
+                    sim->cluster->nodes[client->node].name);
+        break;
+    default:
+        client->hold_until = sim->now + between(&sim->work, 10 * MS, 100 * MS);
+        break;
+    }
+}
+
+static void on_records(struct sim *sim, struct client_state *client, const struct message *msg)
+{
+    for (size_t i = 0; i < READS_MAX; i++) {
+        struct read_sent *read = &client->reads[i];
+        if (read->request == 0 || read->request != msg->records.request) {
+            continue;
+        }
+        read->request = 0;
+        if (msg->records.status == READ_OK) {
+            audit_read(sim->audit, &sim->cluster->nodes[client->node], &msg->records, read->floor,
+                       read->is_local);
+            client->is_final_read |= read->is_final;
+        }
+    }
+}
+
+void client_take(struct sim *sim, size_t node, const struct message *msg)
+{
+    struct client_state *client = client_of(sim, node);
+    if (sim->now < client->sleep_until) {
+        return;
+    }
+    switch (msg->kind) {
+    case MSG_RESULT:
+        for (uint32_t i = 0; i < msg->result.range_count; i++) {
+            on_range(sim, client, msg->result.session, &msg->result.ranges[i]);
+        }
+        break;
+    case MSG_REJECT:
+        on_reject(sim, client, msg);
+        break;
+    case MSG_RECORDS:
+        if (msg->echo == client->nonce) {
+            on_records(sim, client, msg);
+        }
+        break;
+    case MSG_LEADING:
+        client->target = msg->from.id - 1;
+        break;
+    default:
+        break;
+    }
+}
+
+/* ---- life */
+
+static void plan_next(struct sim *sim, size_t position)
+{
+    time_us_t mean = SECOND * (time_us_t)sim->plan.clients / sim->plan.operations_per_s;
+    mean = mean < 1 ? 1 : mean;
+    sim_at(sim, sim->now + between(&sim->work, 1, 2 * mean), ITEM_CLIENT,
+           (uint32_t)(sim->servers + position), 0);
+}
+
+/* After the healing nothing new begins but one append and one read of each client. */
+static void act_healed(struct sim *sim, struct client_state *client)
+{
+    if (client->state == SESSION_OPEN && client->final_number == 0) {
+        append(sim, client);
+    }
+    if (!has_final_read(client)) {
+        read_log(sim, client);
+    }
+}
+
+void client_on_item(struct sim *sim, const struct item *item)
+{
+    struct client_state *client = client_of(sim, item->a);
+    plan_next(sim, item->a - sim->servers);
+    if (sim->now < client->sleep_until) {
+        return;
+    }
+    give_up_reads(sim, client);
+    maybe_retry(sim, client);
+    if (client->state == SESSION_NONE) {
+        open_session(sim, client);
+    }
+    if (sim->is_healed) {
+        act_healed(sim, client);
+    } else if (chance(&sim->work, sim->plan.reads)) {
+        read_log(sim, client);
+    } else if (client->state == SESSION_OPEN) {
+        append(sim, client);
+    }
+}
+
+void client_start_all(struct sim *sim)
+{
+    sim->clients = memory_calloc(sim->plan.clients, sizeof *sim->clients);
+    for (size_t i = 0; i < sim->plan.clients; i++) {
+        struct client_state *client = &sim->clients[i];
+        client->node = sim->servers + i;
+        client->nonce = sim->cluster->nodes[client->node].incarnation;
+        client->next_seq = 1;
+        client->retry_us = RETRY_US;
+        client->target = rng_below(&sim->work, sim->plan.proposers);
+        client->learner = rng_below(&sim->work, sim->plan.learners);
+        plan_next(sim, i);
+    }
+}
+
+void client_free_all(struct sim *sim)
+{
+    for (size_t i = 0; i < sim->plan.clients; i++) {
+        drop_blocks(&sim->clients[i]);
+        free(sim->clients[i].numbers);
+    }
+    free(sim->clients);
+}
+
+void client_die(struct sim *sim, size_t position)
+{
+    struct client_state *client = &sim->clients[position];
+    struct node *node = &sim->cluster->nodes[client->node];
+    forget_session(client);
+    memset(client->reads, 0, sizeof client->reads);
+    client->session_lost = 0;
+    client->lives++;
+    client->nonce = 0xc000000000U + ((uint64_t)client->lives << 16) + position + 1;
+    node->self.id = client->nonce;
+    node->incarnation = client->nonce;
+    sim->processes[client->node].life++;
+    transport_changed(sim, node, EVENT_PEER_UP);
+}
+
+void client_sleep(struct sim *sim, size_t position, time_us_t for_us)
+{
+    sim->clients[position].sleep_until = sim->now + for_us;
+}
+
+size_t client_pending(const struct sim *sim, char *text, size_t size)
+{
+    size_t pending = 0;
+    for (size_t i = 0; i < sim->plan.clients; i++) {
+        const struct client_state *client = &sim->clients[i];
+        if (client->block_count == 0 && client->is_final_acked && client->is_final_read) {
+            continue;
+        }
+        if (pending++ == 0 && text != NULL) {
+            snprintf(text, size, "%s: session %llu, %zu blocks from %llu, append %s, read %s",
+                     sim->cluster->nodes[client->node].name, (unsigned long long)client->session,
+                     client->block_count, (unsigned long long)client->acked + 1,
+                     client->is_final_acked ? "done" : "open",
+                     client->is_final_read ? "done" : "open");
+        }
+    }
+    return pending;
+}
