@@ -1,5 +1,5 @@
-/* What goes wrong by itself: each kind of fault comes again and again, at random, until the healing.
- * README.md says what each stands for. */
+/* What goes wrong by itself: each kind of fault comes again and again, at random, until the
+ * healing. README.md says what each stands for. */
 #include "tests/sim/sim.h"
 
 #include "common/base/check.h"
@@ -248,6 +248,12 @@ static void plan_crash(struct sim *sim, size_t index)
     process->crash_cuts_power = chance(&sim->fate, 600);
 }
 
+static void sleep_client(struct sim *sim)
+{
+    size_t position = rng_below(&sim->fate, sim->plan.clients);
+    client_sleep(sim, position, span(sim));
+}
+
 void fault_on_item(struct sim *sim, const struct item *item)
 {
     enum fault fault = (enum fault)item->a;
@@ -293,7 +299,7 @@ void fault_on_item(struct sim *sim, const struct item *item)
         client_die(sim, rng_below(&sim->fate, sim->plan.clients));
         break;
     case FAULT_CLIENT_SLEEPS:
-        client_sleep(sim, rng_below(&sim->fate, sim->plan.clients), span(sim));
+        sleep_client(sim);
         break;
     default:
         misbehave(sim, fault, pick(sim));

@@ -73,6 +73,7 @@ void liveness_heal(struct sim *sim)
     size_t quorum = plan->q1 > plan->q2 ? plan->q1 : plan->q2;
     sim->is_healed = 1;
     partition_heal(sim);
+    transport_unclog(sim);
     plan->drop = plan->duplicate = plan->reorder = plan->tail = 0;
     plan->link_limit = plan->inbox_limit = 0;
     choose_core(sim, ROLE_ACCEPTOR, plan->acceptors, quorum);

@@ -292,6 +292,8 @@ void process_start(struct sim *sim, size_t index)
     process->turns_at_once = 0;
     look_at_clock(sim, index);
     node->disk_held = node->self.role == ROLE_ACCEPTOR; /* syncs take their time */
+    /* LevelDB writes what it found in its log to a table, with a sync, before it opens. */
+    cluster_write_back(sim->cluster, node, 0);
     cluster_start(sim->cluster, node);
     if (node->mode == NODE_UP) {
         after_turn(sim, index);

@@ -38,7 +38,7 @@ const char *scenario_list(void)
     return list;
 }
 
-/* 3 acceptors, 2 proposers, 2 learners and 200 operations a second: what the speed is measured with. */
+/* 3 acceptors, 2 proposers, 2 learners and 200 operations a second: the measure of speed. */
 static void steady(struct plan *plan)
 {
     *plan = (struct plan){.acceptors = 3,

@@ -222,6 +222,7 @@ struct packet *transport_packet(struct sim *sim);
 void transport_free(struct sim *sim, struct packet *packet);
 void transport_done(void *sim, struct packet *packet);
 void transport_cut(struct sim *sim, size_t from, size_t to, int is_cut);
+void transport_unclog(struct sim *sim);
 void transport_close(struct sim *sim);
 
 /* ---- partitions.c */

@@ -222,6 +222,16 @@ void transport_cut(struct sim *sim, size_t from, size_t to, int is_cut)
     watch(sim, from, to, is_cut ? BREAK_NOTICED_US : RECONNECT_US);
 }
 
+void transport_unclog(struct sim *sim)
+{
+    for (size_t i = 0; i < sim->cluster->node_count; i++) {
+        for (size_t k = 0; k < sim->cluster->node_count; k++) {
+            sim->links[i][k].clogged_to = sim->now;
+            sim->links[i][k].last_due = sim->now;
+        }
+    }
+}
+
 void transport_init(struct sim *sim)
 {
     for (size_t i = 0; i < sim->cluster->node_count; i++) {

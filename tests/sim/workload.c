@@ -15,7 +15,6 @@
 #define READS_MAX 8
 #define BLOCK_COMMANDS_MAX 4
 #define RETRY_US (120 * MS)
-#define RETRY_MAX_US (500 * MS)
 #define READ_PATIENCE_US SECOND
 
 enum session_state { SESSION_NONE, SESSION_OPENING, SESSION_OPEN };
@@ -206,7 +205,8 @@ static void maybe_retry(struct sim *sim, struct client_state *client)
     if (client->retry_us > RETRY_US || chance(&sim->work, 200)) {
         client->target = (client->target + 1) % sim->plan.proposers;
     }
-    client->retry_us = client->retry_us * 2 < RETRY_MAX_US ? client->retry_us * 2 : RETRY_MAX_US;
+    time_us_t most = sim->plan.election_ms * MS;
+    client->retry_us = client->retry_us * 2 < most ? client->retry_us * 2 : most;
     resend(sim, client, 0);
 }
 
@@ -223,6 +223,8 @@ static void read_log(struct sim *sim, struct client_state *client)
     }
     uint64_t floor = audit_floor(sim->audit);
     uint64_t newest = floor > 20 && chance(&sim->work, 700) ? floor - 20 : 1;
+    uint64_t from = newest + rng_below(&sim->work, 20);
+    uint64_t count = 1 + rng_below(&sim->work, 20);
     *read = (struct read_sent){.request = ++client->request,
                                .floor = floor,
                                .until = sim->now + READ_PATIENCE_US,
@@ -230,8 +232,8 @@ static void read_log(struct sim *sim, struct client_state *client)
                                .is_final = sim->is_healed};
     struct message msg = {.kind = MSG_READ};
     msg.read = (struct msg_read){.request = read->request,
-                                 .from = newest + rng_below(&sim->work, 20),
-                                 .count = 1 + rng_below(&sim->work, 20),
+                                 .from = from,
+                                 .count = count,
                                  .bytes_max = 4096,
                                  .consistency =
                                      (uint32_t)(read->is_local ? READ_LOCAL : READ_LINEARIZABLE)};
