@@ -2,6 +2,7 @@
 
 #include "acceptor/state.h"
 #include "common/base/memory.h"
+#include "common/base/mutant.h"
 
 #include <stdlib.h>
 
@@ -107,7 +108,8 @@ static void on_flush(struct acceptor *a, time_ms_t now, struct effects *out)
 {
     acceptor_flush_acknowledgement(a, out);
     acceptor_maybe_repair(a, now, out);
-    if (a->chosen_stored != a->chosen && out->record_count > 0) {
+    if (a->chosen_stored != a->chosen && out->record_count > 0 &&
+        !MUTANT(promised_watermark_not_durable)) {
         acceptor_store_chosen(a, RECORD_LAZY, out);
     }
     if (out->needs_sync) { /* it takes all earlier records along */

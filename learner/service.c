@@ -258,7 +258,7 @@ void learner_serve_reads(struct learner *l, time_ms_t now, struct effects *out)
                 effects_mark(out, MARK_LONG_POLL_EXPIRED);
             }
             answer(l, waiting, READ_OK, out);
-        } else if (!is_ready && now >= waiting->give_up_at) {
+        } else if (!is_ready && now >= waiting->give_up_at && !MUTANT(read_round_asked_once)) {
             effects_mark(out, MARK_READ_GIVEN_UP);
             answer(l, waiting, READ_NO_QUORUM, out);
         } else {
