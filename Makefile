@@ -195,7 +195,7 @@ $(test_bin) $(tool_bin): $(B)/%: $(B)/obj/%.o $$(call helpers,$$@) $(test_parts)
 	$(Q)$(LINK) -o $@ $(filter %.o,$^) -Wl,--start-group $(test_parts) -Wl,--end-group -lcmocka $(LIBS) -lm
 
 # The simulator links the archive of cores and nothing else of Synod: no clock, no socket, no disk.
-sim_parts = $(call object,$(sim_main) $(filter tests/sim/% tests/trace/%,$(test_help)))
+sim_parts = $(call object,$(sim_main) $(filter tests/sim/% tests/trace/% tests/check/%,$(test_help)))
 $(B)/synod-sim: $(sim_parts) $(B)/libcores.a
 	$(say)
 	$(Q)$(LINK) -o $@ $(sim_parts) $(B)/libcores.a -lxxhash

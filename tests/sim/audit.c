@@ -3,6 +3,8 @@
 #include "common/base/bytes.h"
 #include "common/base/memory.h"
 #include "common/protocol/value.h"
+#include "tests/check/history.h"
+#include "tests/check/replay.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -17,6 +19,7 @@ struct operation {
     uint64_t index; /* in the log of a learner; 0: in none yet */
     uint64_t told;  /* as its client was told; 0: not yet */
     uint32_t size;
+    size_t operation; /* in the history */
 };
 
 struct audit {
@@ -26,6 +29,7 @@ struct audit {
     uint64_t *log; /* numbers of operations by index, as far as any learner has stored it */
     size_t log_count, log_capacity;
     uint64_t floor;
+    struct history history; /* for the judges at the end */
 };
 
 static void on_proposed(void *self, slot_t slot, struct slice value);
@@ -36,6 +40,7 @@ struct audit *audit_new(struct sim *sim)
     struct audit *audit = memory_calloc(1, sizeof *audit);
     audit->sim = sim;
     audit->count = 1;
+    history_init(&audit->history);
     audit->operations = memory_grow(NULL, &audit->capacity, 1024, sizeof *audit->operations);
     audit->operations[0] = (struct operation){0};
     sim->cluster->checker.listener =
@@ -47,16 +52,20 @@ void audit_free(struct audit *audit)
 {
     free(audit->operations);
     free(audit->log);
+    history_close(&audit->history);
     free(audit);
 }
 
-uint64_t audit_begin(struct audit *audit, size_t client, uint64_t nonce, size_t size)
+uint64_t audit_begin(struct audit *audit, const struct audit_submit *submit)
 {
-    (void)client;
     audit->operations = memory_grow(audit->operations, &audit->capacity, audit->count + 1,
                                     sizeof *audit->operations);
-    audit->operations[audit->count] =
-        (struct operation){.nonce = nonce, .floor = audit->floor, .size = (uint32_t)size};
+    audit->operations[audit->count] = (struct operation){
+        .nonce = submit->nonce,
+        .floor = audit->floor,
+        .size = (uint32_t)submit->size,
+        .operation = history_append(&audit->history, (uint32_t)submit->client, submit->session,
+                                    audit->count, audit->sim->now)};
     return audit->count++;
 }
 
@@ -125,6 +134,7 @@ void audit_acknowledge(struct audit *audit, uint64_t number, uint64_t index)
         audit->sim->outcome->appends++;
     }
     operation->told = index;
+    history_acknowledged(&audit->history, operation->operation, index);
     if (index > audit->floor) {
         audit->floor = index;
     }
@@ -137,26 +147,45 @@ void audit_acknowledge(struct audit *audit, uint64_t number, uint64_t index)
     check_operation(audit, operation);
 }
 
-void audit_read(struct audit *audit, const struct node *client, const struct msg_records *records,
-                uint64_t floor, int is_local)
+struct audit_question audit_ask(struct audit *audit, size_t client, uint64_t from, int is_local)
 {
-    audit->sim->outcome->reads++;
-    if (!is_local && records->last < floor) {
-        sim_violate(audit->sim, "real-time",
-                    "%s reads a log up to %llu, but %llu was known before it asked", client->name,
-                    (unsigned long long)records->last, (unsigned long long)floor);
-    }
-    if (!is_local && records->last > audit->floor) {
-        audit->floor = records->last;
-    }
+    return (struct audit_question){.operation = history_read(&audit->history, (uint32_t)client,
+                                                             is_local, from, audit->sim->now),
+                                   .floor = audit->floor,
+                                   .is_local = is_local};
+}
+
+/* The numbers of the operations whose records those are; 0 for what nobody appended. */
+static void check_records(struct audit *audit, const struct node *client,
+                          const struct msg_records *records, uint64_t *numbers)
+{
     for (uint32_t i = 0; i < records->record_count; i++) {
         uint64_t index = records->from + i;
         const struct operation *operation = operation_of(audit, records->records[i]);
-        if (operation == NULL || index >= audit->log_count ||
-            audit->log[index] != (uint64_t)(operation - audit->operations)) {
+        numbers[i] = operation != NULL ? (uint64_t)(operation - audit->operations) : 0;
+        if (operation == NULL || index >= audit->log_count || audit->log[index] != numbers[i]) {
             sim_violate(audit->sim, "read", "%s reads at %llu what is not there", client->name,
                         (unsigned long long)index);
         }
+    }
+}
+
+void audit_answer(struct audit *audit, const struct node *client,
+                  const struct audit_question *question, const struct msg_records *records)
+{
+    audit->sim->outcome->reads++;
+    if (!question->is_local && records->last < question->floor) {
+        sim_violate(audit->sim, "real-time",
+                    "%s reads a log up to %llu, but %llu was known before it asked", client->name,
+                    (unsigned long long)records->last, (unsigned long long)question->floor);
+    }
+    uint64_t *numbers = memory_calloc((size_t)records->record_count + 1, sizeof *numbers);
+    check_records(audit, client, records, numbers);
+    history_answered(&audit->history, question->operation, records->from, numbers,
+                     records->record_count, records->last);
+    free(numbers);
+    if (!question->is_local && records->last > audit->floor) {
+        audit->floor = records->last;
     }
 }
 
@@ -267,5 +296,10 @@ void audit_at_end(struct sim *sim)
                         "operation %zu was acknowledged with index %llu and is nowhere", number,
                         (unsigned long long)operation->told);
         }
+    }
+    struct errmsg err;
+    size_t count = audit->log_count > 0 ? audit->log_count - 1 : 0;
+    if (replay_judge(&audit->history, count > 0 ? audit->log + 1 : NULL, count, &err) != 0) {
+        sim_violate(sim, "replay", "%s", err.text);
     }
 }

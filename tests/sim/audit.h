@@ -11,11 +11,25 @@
 
 struct audit;
 
+/* An append as its client begins it. Sessions are numbered by the cluster, and never twice. */
+struct audit_submit {
+    size_t client; /* its node */
+    uint64_t nonce, session;
+    size_t size; /* of the record */
+};
+
+/* A read as its client begins it. */
+struct audit_question {
+    size_t operation; /* in the history */
+    uint64_t floor;   /* what was known to anybody then */
+    int is_local;
+};
+
 struct audit *audit_new(struct sim *sim);
 void audit_free(struct audit *audit);
 
 /* A client begins an append of a record of that size. Returns its number, from 1. */
-uint64_t audit_begin(struct audit *audit, size_t client, uint64_t nonce, size_t size);
+uint64_t audit_begin(struct audit *audit, const struct audit_submit *submit);
 
 /* The number that the next one will have. */
 uint64_t audit_next(const struct audit *audit);
@@ -29,9 +43,10 @@ void audit_acknowledge(struct audit *audit, uint64_t number, uint64_t index);
 /* The highest index that anybody was told of: what begins now comes after it. */
 uint64_t audit_floor(const struct audit *audit);
 
-/* A linearizable read that began when the floor was such was answered. */
-void audit_read(struct audit *audit, const struct node *client, const struct msg_records *records,
-                uint64_t floor, int is_local);
+/* A client asks for the log from an index on; and gets an answer. */
+struct audit_question audit_ask(struct audit *audit, size_t client, uint64_t from, int is_local);
+void audit_answer(struct audit *audit, const struct node *client,
+                  const struct audit_question *question, const struct msg_records *records);
 
 /* A learner is about to store that. */
 void audit_on_learner_writes(struct sim *sim, const struct node *node, const struct effects *fx);

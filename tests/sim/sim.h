@@ -133,7 +133,8 @@ struct outcome_of_run {
     char sentence[512];
     uint64_t messages, turns, appends, reads, slots;
     uint32_t faults[FAULT_KINDS];
-    uint32_t leaders; /* how often one began to lead */
+    uint32_t marks[MARK_COUNT]; /* rare events of the cores (common/protocol/marks.h) */
+    uint32_t leaders;           /* how often one began to lead */
     uint32_t refused_stores;
     time_us_t healed_us;    /* from the healing until nothing was pending */
     time_us_t recovered_us; /* a scenario: from its cut to the next new value; -1 if it has none */

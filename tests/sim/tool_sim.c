@@ -19,13 +19,15 @@ struct arguments {
     const char *scenario;
     time_us_t length_us;
     int verbose;
+    int marks; /* print them all */
     uint64_t failures_max;
 };
 
 /* What all seeds came to. */
 struct totals {
     uint64_t seeds, failed, messages, turns, appends, reads, slots, leaders, refused;
-    uint32_t faults[FAULT_KINDS];
+    uint64_t faults[FAULT_KINDS];
+    uint64_t marks[MARK_COUNT];
     time_us_t virtual_us;
     int64_t *recoveries; /* in thousandths of an election timeout */
     size_t recovery_count, recovery_capacity;
@@ -37,7 +39,7 @@ struct totals {
 static void print_help(void)
 {
     printf("usage: synod-sim [--seed N | --seeds A..B] [--scenario NAME[:ACCEPTORS]] [-v]\n"
-           "                 [--protocol paxos] [--minutes M] [--failures N]\n"
+           "                 [--protocol paxos] [--minutes M] [--failures N] [--marks]\n"
            "scenarios: %s\n",
            scenario_list());
 }
@@ -100,6 +102,10 @@ static int parse(int argc, char **argv, struct arguments *arguments)
             arguments->verbose++;
             continue;
         }
+        if (strcmp(argv[i], "--marks") == 0) {
+            arguments->marks = 1;
+            continue;
+        }
         if (i + 1 == argc || parse_option(argv[i], argv[i + 1], arguments) != 0) {
             fprintf(stderr, "error: %s%s%s is no option of synod-sim; try: --help\n", argv[i],
                     i + 1 < argc ? " " : "", i + 1 < argc ? argv[i + 1] : "");
@@ -135,6 +141,9 @@ static void add(struct totals *totals, const struct outcome_of_run *outcome)
     totals->hash += outcome->hash * (outcome->seed * 2 + 1);
     for (size_t i = 0; i < FAULT_KINDS; i++) {
         totals->faults[i] += outcome->faults[i];
+    }
+    for (size_t i = 0; i < MARK_COUNT; i++) {
+        totals->marks[i] += outcome->marks[i];
     }
     if (outcome->election_ms == 0) {
         return; /* it did not come to an end */
@@ -286,7 +295,7 @@ static void print_totals(const struct arguments *arguments, struct totals *total
     printf("faults");
     for (size_t i = 0; i < FAULT_KINDS; i++) {
         if (totals->faults[i] > 0) {
-            printf(" %s=%u", fault_name((enum fault)i), totals->faults[i]);
+            printf(" %s=%" PRIu64, fault_name((enum fault)i), totals->faults[i]);
         }
     }
     printf("\nhealed_max=%lld.%03lld elections\n", (long long)(totals->healed_max / 1000),
@@ -303,6 +312,9 @@ static void print_totals(const struct arguments *arguments, struct totals *total
                (long long)(most % 1000), totals->leaders_after_max);
     }
     printf("hash=%016" PRIx64 "\n", totals->hash);
+    for (size_t i = 0; arguments->marks && i < MARK_COUNT; i++) {
+        printf("mark %9" PRIu64 " %s\n", totals->marks[i], mark_name((enum mark)i));
+    }
     double virtual_s = (double)totals->virtual_us / 1e6;
     printf("speed=%.0f times real time (%.1f s of processor)\n",
            seconds > 0 ? virtual_s / seconds : 0.0, seconds);

@@ -27,9 +27,8 @@ struct block_sent {
 
 struct read_sent {
     uint64_t request; /* 0: none */
-    uint64_t floor;
     time_us_t until;
-    int is_local;
+    struct audit_question question;
     int is_final;
 };
 
@@ -138,7 +137,12 @@ static struct blob *encode(struct sim *sim, struct client_state *client, uint32_
     block_put_head(p, &head, (uint32_t)size);
     p += BLOCK_HEAD_BYTES;
     for (uint32_t i = 0; i < count; i++) {
-        uint64_t number = audit_begin(sim->audit, client->node, client->nonce, sizes[i]);
+        uint64_t number = audit_begin(sim->audit, &(struct audit_submit){
+                                                      .client = client->node,
+                                                      .nonce = client->nonce,
+                                                      .session = client->session,
+                                                      .size = sizes[i],
+                                                  });
         command_put_head(p, COMMAND_APPEND, (uint32_t)sizes[i]);
         audit_fill(p + COMMAND_HEAD_BYTES, number, sizes[i]);
         p += COMMAND_HEAD_BYTES + sizes[i];
@@ -225,18 +229,18 @@ static void read_log(struct sim *sim, struct client_state *client)
     uint64_t newest = floor > 20 && chance(&sim->work, 700) ? floor - 20 : 1;
     uint64_t from = newest + rng_below(&sim->work, 20);
     uint64_t count = 1 + rng_below(&sim->work, 20);
+    int is_local = !sim->is_healed && chance(&sim->work, 100);
     *read = (struct read_sent){.request = ++client->request,
-                               .floor = floor,
                                .until = sim->now + READ_PATIENCE_US,
-                               .is_local = !sim->is_healed && chance(&sim->work, 100),
+                               .question = audit_ask(sim->audit, client->node, from, is_local),
                                .is_final = sim->is_healed};
     struct message msg = {.kind = MSG_READ};
-    msg.read = (struct msg_read){.request = read->request,
-                                 .from = from,
-                                 .count = count,
-                                 .bytes_max = 4096,
-                                 .consistency =
-                                     (uint32_t)(read->is_local ? READ_LOCAL : READ_LINEARIZABLE)};
+    msg.read =
+        (struct msg_read){.request = read->request,
+                          .from = from,
+                          .count = count,
+                          .bytes_max = 4096,
+                          .consistency = (uint32_t)(is_local ? READ_LOCAL : READ_LINEARIZABLE)};
     for (size_t i = 0; i < sim->plan.learners; i++) {
         if (i == client->learner || sim->is_healed) { /* then only one of them may be well */
             send(sim, client, ROLE_LEARNER, i, &msg);
@@ -399,8 +403,8 @@ static void on_records(struct sim *sim, struct client_state *client, const struc
         }
         read->request = 0;
         if (msg->records.status == READ_OK) {
-            audit_read(sim->audit, &sim->cluster->nodes[client->node], &msg->records, read->floor,
-                       read->is_local);
+            audit_answer(sim->audit, &sim->cluster->nodes[client->node], &read->question,
+                         &msg->records);
             client->is_final_read |= read->is_final;
         }
     }

@@ -209,6 +209,11 @@ static void conclude(struct sim *sim)
     }
     outcome->hash = report_hash(sim);
     outcome->slots = checker->chosen_prefix;
+    for (size_t i = 0; i < sim->servers; i++) {
+        for (size_t k = 0; k < MARK_COUNT; k++) {
+            outcome->marks[k] += sim->cluster->nodes[i].fx.marks[k];
+        }
+    }
     outcome->election_ms = sim->plan.election_ms;
     outcome->length_us = sim->now;
     if (sim_has_failed(sim)) {
