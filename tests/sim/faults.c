@@ -5,10 +5,10 @@
 #include "common/base/check.h"
 
 static const char *const names[FAULT_KINDS] = {
-    "kill",       "power",      "point",       "blackout",      "shutdown",  "pause",
-    "slow",       "partition",  "link",        "clog",          "slow_disk", "hang_disk",
-    "full_disk",  "fail_write", "wipe",        "roll_back",     "damage",    "clock_jump",
-    "clock_rate", "clock_stop", "client_dies", "client_sleeps",
+    "kill",       "power",      "point",       "blackout",  "shutdown",      "pause",
+    "slow",       "partition",  "link",        "clog",      "slow_disk",     "hang_disk",
+    "full_disk",  "fail_write", "wipe",        "roll_back", "damage",        "clock_jump",
+    "clock_rate", "clock_stop", "client_dies", "burst",     "client_sleeps",
 };
 
 const char *fault_name(enum fault fault)
@@ -230,14 +230,14 @@ static void clog_link(struct sim *sim)
     report_line(sim, &sim->cluster->nodes[a], "sim=clog to=%s", sim->cluster->nodes[b].name);
 }
 
-static void end_in_order(struct sim *sim, size_t index)
+static void end_in_order(struct sim *sim)
 {
-    struct node *node = &sim->cluster->nodes[index];
-    if (!node_can_step(node) || sim->now < sim->processes[index].paused_until) {
+    if (chance(&sim->fate, 300)) {
+        size_t proposer = rng_below(&sim->fate, sim->plan.proposers);
+        sim->processes[sim_index(sim, sim_node(sim, ROLE_PROPOSER, proposer))].ends_in_recovery = 1;
         return;
     }
-    report_line(sim, node, "sim=shutdown");
-    process_shutdown(sim, index);
+    process_shutdown(sim, pick(sim));
 }
 
 static void plan_crash(struct sim *sim, size_t index)
@@ -246,6 +246,18 @@ static void plan_crash(struct sim *sim, size_t index)
     process->crash_at = (enum turn_point)rng_below(&sim->fate, TURN_POINTS);
     process->crash_in = (int)between(&sim->fate, 1, 30);
     process->crash_cuts_power = chance(&sim->fate, 600);
+}
+
+/* One disk runs full, or those of all acceptors, as happens to machines bought together. */
+static void fill_disks(struct sim *sim)
+{
+    if (chance(&sim->fate, 600)) {
+        misbehave(sim, FAULT_FULL_DISK, pick(sim));
+        return;
+    }
+    for (size_t i = 0; i < sim->plan.acceptors; i++) {
+        misbehave(sim, FAULT_FULL_DISK, i);
+    }
 }
 
 static void sleep_client(struct sim *sim)
@@ -274,7 +286,7 @@ void fault_on_item(struct sim *sim, const struct item *item)
         black_out(sim);
         break;
     case FAULT_SHUTDOWN:
-        end_in_order(sim, pick(sim));
+        end_in_order(sim);
         break;
     case FAULT_PARTITION:
         if (chance(&sim->fate, 350)) {
@@ -297,6 +309,12 @@ void fault_on_item(struct sim *sim, const struct item *item)
         break;
     case FAULT_CLIENT_DIES:
         client_die(sim, rng_below(&sim->fate, sim->plan.clients));
+        break;
+    case FAULT_BURST:
+        client_burst(sim, rng_below(&sim->fate, sim->plan.clients));
+        break;
+    case FAULT_FULL_DISK:
+        fill_disks(sim);
         break;
     case FAULT_CLIENT_SLEEPS:
         sleep_client(sim);

@@ -22,7 +22,9 @@ void partition_heal(struct sim *sim)
 {
     for (size_t i = 0; i < sim->cluster->node_count; i++) {
         for (size_t k = 0; k < sim->cluster->node_count; k++) {
-            transport_cut(sim, i, k, 0);
+            int is_apart = sim->plan.is_apart && !sim->is_healed && i < sim->plan.acceptors &&
+                           k < sim->plan.acceptors;
+            transport_cut(sim, i, k, is_apart);
         }
     }
 }

@@ -111,6 +111,10 @@ static void after_turn(struct sim *sim, size_t index)
             liveness_on_leading(sim, index);
         }
         process->last_state = state;
+        if (state == NODE_RECOVERING && process->ends_in_recovery) {
+            process->ends_in_recovery = 0;
+            sim_at(sim, sim->now, ITEM_SHUTDOWN, (uint32_t)index, 0);
+        }
     }
     if (disk_lazy_batches(node->disk) > LAZY_BATCHES_MAX) {
         cluster_write_back(sim->cluster, node, LAZY_BATCHES_MAX / 4);
@@ -325,8 +329,13 @@ void process_crash(struct sim *sim, size_t index, int cuts_power)
 
 void process_shutdown(struct sim *sim, size_t index)
 {
+    struct node *node = &sim->cluster->nodes[index];
+    if (!node_can_step(node) || sim->now < sim->processes[index].paused_until) {
+        return;
+    }
+    report_line(sim, node, "sim=shutdown");
     look_at_clock(sim, index);
-    cluster_shutdown(sim->cluster, &sim->cluster->nodes[index]);
+    cluster_shutdown(sim->cluster, node);
     after_turn(sim, index);
 }
 
@@ -358,6 +367,9 @@ void process_on_item(struct sim *sim, const struct item *item)
         return;
     }
     switch (item->kind) {
+    case ITEM_SHUTDOWN:
+        process_shutdown(sim, index);
+        break;
     case ITEM_WAKE:
         if (process->wake_item_at == item->at) {
             process->wake_item_at = TIME_US_NEVER;

@@ -39,6 +39,7 @@ enum fault {
     FAULT_CLOCK_RATE,    /* drift */
     FAULT_CLOCK_STOP,    /* stands still for a while */
     FAULT_CLIENT_DIES,   /* and another one takes its place */
+    FAULT_BURST,         /* a client sends many long records at once */
     FAULT_CLIENT_SLEEPS, /* perhaps beyond its session */
     FAULT_KINDS,
 };
@@ -52,6 +53,7 @@ struct plan {
     time_us_t latency_us, jitter_us;
     uint32_t drop, duplicate, reorder, tail; /* per mille of messages */
     time_us_t late_max_us;                   /* of duplicates and of the tail of delays */
+    int is_apart;                            /* no acceptor reaches another one */
     uint32_t lossy_links;                    /* per mille of links that these three apply to */
     size_t link_limit;                       /* messages in flight over one link; 0: no limit */
     size_t inbox_limit;                      /* messages waiting at one process; 0: no limit */
@@ -102,11 +104,12 @@ struct process {
     enum turn_point crash_at;
     int crash_cuts_power;
     int fails_write;
-    int is_full;       /* its disk */
-    int is_gone;       /* for good: the store was refused */
-    int is_lost_store; /* its store must be refused at the next start */
-    int is_damaged;    /* its store has a record that cannot be read */
-    int has_copy;      /* of its store, for a roll-back */
+    int ends_in_recovery; /* SIGTERM as soon as it recovers */
+    int is_full;          /* its disk */
+    int is_gone;          /* for good: the store was refused */
+    int is_lost_store;    /* its store must be refused at the next start */
+    int is_damaged;       /* its store has a record that cannot be read */
+    int has_copy;         /* of its store, for a roll-back */
     time_us_t full_until, low_until, stopped_until; /* the disk, the clock */
     enum node_state last_state;                     /* of a proposer, after its last turn */
     struct ballot last_leading;
@@ -179,6 +182,7 @@ enum item_kind {
     ITEM_CONNECTION, /* between a and b */
     ITEM_FAULT,      /* of kind a */
     ITEM_RESUME,     /* a's process, disk or clock is well again */
+    ITEM_SHUTDOWN,   /* SIGTERM to a */
     ITEM_CLIENT,     /* client a acts */
     ITEM_HEAL,
     ITEM_WATCH, /* the progress of the healed core, or of a scenario */
@@ -258,6 +262,7 @@ void client_free_all(struct sim *sim);
 void client_on_item(struct sim *sim, const struct item *item);
 void client_take(struct sim *sim, size_t node, const struct message *msg);
 void client_die(struct sim *sim, size_t position);
+void client_burst(struct sim *sim, size_t position);
 void client_sleep(struct sim *sim, size_t position, time_us_t for_us);
 size_t client_pending(const struct sim *sim, char *text, size_t size);
 

@@ -38,6 +38,7 @@ static void draw_network(struct sim *sim)
     plan->duplicate = chance(&sim->fate, 400) ? (uint32_t)between(&sim->fate, 1, 200) : 0;
     plan->reorder = chance(&sim->fate, 400) ? (uint32_t)between(&sim->fate, 1, 1000) : 0;
     plan->tail = chance(&sim->fate, 400) ? (uint32_t)between(&sim->fate, 1, 300) : 0;
+    plan->is_apart = chance(&sim->fate, 50);
     plan->link_limit = chance(&sim->fate, 150) ? (size_t)between(&sim->fate, 4, 64) : 0;
     plan->inbox_limit = chance(&sim->fate, 150) ? (size_t)between(&sim->fate, 8, 128) : 0;
 }
@@ -45,7 +46,7 @@ static void draw_network(struct sim *sim)
 static void draw_work(struct sim *sim)
 {
     struct plan *plan = &sim->plan;
-    plan->operations_per_s = (uint32_t)between(&sim->fate, 10, chance(&sim->fate, 200) ? 300 : 90);
+    plan->operations_per_s = (uint32_t)between(&sim->fate, 10, chance(&sim->fate, 300) ? 500 : 150);
     plan->reads = (uint32_t)between(&sim->fate, 0, 500);
     plan->record_bytes_max = chance(&sim->fate, 200) ? 40000 : 500;
     plan->session_ttl_ms =
@@ -83,6 +84,7 @@ static void draw_faults(struct sim *sim)
         [FAULT_CLOCK_RATE] = {200, 4 * SECOND},
         [FAULT_CLOCK_STOP] = {150, 4 * SECOND},
         [FAULT_CLIENT_DIES] = {250, 3 * SECOND},
+        [FAULT_BURST] = {40, 8 * SECOND},
         [FAULT_CLIENT_SLEEPS] = {250, 3 * SECOND},
     };
     for (enum fault fault = 0; fault < FAULT_KINDS; fault++) {

@@ -239,4 +239,5 @@ void transport_init(struct sim *sim)
             sim->links[i][k].is_lossy = chance(&sim->net, sim->plan.lossy_links);
         }
     }
+    partition_heal(sim);
 }

@@ -4,6 +4,7 @@
 #include "common/base/bytes.h"
 #include "common/base/check.h"
 #include "common/base/memory.h"
+#include "common/protocol/limits.h"
 #include "common/protocol/value.h"
 #include "tests/sim/audit.h"
 
@@ -16,6 +17,8 @@
 #define BLOCK_COMMANDS_MAX 4
 #define RETRY_US (120 * MS)
 #define READ_PATIENCE_US SECOND
+#define BURST_RECORD_BYTES 700000
+#define BURST_RECORDS 30
 
 enum session_state { SESSION_NONE, SESSION_OPENING, SESSION_OPEN };
 
@@ -48,7 +51,8 @@ struct client_state {
     size_t target;  /* proposer */
     size_t learner; /* reads go there */
     time_us_t progress_at, retry_us, hold_until, sleep_until;
-    int is_due; /* the target is another one: send again as soon as hold_until allows */
+    uint32_t burst; /* so many long records go out at once */
+    int is_due;     /* the target is another one: send again as soon as hold_until allows */
     /* After the healing: one more append and one more read of each must get through. */
     uint64_t final_number;
     int is_final_acked, is_final_read;
@@ -121,8 +125,9 @@ static struct blob *encode(struct sim *sim, struct client_state *client, uint32_
     size_t size = 0;
     for (uint32_t i = 0; i < count; i++) {
         sizes[i] = RECORD_NUMBER_BYTES + rng_below(&sim->work, 24);
-        if (chance(&sim->work, 50)) {
-            sizes[i] += rng_below(&sim->work, sim->plan.record_bytes_max);
+        if (chance(&sim->work, client->burst > 0 ? 1000 : 50)) {
+            sizes[i] += rng_below(&sim->work, client->burst > 0 ? BURST_RECORD_BYTES
+                                                                : sim->plan.record_bytes_max);
         }
         size += COMMAND_HEAD_BYTES + sizes[i];
     }
@@ -156,11 +161,13 @@ static struct blob *encode(struct sim *sim, struct client_state *client, uint32_
 
 static void append(struct sim *sim, struct client_state *client)
 {
-    if (client->block_count == BLOCKS_MAX ||
-        client->next_seq - client->acked > sim->plan.outstanding_max) {
+    size_t most = client->burst > 0 ? BURST_RECORDS : sim->plan.outstanding_max;
+    if (client->block_count == BLOCKS_MAX || client->next_seq - client->acked > most) {
         return;
     }
-    uint32_t count = chance(&sim->work, 800) ? 1 : (uint32_t)between(&sim->work, 1, 4);
+    uint32_t count = chance(&sim->work, 800) || client->burst > 0
+                         ? 1
+                         : (uint32_t)between(&sim->work, 1, BLOCK_COMMANDS_MAX);
     uint64_t first = client->next_seq;
     struct blob *bytes = encode(sim, client, count);
     if (client->block_count == 0) {
@@ -175,11 +182,37 @@ static void append(struct sim *sim, struct client_state *client)
     }
 }
 
+/* Two blocks become one: whoever has executed the first must execute the second alone. */
+static void send_joined(struct sim *sim, const struct client_state *client)
+{
+    const struct block_sent *first = &client->blocks[0];
+    const struct block_sent *second = &client->blocks[1];
+    size_t size = first->bytes->size + second->bytes->size - 2 * BLOCK_HEAD_BYTES;
+    const struct block head = {.session = client->session,
+                               .client = client->nonce,
+                               .first_seq = first->first_seq,
+                               .acked_seq = first->first_seq - 1,
+                               .count = first->count + second->count};
+    uint8_t *p;
+    struct blob *blob = blob_new(BLOCK_HEAD_BYTES + size, &p);
+    size_t first_size = first->bytes->size - BLOCK_HEAD_BYTES;
+    block_put_head(p, &head, (uint32_t)size);
+    memcpy(p + BLOCK_HEAD_BYTES, first->bytes->data + BLOCK_HEAD_BYTES, first_size);
+    memcpy(p + BLOCK_HEAD_BYTES + first_size, second->bytes->data + BLOCK_HEAD_BYTES,
+           size - first_size);
+    submit(sim, client, slice_of(blob), client->target);
+    blob_unref(blob);
+}
+
 static void resend(struct sim *sim, struct client_state *client, uint64_t from_seq)
 {
     if (client->state == SESSION_OPENING) {
         send_open(sim, client);
         return;
+    }
+    if (client->block_count > 1 && chance(&sim->work, 200) &&
+        client->blocks[0].bytes->size + client->blocks[1].bytes->size < RECORD_BYTES_MAX) {
+        send_joined(sim, client);
     }
     for (size_t i = 0; i < client->block_count; i++) {
         const struct block_sent *block = &client->blocks[i];
@@ -229,6 +262,11 @@ static void read_log(struct sim *sim, struct client_state *client)
     uint64_t newest = floor > 20 && chance(&sim->work, 700) ? floor - 20 : 1;
     uint64_t from = newest + rng_below(&sim->work, 20);
     uint64_t count = 1 + rng_below(&sim->work, 20);
+    uint32_t wait_ms = 0;
+    if (!sim->is_healed && chance(&sim->work, 100)) { /* for what is not there yet */
+        from = floor + 1 + rng_below(&sim->work, 3);
+        wait_ms = (uint32_t)between(&sim->work, 1, 500);
+    }
     int is_local = !sim->is_healed && chance(&sim->work, 100);
     *read = (struct read_sent){.request = ++client->request,
                                .until = sim->now + READ_PATIENCE_US,
@@ -240,6 +278,7 @@ static void read_log(struct sim *sim, struct client_state *client)
                           .from = from,
                           .count = count,
                           .bytes_max = 4096,
+                          .wait_ms = wait_ms,
                           .consistency = (uint32_t)(is_local ? READ_LOCAL : READ_LINEARIZABLE)};
     for (size_t i = 0; i < sim->plan.learners; i++) {
         if (i == client->learner || sim->is_healed) { /* then only one of them may be well */
@@ -504,10 +543,39 @@ void client_free_all(struct sim *sim)
     free(sim->clients);
 }
 
+/* Says goodbye: nobody waits for the answer. */
+static void close_session(struct sim *sim, const struct client_state *client)
+{
+    uint8_t bytes[BLOCK_HEAD_BYTES + COMMAND_HEAD_BYTES];
+    const struct block head = {.session = client->session,
+                               .client = client->nonce,
+                               .first_seq = client->next_seq,
+                               .acked_seq = client->acked,
+                               .count = 1};
+    block_put_head(bytes, &head, COMMAND_HEAD_BYTES);
+    command_put_head(bytes + BLOCK_HEAD_BYTES, COMMAND_CLOSE_SESSION, 0);
+    submit(sim, client, slice_borrow(bytes, sizeof bytes), client->target);
+}
+
+void client_burst(struct sim *sim, size_t position)
+{
+    struct client_state *client = &sim->clients[position];
+    client->burst = BURST_RECORDS;
+    while (client->burst > 0) {
+        if (client->state == SESSION_OPEN) {
+            append(sim, client);
+        }
+        client->burst--;
+    }
+}
+
 void client_die(struct sim *sim, size_t position)
 {
     struct client_state *client = &sim->clients[position];
     struct node *node = &sim->cluster->nodes[client->node];
+    if (client->state == SESSION_OPEN && chance(&sim->fate, 500)) {
+        close_session(sim, client);
+    }
     forget_session(client);
     memset(client->reads, 0, sizeof client->reads);
     client->session_lost = 0;

@@ -170,6 +170,7 @@ static void dispatch(struct sim *sim, const struct item *item)
     case ITEM_POLL:
     case ITEM_SYNCED:
     case ITEM_START:
+    case ITEM_SHUTDOWN:
         process_on_item(sim, item);
         break;
     case ITEM_CONNECTION:
