@@ -52,12 +52,24 @@ static void acknowledge(struct acceptor *a, const struct message *msg, struct ef
                                     .last = accept->slot};
 }
 
+/* A vote at the leader's ballot for a slot that its commit covers is a vote for what was chosen. */
+static void mark_chosen(struct acceptor *a, const struct ballot *ballot, slot_t from, slot_t to)
+{
+    for (slot_t slot = from; slot <= to; slot++) {
+        struct accepted *entry = acceptor_find(a, slot);
+        if (entry != NULL &&
+            (ballot_equal(&entry->ballot, ballot) || MUTANT(commit_marks_other_ballots))) {
+            entry->is_chosen = 1;
+        }
+    }
+}
+
 /* The slot is chosen here with another value. */
 static int contradicts_chosen(struct acceptor *a, const struct msg_accept *accept,
                               const struct accepted *known)
 {
-    return accept->slot <= a->chosen && known != NULL && known->value.size > 0 &&
-           !slice_equal(known->value, accept->value);
+    return known != NULL && (known->is_chosen || accept->slot <= a->chosen) &&
+           known->value.size > 0 && !slice_equal(known->value, accept->value);
 }
 
 void acceptor_on_accept(struct acceptor *a, const struct event *event, struct effects *out)
@@ -110,7 +122,7 @@ void acceptor_on_accept(struct acceptor *a, const struct event *event, struct ef
             effects_mark(out, MARK_ACCEPT_STORES_WATERMARK);
             acceptor_store_chosen(a, RECORD_DURABLE, out);
         }
-    } else if (known == NULL || !ballot_equal(&known->ballot, &accept->ballot)) {
+    } else if (known == NULL || known->is_lazy || !ballot_equal(&known->ballot, &accept->ballot)) {
         if (known != NULL) {
             effects_mark(out, MARK_ACCEPT_REPLACES_VOTE);
         }
@@ -119,29 +131,43 @@ void acceptor_on_accept(struct acceptor *a, const struct event *event, struct ef
     } else {
         effects_mark(out, MARK_ACCEPT_TWICE);
     }
+    if (ballot_equal(&accept->ballot, &a->commit_ballot) && accept->slot <= a->commit_slot) {
+        mark_chosen(a, &accept->ballot, accept->slot, accept->slot); /* it filled a hole */
+    }
     CHECK(!ballot_is_none(&a->promised));
     CHECK(ballot_compare(&a->promised, &accept->ballot) == 0);
     acknowledge(a, msg, out);
     acceptor_on_commit(a, &accept->ballot, accept->commit, event->now);
 }
 
+void acceptor_advance(struct acceptor *a)
+{
+    const struct accepted *next;
+    while ((next = acceptor_find(a, a->chosen + 1)) != NULL && next->is_chosen) {
+        a->chosen++;
+    }
+}
+
 void acceptor_on_commit(struct acceptor *a, const struct ballot *ballot, slot_t commit,
                         time_ms_t now)
 {
-    if (ballot_compare(ballot, &a->commit_ballot) >= 0) {
-        a->commit_ballot = *ballot;
-    }
     if (commit > a->commit) {
         a->commit = commit;
     }
-    while (a->chosen < commit) {
-        const struct accepted *next = acceptor_find(a, a->chosen + 1);
-        if (next == NULL ||
-            (!ballot_equal(&next->ballot, ballot) && !MUTANT(commit_marks_other_ballots))) {
-            break;
-        }
-        a->chosen++;
+    if (ballot_compare(ballot, &a->commit_ballot) > 0) {
+        a->commit_ballot = *ballot;
+        a->commit_slot = 0;
+        a->marked_to = 0;
     }
+    slot_t from = a->chosen + 1;
+    slot_t to = commit < a->accepted_max ? commit : a->accepted_max;
+    if (ballot_equal(ballot, &a->commit_ballot)) {
+        a->commit_slot = commit > a->commit_slot ? commit : a->commit_slot;
+        from = a->marked_to >= from ? a->marked_to + 1 : from;
+        a->marked_to = to > a->marked_to ? to : a->marked_to;
+    }
+    mark_chosen(a, ballot, from, to);
+    acceptor_advance(a);
     CHECK(a->chosen <= a->accepted_max);
     if (a->chosen < a->commit && a->repair.target < a->commit) {
         if (a->repair.target <= a->chosen) { /* a new hole: give its accept a moment to come */

@@ -12,7 +12,7 @@ void acceptor_on_fetch(struct acceptor *a, const struct message *msg, struct eff
         }
     }
     struct page page;
-    acceptor_read_page(a, fetch->from, a->chosen, fetch->bytes_max, &page, out);
+    acceptor_read_chosen(a, fetch->from, fetch->bytes_max, &page, out);
     if (page.next <= a->chosen) {
         effects_mark(out, MARK_PAGE_FULL);
     }
@@ -84,6 +84,34 @@ void acceptor_on_repair(struct acceptor *a, const struct event *event, struct ef
     send_fetch(a, event->now, out);
 }
 
+/* Takes a slot that a peer has chosen, unless it is known here. 1 if the promise was raised. */
+static int adopt(struct acceptor *a, const struct slot_entry *entry, struct effects *out)
+{
+    struct accepted *known = acceptor_find(a, entry->slot);
+    if (entry->slot <= a->chosen || entry->slot > a->chosen + ACCEPTOR_AHEAD_SLOTS_MAX ||
+        (known != NULL && known->is_chosen)) {
+        return 0;
+    }
+    if (known == NULL || ballot_compare(&known->ballot, &entry->ballot) < 0) {
+        if (known != NULL) {
+            effects_mark(out, MARK_REPAIR_REPLACES_VOTE);
+        }
+        /* Not a vote, so nothing rests on its being durable. That it replaces a vote at a lower
+         * ballot is safe: above the ballot that chose it there is no other value for this slot. */
+        acceptor_store_accepted(a, RECORD_LAZY, entry->slot, &entry->ballot, entry->value, out);
+    }
+    acceptor_find(a, entry->slot)->is_chosen = 1; /* a vote at that ballot or above is for it */
+    acceptor_advance(a);
+    if (ballot_compare(&entry->ballot, &a->promised) <= 0 || MUTANT(chosen_slot_voted_again)) {
+        return 0;
+    }
+    /* A quorum has gone on to that ballot: the leader of a lower one is deposed, and what it still
+     * has under way for this slot may be another value. */
+    effects_mark(out, MARK_REPAIR_RAISES_PROMISE);
+    a->promised = entry->ballot;
+    return 1;
+}
+
 void acceptor_on_chosen(struct acceptor *a, const struct event *event, struct effects *out)
 {
     const struct msg_chosen *chosen = &event->msg->chosen;
@@ -91,43 +119,27 @@ void acceptor_on_chosen(struct acceptor *a, const struct event *event, struct ef
         return;
     }
     slot_t before = a->chosen;
+    slot_t served_to = 0;
     int is_promise_raised = 0;
     for (uint32_t i = 0; i < chosen->entry_count; i++) {
-        const struct slot_entry *entry = &chosen->entries[i];
-        if (entry->slot != a->chosen + 1) {
-            continue; /* the accepts caught up in the meantime */
-        }
-        /* Not a vote, so nothing rests on its being durable. That it may replace a local vote at a
-         * higher ballot is safe: at any ballot above the one that chose it there is no other
-         * value for this slot. */
-        if (acceptor_find(a, entry->slot) != NULL) {
-            effects_mark(out, MARK_REPAIR_REPLACES_VOTE);
-        }
-        acceptor_store_accepted(a, RECORD_LAZY, entry->slot, &entry->ballot, entry->value, out);
-        a->chosen++;
-        /* A quorum has gone on to that ballot: the leader of a lower one is deposed, and what it
-         * still has under way for this slot may be another value. */
-        if (ballot_compare(&entry->ballot, &a->promised) > 0 && !MUTANT(chosen_slot_voted_again)) {
-            effects_mark(out, MARK_REPAIR_RAISES_PROMISE);
-            a->promised = entry->ballot;
-            is_promise_raised = 1;
-        }
+        is_promise_raised |= adopt(a, &chosen->entries[i], out);
+        served_to = chosen->entries[i].slot;
+    }
+    if (is_promise_raised) {
+        acceptor_store_promise(a, out);
     }
     if (a->chosen == before) {
         effects_mark(out, MARK_REPAIR_LATE);
         return; /* nothing new: the timer asks the next one */
     }
-    if (is_promise_raised) {
-        acceptor_store_promise(a, out);
-    }
     effects_mark(out, MARK_HOLE_REPAIRED);
     effects_note(out, NOTE_INFO, "event=repaired from=%llu to=%llu source=%llu target=%llu",
                  (unsigned long long)before + 1, (unsigned long long)a->chosen,
                  (unsigned long long)event->msg->from.id, (unsigned long long)a->repair.target);
-    acceptor_on_commit(a, &a->commit_ballot, a->commit,
-                       event->now); /* what lies above may fit now */
     if (a->chosen < a->repair.target) {
-        a->repair.source = (node_id_t)event->msg->from.id;
+        node_id_t source = (node_id_t)event->msg->from.id;
+        /* What it passed over it does not have. */
+        a->repair.source = served_to > a->chosen ? next_source(a, source) : source;
         send_fetch(a, event->now, out);
     }
 }

@@ -49,6 +49,7 @@ static void ring_set(struct acceptor *a, slot_t slot, const struct ballot *ballo
     CHECK(entry->slot <= a->chosen || entry->slot == slot);
     a->ring_bytes -= entry->value.size;
     slice_drop(&entry->value);
+    entry->is_chosen = slot <= a->chosen || (entry->slot == slot && entry->is_chosen);
     entry->slot = slot;
     entry->ballot = *ballot;
     if (keep) {
@@ -77,6 +78,7 @@ void acceptor_store_accepted(struct acceptor *a, enum durability durability, slo
     effects_put(out, durability, slice_borrow(key, sizeof key), slice_borrow(head, sizeof head),
                 value);
     ring_set(a, slot, ballot, value, 1);
+    acceptor_find(a, slot)->is_lazy = durability == RECORD_LAZY;
 }
 
 void acceptor_store_promise(struct acceptor *a, struct effects *out)
@@ -307,6 +309,20 @@ void acceptor_read_page(struct acceptor *a, slot_t from, slot_t to, size_t bytes
         }
         if (out->fatal != 0) {
             return;
+        }
+    }
+}
+
+void acceptor_read_chosen(struct acceptor *a, slot_t from, size_t bytes_max, struct page *page,
+                          struct effects *out)
+{
+    acceptor_read_page(a, from, a->chosen, bytes_max, page, out);
+    struct page_scan scan = {page, out, page->count};
+    slot_t slot = page->next > a->chosen ? page->next : a->accepted_max + 1; /* full: stop here */
+    for (; slot <= a->accepted_max && !page_is_full(page); slot++) {
+        struct accepted *entry = acceptor_find(a, slot);
+        if (entry != NULL && entry->is_chosen && entry->value.size > 0) {
+            page_add(&scan, slot, &entry->ballot, entry->value);
         }
     }
 }

@@ -13,6 +13,8 @@
 struct accepted {
     slot_t slot;          /* 0: empty */
     struct ballot ballot; /* at which it was accepted */
+    int is_lazy;          /* fetched as chosen: no vote, and perhaps not synced */
+    int is_chosen;        /* chosen here (DESIGN 4.4), also above a hole; not stored */
     struct slice value;   /* a reference; empty if the value is only on disk */
 };
 
@@ -56,7 +58,9 @@ struct acceptor {
     size_t ring_bytes;     /* of the values in it */
     slot_t evicted_to;     /* values of slots up to here may have been dropped from memory */
 
-    struct ballot commit_ballot; /* of the newest commit heard */
+    struct ballot commit_ballot; /* highest of which a commit was heard */
+    slot_t commit_slot;          /* of that ballot */
+    slot_t marked_to;            /* votes at that ballot up to here are marked as chosen */
     slot_t commit;               /* everything up to here is chosen, somewhere */
 
     struct acknowledgement ack;
@@ -78,9 +82,13 @@ void acceptor_flush_acknowledgement(struct acceptor *a, struct effects *out);
 void acceptor_refuse(struct acceptor *a, const struct message *msg, const struct ballot *ballot,
                      enum nack_reason reason, time_ms_t retry_ms, struct effects *out);
 
-/* Notes a commit of a leader and raises the watermark as far as local votes allow (DESIGN 4.4). */
+/* Notes a commit of a leader: marks the votes at its ballot that it covers as chosen, and raises the
+ * watermark over the unbroken prefix of such slots (DESIGN 4.4). */
 void acceptor_on_commit(struct acceptor *a, const struct ballot *ballot, slot_t commit,
                         time_ms_t now);
+
+/* Raises the watermark over the slots after it that are chosen here. */
+void acceptor_advance(struct acceptor *a);
 
 /* ---- prepare.c */
 void acceptor_on_prepare(struct acceptor *a, const struct event *event, struct effects *out);
@@ -124,6 +132,11 @@ struct page {
     size_t bytes_max; /* it closes there, or at PAGE_BYTES_TARGET if that is less */
     slot_t next;      /* where a further page would begin */
 };
+
+/* Collects the slots that are chosen here, from `from` on, until the page is full: all up to the
+ * watermark, and those above it that are in memory. */
+void acceptor_read_chosen(struct acceptor *a, slot_t from, size_t bytes_max, struct page *page,
+                          struct effects *out);
 
 /* Collects accepted slots from `from` up to `to` until the page is full; at least one if there is
  * any. */

@@ -40,10 +40,10 @@ static void deliver_decided(struct learner *l, struct effects *out)
         int skips = MUTANT(gap_skipped_by_learner) && pending_at(l, next)->slot != next;
         slot_t slot = skips ? next + 1 : next;
         struct pending *pending = pending_at(l, slot);
-        if (slot > l->commit_slot || pending->slot != slot) {
+        if (pending->slot != slot || (slot > l->commit_slot && !pending->is_decided)) {
             return;
         }
-        if (!ballot_equal(&pending->ballot, &l->commit_ballot) &&
+        if (!pending->is_decided && !ballot_equal(&pending->ballot, &l->commit_ballot) &&
             !MUTANT(value_of_other_ballot_applied)) {
             effects_mark(out, MARK_LEARNED_OTHER_BALLOT);
             return;
@@ -87,12 +87,13 @@ void learner_on_accept(struct learner *l, const struct event *event, struct effe
         l->pending_bytes + accept->value.size <= LEARNER_PENDING_BYTES_MAX) {
         struct pending *pending = pending_at(l, accept->slot);
         if (pending->slot != accept->slot ||
-            ballot_compare(&pending->ballot, &accept->ballot) < 0) {
+            (!pending->is_decided && ballot_compare(&pending->ballot, &accept->ballot) < 0)) {
             if (pending->slot == accept->slot) {
                 effects_mark(out, MARK_LEARNED_REPLACED);
             }
             drop(l, pending);
-            *pending = (struct pending){accept->slot, accept->ballot, slice_keep(accept->value)};
+            *pending = (struct pending){
+                .slot = accept->slot, .ballot = accept->ballot, .value = slice_keep(accept->value)};
             l->pending_bytes += accept->value.size;
         }
     }
@@ -135,6 +136,32 @@ void learner_maybe_fetch(struct learner *l, time_ms_t now, struct effects *out)
     msg->fetch = (struct msg_fetch){.from = applied + 1, .bytes_max = PAGE_BYTES_TARGET};
 }
 
+/* Keeps a slot that an acceptor has chosen until those before it are applied. */
+static void keep_decided(struct learner *l, const struct slot_entry *entry, struct effects *out)
+{
+    slot_t applied = machine_applied(l->machine);
+    if (entry->slot <= applied) {
+        effects_mark(out, MARK_LEARNER_FETCHED_TWICE);
+        return;
+    }
+    if (entry->slot > l->known_commit) {
+        l->known_commit = entry->slot;
+    }
+    struct pending *pending = pending_at(l, entry->slot);
+    int is_next = entry->slot == applied + 1; /* leaves at once, whatever the budget */
+    if ((pending->slot == entry->slot && pending->is_decided) ||
+        entry->slot > applied + LEARNER_PENDING_SLOTS_MAX ||
+        (!is_next && l->pending_bytes + entry->value.size > LEARNER_PENDING_BYTES_MAX)) {
+        return;
+    }
+    drop(l, pending);
+    *pending = (struct pending){.slot = entry->slot,
+                                .ballot = entry->ballot,
+                                .is_decided = 1,
+                                .value = slice_keep(entry->value)};
+    l->pending_bytes += entry->value.size;
+}
+
 void learner_on_chosen(struct learner *l, const struct event *event, struct effects *out)
 {
     const struct msg_chosen *chosen = &event->msg->chosen;
@@ -153,14 +180,9 @@ void learner_on_chosen(struct learner *l, const struct event *event, struct effe
         l->known_commit = chosen->chosen;
     }
     for (uint32_t i = 0; i < chosen->entry_count && out->fatal == 0; i++) {
-        const struct slot_entry *entry = &chosen->entries[i];
-        if (entry->slot == machine_applied(l->machine) + 1) {
-            deliver(l, entry->slot, entry->value, out);
-        } else {
-            effects_mark(out, MARK_LEARNER_FETCHED_TWICE);
-        }
+        keep_decided(l, &chosen->entries[i], out);
+        deliver_decided(l, out);
     }
-    deliver_decided(l, out);
     if (machine_applied(l->machine) > before) {
         l->catchup.is_asked = 0; /* a source that has what we need: ask on at once */
     }

@@ -7,10 +7,11 @@
 #include "learner/learner.h"
 #include "learner/machine/machine.h"
 
-/* A value that was streamed by a leader and that no commit covers yet. */
+/* A value that waits: for a commit that covers it, or for the slots before it. */
 struct pending {
     slot_t slot; /* 0: empty */
     struct ballot ballot;
+    int is_decided;     /* fetched as chosen: needs no commit */
     struct slice value; /* a reference */
 };
 

@@ -197,7 +197,8 @@ struct msg_chosen {
     slot_t chosen;  /* the sender's watermark */
     slot_t trimmed; /* slots up to here are gone; 0 if none */
     uint32_t entry_count;
-    struct slot_entry *entries; /* dense from `from`, all chosen */
+    struct slot_entry *entries; /* from `from` on, rising, all chosen; above a hole of the
+                                   sender with gaps */
 };
 
 struct msg_read_index {

@@ -76,14 +76,15 @@ static int check_report(const struct msg_report *report, struct errmsg *err)
 static int check_chosen(const struct msg_chosen *chosen, struct errmsg *err)
 {
     for (uint32_t i = 0; i < chosen->entry_count; i++) {
-        if (chosen->entries[i].slot != chosen->from + i) {
-            return errmsg_set(err, ERROR_CORRUPT, "entries[%u]: slot %" PRIu64 " is not %" PRIu64,
-                              (unsigned)i, chosen->entries[i].slot, chosen->from + i);
+        slot_t bound = i == 0 ? chosen->from : chosen->entries[i - 1].slot + 1;
+        if (chosen->entries[i].slot < bound) {
+            return errmsg_set(err, ERROR_CORRUPT,
+                              "entries[%u]: slot %" PRIu64 " lies below %" PRIu64, (unsigned)i,
+                              chosen->entries[i].slot, bound);
         }
     }
-    if (chosen->entry_count > 0 && (chosen->from + chosen->entry_count - 1 > chosen->chosen ||
-                                    chosen->from <= chosen->trimmed)) {
-        return errmsg_set(err, ERROR_CORRUPT, "entries reach beyond chosen or below trimmed");
+    if (chosen->entry_count > 0 && chosen->from <= chosen->trimmed) {
+        return errmsg_set(err, ERROR_CORRUPT, "entries reach below trimmed");
     }
     if (chosen->trimmed > chosen->chosen) {
         return errmsg_set(err, ERROR_CORRUPT, "trimmed %" PRIu64 " lies above chosen %" PRIu64,
