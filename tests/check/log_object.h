@@ -6,7 +6,7 @@
 #include "tests/check/wing_gong.h"
 
 /* Enough for some hundred thousand operations when a history is linearizable. */
-#define LOG_OBJECT_STEPS_MAX 50000000U
+#define LOG_OBJECT_STEPS_MAX 20000000U
 
 /* Appends return their index, linearizable reads the length of the log and the records; local reads
  * must show records of the same log, of any age. Returns 0; ERROR_CORRUPT and in err what cannot be;
