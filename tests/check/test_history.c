@@ -681,7 +681,7 @@ static int read_swapped(struct rng *rng)
         return 0;
     }
     /* An index that was told must be among them, or both orders may be possible. */
-    uint64_t *ids = &h.ids[h.operations[r].ids];
+    uint64_t *ids = h.ids + h.operations[r].ids;
     for (size_t i = 0; i < h.count; i++) {
         if (h.operations[i].id == ids[0] && h.operations[i].ended != MOMENT_NEVER) {
             ids[0] = ids[1];

@@ -24,7 +24,7 @@ struct wing_gong_operation {
 
 /* The sequential object. Operations are named by their position. */
 struct wing_gong_object {
-    void *state;
+    void *state; /* the first one; if there is an order, the last one when the search is over */
     /* 1 if the operation can have had its result in this state, which changes to the next one. 0 if
      * not, which leaves it as it is. */
     int (*step)(void *state, size_t operation);
