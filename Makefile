@@ -210,6 +210,11 @@ test: deps ## build and run every test that fits in minutes; ends with "N passed
 	+@$(MAKE) tests
 	@BUILD=$(B) CC='$(CC)' SAN='$(SAN)' tests/run_tests.sh $(LAYERS)
 
+.PHONY: mutants
+mutants: $(B)/synod-sim ## prove that the simulator can fail: it has to catch every seeded bug (MUTANTS= SEEDS=)
+	@BUILD=$(B) SEEDS='$(SEEDS)' COMPILE='$(CC) $(BASE_FLAGS) $(CFLAGS)' LINK='$(LINK)' \
+	    SIM_PARTS='$(sim_parts)' tests/sim/mutants.py $(MUTANTS)
+
 # ---- running
 
 .PHONY: run

@@ -1,0 +1,102 @@
+#!/usr/bin/env python3
+"""Measures the simulator by the bugs it catches. Each seeded bug of common/base/mutant.h is compiled
+into the cores in turn, and synod-sim runs with it until a seed fails; one that survives all seeds
+fails this program. Without a bug the same seeds must pass, or a failure would prove nothing.
+
+    make mutants                          all of them
+    make mutants MUTANTS="name name"      only these
+    make mutants SEEDS=2000               more seeds than 500
+
+Only the sources that mention a bug are compiled again, into build/mutants/NAME."""
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+
+ROOT = os.getcwd()
+sys.path.insert(0, os.path.join(ROOT, "tests/lint"))
+
+from mutants import MUTANT, names  # noqa: E402
+from sources import blank_comments_and_strings, c_files, read  # noqa: E402
+
+BUILD = os.environ.get("BUILD", "build")
+SEEDS = int(os.environ.get("SEEDS") or 500)
+COUNT_MIN = 25
+
+FAILED = re.compile(r"^FAILED seed=(\d+) scenario=\S+ checker=([\w-]+)(?: at=\S+)?: (.*)$", re.M)
+CHECK = re.compile(r'check="(.*)" at=(\S+)')
+
+
+def sources_of(mutant):
+    """The sources that behave otherwise with the bug."""
+    return [path for path in c_files(ROOT) if path.endswith(".c")
+            and mutant in MUTANT.findall(blank_comments_and_strings(read(ROOT, path)))]
+
+
+def build(mutant):
+    """The path of a synod-sim with the bug. The objects with it come before the archive that has the
+    same ones without, so that the linker takes nothing but the rest from there."""
+    folder = os.path.join(BUILD, "mutants", mutant)
+    os.makedirs(folder, exist_ok=True)
+    objects = []
+    for path in sources_of(mutant):
+        objects.append(os.path.join(folder, path.replace("/", "_")[:-2] + ".o"))
+        subprocess.run([*shlex.split(os.environ["COMPILE"]), f"-DSYNOD_MUTANT={mutant}", "-c",
+                        "-o", objects[-1], path], check=True)
+    program = os.path.join(folder, "synod-sim")
+    subprocess.run([*shlex.split(os.environ["LINK"]), "-o", program, *objects,
+                    *os.environ["SIM_PARTS"].split(), os.path.join(BUILD, "libcores.a"),
+                    "-lxxhash"], check=True)
+    return program
+
+
+def run(program):
+    """(seed, checker, sentence) of the first seed that fails, or None."""
+    done = subprocess.run([program, "--seeds", f"1..{SEEDS}", "--failures", "1"],
+                          capture_output=True, text=True, check=False)
+    found = FAILED.search(done.stdout)
+    if found is None:
+        if done.returncode != 0:
+            return 0, "?", f"exit status {done.returncode} without a verdict {done.stderr[-200:]}"
+        return None
+    seed, checker, sentence = found.groups()
+    check = CHECK.search(done.stderr)
+    if checker == "signal" and check:
+        return int(seed), "CHECK", f"{check.group(1)} at {check.group(2)}"
+    return int(seed), checker, sentence
+
+
+def main():
+    found = run(os.path.join(BUILD, "synod-sim"))
+    if found:
+        print(f"error: seed {found[0]} fails without a seeded bug ({found[2]}); "
+              f"try: {BUILD}/synod-sim --seed {found[0]} -v")
+        return 1
+    known = names(ROOT)
+    chosen = sys.argv[1:] or known
+    survivors = []
+    print(f"{'seeded bug':36} {'caught by':14} {'seed':>4}  what broke")
+    for mutant in chosen:
+        if mutant not in known:
+            print(f"error: no source mentions MUTANT({mutant}); try: one of {' '.join(known)}")
+            return 3
+        found = run(build(mutant))
+        if found is None:
+            survivors.append(mutant)
+            print(f"{mutant:36} {'NOBODY':14} {SEEDS:4}", flush=True)
+        else:
+            seed, checker, sentence = found
+            print(f"{mutant:36} {checker:14} {seed:4}  {sentence[:100]}", flush=True)
+    print(f"{len(chosen) - len(survivors)} of {len(chosen)} seeded bugs caught "
+          f"within {SEEDS} seeds each" + "".join(f"\nsurvived: {name}" for name in survivors))
+    if len(known) < COUNT_MIN:
+        print(f"error: only {len(known)} seeded bugs (at least {COUNT_MIN} are wanted); "
+              "try: MUTANT(name) beside a rule that no other one breaks")
+        return 1
+    return 1 if survivors else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
