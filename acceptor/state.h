@@ -82,8 +82,8 @@ void acceptor_flush_acknowledgement(struct acceptor *a, struct effects *out);
 void acceptor_refuse(struct acceptor *a, const struct message *msg, const struct ballot *ballot,
                      enum nack_reason reason, time_ms_t retry_ms, struct effects *out);
 
-/* Notes a commit of a leader: marks the votes at its ballot that it covers as chosen, and raises the
- * watermark over the unbroken prefix of such slots (DESIGN 4.4). */
+/* Notes a commit of a leader: marks the votes at its ballot that it covers as chosen, and raises
+ * the watermark over the unbroken prefix of such slots (DESIGN 4.4). */
 void acceptor_on_commit(struct acceptor *a, const struct ballot *ballot, slot_t commit,
                         time_ms_t now);
 
