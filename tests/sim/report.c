@@ -3,6 +3,7 @@
 #include "tests/sim/sim.h"
 
 #include "common/base/memory.h"
+#include "tests/trace/trace.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -72,6 +73,16 @@ void report_line(struct sim *sim, const struct node *node, const char *fmt, ...)
     if (sim->options.verbose) {
         print_line(line);
     }
+}
+
+void report_message(struct sim *sim, const struct node *from, const struct node *to,
+                    const struct message *msg)
+{
+    struct text text = {0};
+    trace_message(&text, msg);
+    printf("%6lld.%06lld %-4s > %-4s %s\n", (long long)(sim->now / SECOND),
+           (long long)(sim->now % SECOND), from->name, to->name, text.data);
+    text_close(&text);
 }
 
 void report_failure(const struct sim *sim)

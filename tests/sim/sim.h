@@ -170,6 +170,7 @@ struct sim {
     size_t scenario_hub;
     time_us_t scenario_cut_at;
     uint64_t scenario_first;
+    slot_t drain_to;  /* chosen long enough before the end for everybody to know it */
     time_us_t led_at; /* when somebody last began to lead */
 };
 
@@ -279,6 +280,10 @@ void report_line(struct sim *sim, const struct node *node, const char *fmt, ...)
 void report_mix(struct sim *sim, uint64_t a, uint64_t b);
 uint64_t report_hash(const struct sim *sim);
 void report_failure(const struct sim *sim);
+
+/* With -v twice: a message arrives. */
+void report_message(struct sim *sim, const struct node *from, const struct node *to,
+                    const struct message *msg);
 
 /* ---- small helps */
 static inline int chance(struct rng *rng, uint32_t per_mille)

@@ -121,6 +121,9 @@ void transport_on_packet(struct sim *sim, const struct item *item)
                (uint64_t)item->at << 20 ^ (uint64_t)item->a << 14 ^ (uint64_t)to << 8 ^
                    (uint64_t)packet->msg.kind,
                packet->msg.incarnation);
+    if (sim->options.verbose > 1) {
+        report_message(sim, &sim->cluster->nodes[item->a], &sim->cluster->nodes[to], &packet->msg);
+    }
     if (to < sim->servers) {
         process_receive(sim, to, packet);
         return;

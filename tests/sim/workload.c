@@ -483,6 +483,9 @@ static void plan_next(struct sim *sim, size_t position)
 {
     time_us_t mean = SECOND * (time_us_t)sim->plan.clients / sim->plan.operations_per_s;
     mean = mean < 1 ? 1 : mean;
+    if (sim->is_healed && mean > 20 * MS) {
+        mean = 20 * MS; /* nobody sleeps through the little time there is */
+    }
     sim_at(sim, sim->now + between(&sim->work, 1, 2 * mean), ITEM_CLIENT,
            (uint32_t)(sim->servers + position), 0);
 }
