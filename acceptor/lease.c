@@ -69,10 +69,19 @@ void acceptor_on_heartbeat(struct acceptor *a, const struct event *event, struct
     if (msg->from.role != ROLE_PROPOSER || index < 0) {
         return;
     }
-    a->heard[index] = (struct heard){.is_heard = 1,
-                                     .at = event->now,
-                                     .reaches_quorum = heartbeat->reaches_quorum,
-                                     .priority = heartbeat->priority};
+    struct heard *heard = &a->heard[index];
+    if (heard->is_heard && heard->incarnation == msg->incarnation &&
+        heartbeat->sequence <= heard->sequence) {
+        /* A late copy proves no life: it would prolong the lease of a leader that is dead. */
+        send_report(a, event, out);
+        return;
+    }
+    *heard = (struct heard){.is_heard = 1,
+                            .at = event->now,
+                            .incarnation = msg->incarnation,
+                            .sequence = heartbeat->sequence,
+                            .reaches_quorum = heartbeat->reaches_quorum,
+                            .priority = heartbeat->priority};
     int order = ballot_compare(&heartbeat->ballot, &a->promised);
     int is_leader = !ballot_is_none(&heartbeat->ballot) &&
                     (order > 0 || ballot_equal(&heartbeat->ballot, &a->promised));

@@ -22,6 +22,8 @@ struct accepted {
 struct heard {
     int is_heard;
     time_ms_t at;
+    uint64_t incarnation; /* of the last heartbeat */
+    uint64_t sequence; /* of the last heartbeat: an older one of this incarnation is a late copy */
     uint32_t reaches_quorum;
     uint32_t priority;
 };

@@ -17,6 +17,7 @@
 struct fixture {
     struct core_kit kit;
     struct acceptor *acceptor;
+    uint64_t sequence; /* of the last heartbeat */
 };
 
 static void start(struct fixture *f)
@@ -93,7 +94,8 @@ static void send_accept(struct fixture *f, struct ballot b, slot_t slot, slot_t 
 static void send_heartbeat(struct fixture *f, struct ballot b, node_id_t from, uint32_t lease_ms)
 {
     struct message msg = kit_from(ROLE_PROPOSER, from, 100 + from, MSG_HEARTBEAT);
-    msg.heartbeat = (struct msg_heartbeat){.ballot = b, .sequence = 7, .lease_ms = lease_ms};
+    msg.heartbeat =
+        (struct msg_heartbeat){.ballot = b, .sequence = ++f->sequence, .lease_ms = lease_ms};
     kit_message(&f->kit, &msg);
     kit_flush(&f->kit);
 }
@@ -313,6 +315,22 @@ static void test_lease_is_bounded(void **state)
     send_heartbeat(f, ballot(1, 1), 1, UINT32_MAX);
     kit_end(&f->kit);
     f->kit.now += ELECTION_MS;
+    send_prepare(f, ballot(2, 2), 0);
+    expect_promise(f);
+}
+
+/* A late copy of a heartbeat prolongs no lease; */
+static void test_copy_of_a_heartbeat_proves_no_life(void **state)
+{
+    struct fixture *f = *state;
+    send_heartbeat(f, ballot(1, 1), 1, ELECTION_MS);
+    kit_end(&f->kit);
+    f->kit.now += ELECTION_MS - 1;
+    f->sequence--; /* the same one again */
+    send_heartbeat(f, ballot(1, 1), 1, ELECTION_MS);
+    assert_int_equal(kit_sent_count(&f->kit, MSG_REPORT), 1);
+    kit_end(&f->kit);
+    f->kit.now += 1;
     send_prepare(f, ballot(2, 2), 0);
     expect_promise(f);
 }
@@ -543,7 +561,7 @@ static void test_report_tells_what_was_heard(void **state)
     f->kit.now += 70;
     send_heartbeat(f, BALLOT_NONE, 1, 0);
     const struct msg_report *report = &kit_sent(&f->kit, MSG_REPORT, 0)->msg.report;
-    assert_int_equal(report->sequence, 7);
+    assert_int_equal(report->sequence, f->sequence);
     assert_int_equal(report->leader.proposer, 2);
     assert_int_equal(report->leader_silence_ms, 70);
     assert_int_equal(report->lease_left_ms, 30);
@@ -569,6 +587,7 @@ int main(void)
         TEST(test_contradiction_is_fatal),
         TEST(test_lease_refuses_others),
         TEST(test_lease_is_bounded),
+        TEST(test_copy_of_a_heartbeat_proves_no_life),
         TEST(test_release_ends_the_lease),
         TEST(test_restart_waits_one_lease),
         TEST(test_restart_keeps_votes),
