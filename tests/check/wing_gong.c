@@ -6,19 +6,21 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Which operations are tried next at a node, in this order. */
-enum stage {
-    STAGE_PURE,     /* legal now and harmless: no choice at all */
-    STAGE_DEMANDED, /* the one whose end comes next */
-    STAGE_NEEDED,
-    STAGE_OTHERS, /* those that perhaps did not happen */
-    STAGE_DONE,
+/* Operations wait in three rings, each in the order in which they began; a node goes through them
+ * one after the other. */
+enum ring {
+    RING_PURE,   /* legal now and harmless: no choice at all */
+    RING_NEEDED, /* what happened for sure; the one that is demanded comes before the others */
+    RING_OTHERS, /* what perhaps did not happen */
+    RINGS,
 };
+
+#define CURSOR_NEW SIZE_MAX
 
 /* A configuration on the current path, and what was tried there. */
 struct node {
-    enum stage stage;
-    size_t cursor; /* the last operation that this stage looked at; count: none yet */
+    enum ring ring; /* RINGS: nothing is left to try */
+    size_t cursor; /* what was looked at last in this ring; CURSOR_NEW: not even the demanded one */
     size_t end;    /* position in by_end of the operation that is demanded */
     size_t chosen;
 };
@@ -35,7 +37,7 @@ struct search {
     size_t end_count;
     uint8_t *is_ordered;
     uint8_t *is_needed;
-    size_t *next, *previous; /* the others, by begin; [count] is the head of the ring */
+    size_t *next, *previous; /* of those that wait; [count + ring] is the head of a ring */
     struct node *path;
     uint64_t set; /* hash of what is ordered */
     struct seen *table;
@@ -128,20 +130,26 @@ static int try_next(struct search *search, size_t operation)
            search->object->step(search->object->state, operation);
 }
 
-static int belongs_to(const struct search *search, size_t operation, enum stage stage,
-                      size_t demanded)
+/* The next operation of the node's ring that began before the demanded one ended. OPERATION_NONE: the
+ * ring is through. */
+static size_t next_in_ring(const struct search *search, struct node *node, size_t demanded)
 {
-    const struct wing_gong_operation *op = &search->operations[operation];
-    switch (stage) {
-    case STAGE_PURE:
-        return op->is_pure;
-    case STAGE_DEMANDED:
-        return operation == demanded && !op->is_pure;
-    case STAGE_NEEDED:
-        return operation != demanded && !op->is_pure && search->is_needed[operation];
-    default:
-        return operation != demanded && !op->is_pure && !search->is_needed[operation];
+    if (node->cursor == CURSOR_NEW) {
+        node->cursor = search->count + node->ring;
+        if (node->ring == RING_NEEDED && !search->operations[demanded].is_pure) {
+            return demanded;
+        }
     }
+    size_t operation = search->next[node->cursor];
+    if (operation == demanded && node->ring == RING_NEEDED) {
+        operation = search->next[operation]; /* was the first one */
+    }
+    if (operation >= search->count ||
+        search->operations[operation].begun > search->operations[demanded].ended) {
+        return OPERATION_NONE;
+    }
+    node->cursor = operation;
+    return operation;
 }
 
 /* The next operation that can follow, after those that were tried; it was stepped. OPERATION_NONE if
@@ -149,26 +157,14 @@ static int belongs_to(const struct search *search, size_t operation, enum stage 
 static size_t next_choice(struct search *search, struct node *node)
 {
     size_t demanded = search->by_end[node->end];
-    uint64_t now = search->operations[demanded].ended;
-    for (; node->stage < STAGE_DONE; node->stage++, node->cursor = search->count) {
-        if (node->stage == STAGE_DEMANDED && node->cursor == search->count) {
-            node->cursor = search->previous[demanded]; /* no need to look at those before */
-        }
-        for (;;) {
-            size_t operation = search->next[node->cursor];
-            if (operation == search->count || search->operations[operation].begun > now ||
-                search->report->steps > search->steps_max) {
-                break;
-            }
-            node->cursor = operation;
-            search->report->steps++;
-            if (belongs_to(search, operation, node->stage, demanded) &&
-                try_next(search, operation)) {
-                return operation;
-            }
-            if (node->stage == STAGE_DEMANDED) {
-                break;
-            }
+    while (node->ring < RINGS && search->report->steps <= search->steps_max) {
+        size_t operation = next_in_ring(search, node, demanded);
+        search->report->steps++;
+        if (operation == OPERATION_NONE) {
+            node->ring++;
+            node->cursor = CURSOR_NEW;
+        } else if (try_next(search, operation)) {
+            return operation;
         }
     }
     return OPERATION_NONE;
@@ -178,8 +174,8 @@ static size_t next_choice(struct search *search, struct node *node)
  * goes on with it. */
 static void settle(struct node *node)
 {
-    if (node->stage == STAGE_PURE) {
-        node->stage = STAGE_DONE;
+    if (node->ring == RING_PURE) {
+        node->ring = RINGS;
     }
 }
 
@@ -188,7 +184,7 @@ static void enter(struct search *search, size_t depth, size_t end)
     while (end < search->end_count && search->is_ordered[search->by_end[end]]) {
         end++;
     }
-    search->path[depth] = (struct node){.stage = STAGE_PURE, .cursor = search->count, .end = end};
+    search->path[depth] = (struct node){.ring = RING_PURE, .cursor = CURSOR_NEW, .end = end};
 }
 
 static int is_exhausted(const struct search *search)
@@ -261,23 +257,6 @@ static void sort_ends(struct search *search, struct moment *moments)
     }
 }
 
-static void link_begins(struct search *search, struct moment *moments)
-{
-    size_t last = search->count;
-    for (size_t i = 0; i < search->count; i++) {
-        moments[i] = (struct moment){search->operations[i].begun, i};
-    }
-    qsort(moments, search->count, sizeof *moments, compare_moments);
-    for (size_t i = 0; i < search->count; i++) {
-        size_t operation = moments[i].operation;
-        search->next[last] = operation;
-        search->previous[operation] = last;
-        last = operation;
-    }
-    search->next[last] = search->count;
-    search->previous[search->count] = last;
-}
-
 /* What ended is needed, and so is all that must come before something needed. */
 static void mark_needed(struct search *search)
 {
@@ -294,6 +273,33 @@ static void mark_needed(struct search *search)
     }
 }
 
+static enum ring ring_of(const struct search *search, size_t operation)
+{
+    if (search->operations[operation].is_pure) {
+        return RING_PURE;
+    }
+    return search->is_needed[operation] ? RING_NEEDED : RING_OTHERS;
+}
+
+static void link_begins(struct search *search, struct moment *moments)
+{
+    for (size_t i = 0; i < search->count; i++) {
+        moments[i] = (struct moment){search->operations[i].begun, i};
+    }
+    qsort(moments, search->count, sizeof *moments, compare_moments);
+    for (size_t head = search->count; head < search->count + RINGS; head++) {
+        search->next[head] = search->previous[head] = head;
+    }
+    for (size_t i = 0; i < search->count; i++) {
+        size_t operation = moments[i].operation;
+        size_t head = search->count + ring_of(search, operation);
+        size_t last = search->previous[head];
+        search->next[last] = search->previous[head] = operation;
+        search->previous[operation] = last;
+        search->next[operation] = head;
+    }
+}
+
 int wing_gong_search(const struct wing_gong_operation *operations, size_t count,
                      const struct wing_gong_object *object, uint64_t steps_max,
                      struct wing_gong_report *report)
@@ -306,17 +312,17 @@ int wing_gong_search(const struct wing_gong_operation *operations, size_t count,
         .by_end = memory_alloc(count * sizeof *search.by_end),
         .is_ordered = memory_calloc(count, sizeof *search.is_ordered),
         .is_needed = memory_calloc(count, sizeof *search.is_needed),
-        .next = memory_alloc((count + 1) * sizeof *search.next),
-        .previous = memory_alloc((count + 1) * sizeof *search.previous),
+        .next = memory_alloc((count + RINGS) * sizeof *search.next),
+        .previous = memory_alloc((count + RINGS) * sizeof *search.previous),
         .path = memory_alloc((count + 1) * sizeof *search.path),
         .steps_max = steps_max,
         .report = report,
     };
     struct moment *moments = memory_alloc(count * sizeof *moments);
     sort_ends(&search, moments);
+    mark_needed(&search);
     link_begins(&search, moments);
     free(moments);
-    mark_needed(&search);
     int rc = walk(&search);
     free(search.by_end);
     free(search.is_ordered);
