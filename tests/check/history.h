@@ -5,8 +5,8 @@
  * the same virtual time are still one before the other: it must be told of them in the order in
  * which they happen. An operation that has not ended may have been done or not, now or later.
  *
- * Two judges: replay.h holds the history against the log that was agreed; log_object.h asks, without
- * that log, whether any log explains it. */
+ * Two judges: replay.h holds the history against the log that was agreed; log_object.h asks,
+ * without that log, whether any log explains it. */
 #ifndef SYNOD_TESTS_CHECK_HISTORY_H
 #define SYNOD_TESTS_CHECK_HISTORY_H
 

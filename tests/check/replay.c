@@ -204,8 +204,8 @@ static void remember(const struct judge *judge, size_t operation, struct latest 
 }
 
 /* The order is append 1, the reads that end at 1, append 2, and so on; reads of one group are in
- * any order. Moments for all exist if and only if nothing ended before something that stands in front
- * of it began. */
+ * any order. Moments for all exist if and only if nothing ended before something that stands in
+ * front of it began. */
 static int check_real_time(const struct judge *judge)
 {
     size_t *sorted = reads_by_last(judge);

@@ -128,8 +128,9 @@ static void test_register_after(void **state)
     }
 }
 
-/* Proves: a configuration is looked at once. Twelve writes side by side have 479,001,600 orders, but
- * 12 * 2^11 pairs of a set and one of it that was last; no order explains the read that follows. */
+/* Proves: a configuration is looked at once. Twelve writes side by side have 479,001,600 orders,
+ * but 12 * 2^11 pairs of a set and one of it that was last; no order explains the read that
+ * follows. */
 static void test_memory(void **state)
 {
     (void)state;

@@ -130,8 +130,8 @@ static int try_next(struct search *search, size_t operation)
            search->object->step(search->object->state, operation);
 }
 
-/* The next operation of the node's ring that began before the demanded one ended. OPERATION_NONE: the
- * ring is through. */
+/* The next operation of the node's ring that began before the demanded one ended. OPERATION_NONE:
+ * the ring is through. */
 static size_t next_in_ring(const struct search *search, struct node *node, size_t demanded)
 {
     if (node->cursor == CURSOR_NEW) {
@@ -152,8 +152,8 @@ static size_t next_in_ring(const struct search *search, struct node *node, size_
     return operation;
 }
 
-/* The next operation that can follow, after those that were tried; it was stepped. OPERATION_NONE if
- * there is none left. */
+/* The next operation that can follow, after those that were tried; it was stepped. OPERATION_NONE
+ * if there is none left. */
 static size_t next_choice(struct search *search, struct node *node)
 {
     size_t demanded = search->by_end[node->end];

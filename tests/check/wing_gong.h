@@ -40,8 +40,8 @@ struct wing_gong_report {
 };
 
 /* Returns 0; ERROR_CORRUPT: no order explains it, report->stuck says where; ERROR_BUSY: neither was
- * known after steps_max steps, or a sixteenth as many configurations, which bounds its memory to two
- * bytes or four a step. */
+ * known after steps_max steps, or a sixteenth as many configurations, which bounds its memory to
+ * four bytes a step. */
 int wing_gong_search(const struct wing_gong_operation *operations, size_t count,
                      const struct wing_gong_object *object, uint64_t steps_max,
                      struct wing_gong_report *report) MUST_USE;
