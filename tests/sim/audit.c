@@ -4,6 +4,7 @@
 #include "common/base/memory.h"
 #include "common/protocol/value.h"
 #include "tests/check/history.h"
+#include "tests/check/log_object.h"
 #include "tests/check/replay.h"
 
 #include <stdlib.h>
@@ -301,5 +302,8 @@ void audit_at_end(struct sim *sim)
     size_t count = audit->log_count > 0 ? audit->log_count - 1 : 0;
     if (replay_judge(&audit->history, count > 0 ? audit->log + 1 : NULL, count, &err) != 0) {
         sim_violate(sim, "replay", "%s", err.text);
+    }
+    if (log_object_judge(&audit->history, LOG_OBJECT_STEPS_MAX, NULL, &err) != 0) {
+        sim_violate(sim, "wing-gong", "%s", err.text);
     }
 }

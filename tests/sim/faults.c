@@ -280,7 +280,12 @@ void fault_on_item(struct sim *sim, const struct item *item)
         end_process(sim, pick(sim), fault == FAULT_POWER);
         break;
     case FAULT_POINT:
-        plan_crash(sim, pick(sim));
+        if (chance(&sim->fate, 200)) {
+            size_t proposer = rng_below(&sim->fate, sim->plan.proposers);
+            sim->processes[sim->plan.acceptors + proposer].dies_preparing = 1;
+        } else {
+            plan_crash(sim, pick(sim));
+        }
         break;
     case FAULT_BLACKOUT:
         black_out(sim);

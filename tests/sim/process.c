@@ -110,7 +110,14 @@ static void after_turn(struct sim *sim, size_t index)
         if (state == NODE_LEADING && process->last_state != NODE_LEADING) {
             liveness_on_leading(sim, index);
         }
+        int is_preparing = state == NODE_PREPARING && process->last_state != NODE_PREPARING;
         process->last_state = state;
+        if (is_preparing && process->dies_preparing) {
+            process->dies_preparing = 0;
+            process_crash(sim, index, 0);
+            process_start_in(sim, index, between(&sim->fate, 1, 60 * MS));
+            return;
+        }
         if (state == NODE_RECOVERING && process->ends_in_recovery) {
             process->ends_in_recovery = 0;
             sim_at(sim, sim->now, ITEM_SHUTDOWN, (uint32_t)index, 0);

@@ -105,6 +105,7 @@ struct process {
     int crash_cuts_power;
     int fails_write;
     int ends_in_recovery; /* SIGTERM as soon as it recovers */
+    int dies_preparing;   /* as soon as its prepare is out, and is back at once */
     int is_full;          /* its disk */
     int is_gone;          /* for good: the store was refused */
     int is_lost_store;    /* its store must be refused at the next start */

@@ -38,7 +38,6 @@ static void draw_network(struct sim *sim)
     plan->duplicate = chance(&sim->fate, 400) ? (uint32_t)between(&sim->fate, 1, 200) : 0;
     plan->reorder = chance(&sim->fate, 400) ? (uint32_t)between(&sim->fate, 1, 1000) : 0;
     plan->tail = chance(&sim->fate, 400) ? (uint32_t)between(&sim->fate, 1, 300) : 0;
-    plan->is_apart = chance(&sim->fate, 50);
     plan->link_limit = chance(&sim->fate, 150) ? (size_t)between(&sim->fate, 4, 64) : 0;
     plan->inbox_limit = chance(&sim->fate, 150) ? (size_t)between(&sim->fate, 8, 128) : 0;
 }
@@ -94,10 +93,34 @@ static void draw_faults(struct sim *sim)
     }
 }
 
+/* No acceptor reaches another one, so none can repair a hole: what it takes to see one fall too far
+ * behind is many slots and little else that goes wrong. */
+static void draw_apart(struct sim *sim)
+{
+    struct plan *plan = &sim->plan;
+    plan->is_apart = 1;
+    plan->drop = (uint32_t)between(&sim->fate, 1, 100);
+    plan->lossy_links = 1000;
+    plan->operations_per_s = 600;
+    plan->reads = 50;
+    plan->outstanding_max = 50;
+    plan->link_limit = plan->inbox_limit = 0;
+    plan->latency_us = between(&sim->fate, 50, 500);
+    plan->sync_us = between(&sim->fate, 100, 1000);
+    for (enum fault fault = 0; fault < FAULT_KINDS; fault++) {
+        if (chance(&sim->fate, 800)) {
+            plan->pace[fault] = 0;
+        }
+    }
+}
+
 void swarm_draw(struct sim *sim)
 {
     draw_members(sim);
     draw_network(sim);
     draw_work(sim);
     draw_faults(sim);
+    if (chance(&sim->fate, 40)) {
+        draw_apart(sim);
+    }
 }

@@ -1,0 +1,145 @@
+#!/usr/bin/env bash
+# Whole clusters in virtual time: random faults, the partial partitions that real systems died of,
+# and the seeds of bugs that were found; the same seed gives the same run under another compiler.
+#
+# Environment: SIM_SEEDS (default 500) random runs of SIM_MINUTES (default 1) virtual minutes each,
+# SIM_PARTITION_SEEDS (default 10) runs of each partition, SIM_SECONDS (default 120): the random runs
+# must not take longer. `make soak` sets the large numbers.
+set -uo pipefail
+cd "$(dirname "$0")/../.." || exit 1
+
+build=${BUILD:-build}
+sim=$build/synod-sim
+slower=1
+[ -n "${SAN:-}" ] && slower=10 # a sanitizer costs that much: fewer seeds, more time
+seeds=${SIM_SEEDS:-$((500 / slower))}
+minutes=${SIM_MINUTES:-1}
+partition_seeds=${SIM_PARTITION_SEEDS:-$((10 / slower > 1 ? 10 / slower : 2))}
+seconds_max=${SIM_SECONDS:-120}
+scratch=$(mktemp -d "${TMPDIR:-/tmp}/sim.XXXXXX") || exit 1
+trap 'rm -rf "$scratch"' EXIT
+
+# Marks that no correct cluster can hit: they guard against agreement that is broken already.
+unreachable="accept that contradicts a chosen slot refused"
+
+count=0
+failures=0
+
+verdict() { # status description
+    count=$((count + 1))
+    if [ "$1" = 0 ]; then
+        echo "ok $count - $2"
+    else
+        echo "not ok $count - $2"
+        failures=$((failures + 1))
+    fi
+}
+
+diagnose() {
+    grep -vE '^mark ' "$1" | tail -n 60 | sed 's/^/# /'
+}
+
+# The number after NAME= or NAME in an output, as an integer of thousandths: "p99=1.250" is 1250.
+thousandths() {
+    sed -n "s/.*$2=\([0-9]*\)\.\([0-9]*\).*/\1\2/p" "$1" | sed 's/^0*\([0-9]\)/\1/' | tail -n 1
+}
+
+swarm() {
+    local out=$scratch/swarm began=$SECONDS
+    "$sim" --seeds "1..$seeds" --minutes "$minutes" --failures 5 --marks >"$out" 2>&1
+    local status=$? took=$((SECONDS - began))
+    grep -E '^(seeds|faults|healed|hash|speed)' "$out" | sed 's/^/# /'
+    verdict $status "$seeds seeds of $minutes virtual minutes: every rule holds at every step"
+    [ $status = 0 ] || diagnose "$out"
+    verdict $((took > seconds_max * slower)) \
+        "they took $took s of at most $((seconds_max * slower)) s"
+    local never
+    never=$(sed -n 's/^mark  *0 //p' "$out" | grep -vxF "$unreachable")
+    if [ "$seeds" -lt 500 ]; then
+        count=$((count + 1))
+        echo "ok $count - every rare event was met # SKIP needs 500 seeds"
+        return
+    fi
+    [ -z "$never" ]
+    verdict $? "every rare event that the cores count was met"
+    [ -z "$never" ] || sed 's/^/# never: /' <<<"$never"
+}
+
+speed() {
+    local out=$scratch/speed
+    "$sim" --scenario steady --seed 1 >"$out" 2>&1
+    local status=$? times
+    times=$(sed -n 's/^speed=\([0-9]*\) .*/\1/p' "$out")
+    [ $status = 0 ] && [ "${times:-0}" -ge $((100 / slower)) ]
+    verdict $? "3 acceptors, 2 proposers, 2 learners, 200 operations a second: ${times:-0} times real time"
+}
+
+# Builds the simulator with the other compiler, without optimisation, and compares what happened.
+compilers() {
+    local title="gcc -O2 and clang -O0 give the same runs"
+    if ! command -v clang >/dev/null || ! command -v gcc >/dev/null || [ -n "${SAN:-}" ]; then
+        count=$((count + 1))
+        echo "ok $count - $title # SKIP needs gcc, clang, and no sanitizer"
+        return
+    fi
+    local gcc_sim=$sim clang_sim=$build/sim-clang-O0/synod-sim
+    if [ "${CC:-gcc}" != gcc ]; then
+        gcc_sim=$build/sim-gcc-O2/synod-sim
+        make -s CC=gcc CFLAGS=-O2 B="$build/sim-gcc-O2" "$gcc_sim" >"$scratch/make" 2>&1
+    fi
+    make -s CC=clang CFLAGS=-O0 B="$build/sim-clang-O0" "$clang_sim" >>"$scratch/make" 2>&1
+    "$gcc_sim" --seeds 1..10 | grep ^hash= >"$scratch/gcc"
+    "$clang_sim" --seeds 1..10 | grep ^hash= >"$scratch/clang"
+    [ -s "$scratch/gcc" ] && cmp -s "$scratch/gcc" "$scratch/clang"
+    verdict $? "$title ($(cat "$scratch/gcc"))"
+    cmp -s "$scratch/gcc" "$scratch/clang" || diagnose "$scratch/make"
+}
+
+partition() { # shape acceptors
+    local out=$scratch/partition
+    "$sim" --scenario "$1:$2" --seeds "1..$partition_seeds" --minutes 0.4 --failures 3 >"$out" 2>&1
+    local status=$? p99 most changes
+    p99=$(thousandths "$out" p99)
+    most=$(thousandths "$out" max)
+    changes=$(sed -n 's/.*after it at most \([0-9]*\)$/\1/p' "$out")
+    [ $status = 0 ] && [ "${p99:-99999}" -le 4000 ] && [ "${most:-99999}" -le 10000 ] &&
+        [ "${changes:-9}" -le 2 ]
+    status=$?
+    verdict $status "$1, $2 acceptors, $partition_seeds seeds: $(sed -n 's/^recovery //p' "$out")"
+    [ $status = 0 ] || diagnose "$out"
+}
+
+partitions() {
+    local shape acceptors
+    for shape in quorum-loss constrained chained majority-ring bridge isolated-leader halves \
+        leader-to-acceptors acceptors-to-leader leader-no-learners; do
+        for acceptors in 3 5 7; do
+            partition "$shape" "$acceptors"
+        done
+    done
+}
+
+# Each line of seeds.txt: scenario, seed, minutes, a sentence.
+kept() {
+    local scenario seed length sentence out=$scratch/kept
+    while read -r scenario seed length sentence; do
+        case $scenario in '' | '#'*) continue ;; esac
+        "$sim" --scenario "$scenario" --seed "$seed" --minutes "$length" >"$out" 2>&1
+        local status=$?
+        verdict $status "$scenario $seed: $sentence"
+        [ $status = 0 ] || diagnose "$out"
+    done <tests/sim/seeds.txt
+}
+
+if [ ! -x "$sim" ]; then
+    echo "1..0"
+    echo "# $sim was not built"
+    exit 1
+fi
+swarm
+speed
+kept
+partitions
+compilers
+echo "1..$count"
+[ $failures = 0 ]
