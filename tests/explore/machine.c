@@ -476,7 +476,7 @@ const struct machine_head *machine_head(uint32_t machine)
 
 const uint32_t *machine_list(uint32_t first)
 {
-    return m.lists.items + first;
+    return first > 0 ? &m.lists.items[first] : m.lists.items;
 }
 
 const struct claim *machine_claim(uint32_t claim)

@@ -27,7 +27,6 @@ struct scope {
     unsigned proposer_crashes;     /* sum */
     unsigned turn_messages;        /* 2: an acceptor may take two messages in one turn */
     int heartbeats;                /* 1: heartbeats of leaders reach acceptors */
-    int reports;                   /* 1: and their answers come back */
 };
 
 /* The kinds of choice. */

@@ -429,8 +429,8 @@ static int compare_u64(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-/* Distinct states without what was sent. Two that have one hash by chance are one in so many states
- * with a probability of 1 : 10000; the number is a figure, nothing rests on it but a comparison. */
+/* Distinct states without what was sent, told apart by a hash: the chance that two of them share
+ * one is below 1 : 10000, and nothing rests on the number but a comparison. */
 static uint64_t count_combinations(void)
 {
     uint64_t *hashes = memory_calloc(s.count, sizeof *hashes);

@@ -4,6 +4,7 @@
  * tool_explore [--plain] [--states-max N] SCOPE...  prints one TAP line for each scope: complete
  *     and without a violation, or the shortest way to one. --plain: without any reduction.
  * tool_explore --list  names the scopes. */
+#include "tests/explore/frozen.h"
 #include "tests/explore/search.h"
 
 #include <stdio.h>
@@ -19,7 +20,20 @@ static const struct scope scopes[] = {
     {.name = "acceptors-crash", .campaigns = {1, 1}, .acceptors_crash = 1},
     {.name = "proposer-crash", .campaigns = {1, 1}, .proposer_crashes = 1},
     {.name = "all-crash", .campaigns = {1, 1}, .acceptors_crash = 1, .proposer_crashes = 1},
-    {.name = "command", .campaigns = {1, 1}, .submits = {1, 0}},
+    {.name = "command-early", .campaigns = {1, 1}, .submits = {1, 0}},
+    {.name = "command-late", .campaigns = {1, 1}, .submits = {0, 1}},
+    {.name = "repair",
+     .campaigns = {1, 0},
+     .submits = {1, 0},
+     .beats = 1,
+     .repairs = 1,
+     .heartbeats = 1},
+    {.name = "repair-crash",
+     .campaigns = {1, 0},
+     .beats = 1,
+     .repairs = 1,
+     .heartbeats = 1,
+     .acceptors_crash = 1},
     {.name = "turns", .campaigns = {1, 1}, .turn_messages = 2},
 };
 
@@ -77,6 +91,10 @@ static const struct scope *find_scope(const char *name)
 
 int main(int argc, char **argv)
 {
+    if (!frozen_is_exact()) {
+        printf("1..1\nok 1 - explore # SKIP this compiler cannot clear padding, gcc can\n");
+        return 0;
+    }
     struct options options = {.states_max = STATES_MAX};
     int failed = 0;
     unsigned number = 0;

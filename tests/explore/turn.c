@@ -154,7 +154,7 @@ static int is_lost(const struct scope *scope, const struct message *msg)
     case MSG_HEARTBEAT:
         return !scope->heartbeats || ballot_is_none(&msg->heartbeat.ballot);
     case MSG_REPORT:
-        return !scope->reports;
+        return 1;
     case MSG_NACK:
         /* To a copy of a prepare that was promised: the proposer looks at nothing in it. */
         return msg->nack.reason == NACK_BALLOT &&
