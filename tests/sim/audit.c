@@ -33,8 +33,8 @@ struct audit {
     struct history history; /* for the judges at the end */
 };
 
-static void on_proposed(void *self, slot_t slot, struct slice value);
-static void on_chosen(void *self, slot_t slot, struct slice value);
+static void on_proposed(void *self, slot_t slot, struct slice bytes);
+static void on_chosen(void *self, slot_t slot, struct slice bytes);
 
 struct audit *audit_new(struct sim *sim)
 {

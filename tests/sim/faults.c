@@ -16,6 +16,13 @@ const char *fault_name(enum fault fault)
     return names[fault];
 }
 
+/* One of count. */
+static size_t below(struct sim *sim, size_t count)
+{
+    CHECK(count > 0);
+    return rng_below(&sim->fate, count);
+}
+
 static void plan_fault(struct sim *sim, enum fault fault)
 {
     time_us_t pace = sim->plan.pace[fault];
@@ -42,14 +49,14 @@ static size_t pick(struct sim *sim)
             }
         }
     }
-    return rng_below(&sim->fate, sim->servers);
+    return below(sim, sim->servers);
 }
 
 /* A span around what matters: a heartbeat, the election timeout, the lease, several of them. */
 static time_us_t span(struct sim *sim)
 {
     time_us_t election = sim->plan.election_ms * MS;
-    switch (rng_below(&sim->fate, 4)) {
+    switch (below(sim, 4)) {
     case 0:
         return between(&sim->fate, 1 * MS, 3 * sim->plan.heartbeat_ms * MS);
     case 1:
@@ -73,7 +80,7 @@ static void end_process(struct sim *sim, size_t index, int cuts_power)
 static void black_out(struct sim *sim)
 {
     int cuts_power = chance(&sim->fate, 700);
-    int spares = (int)rng_below(&sim->fate, 3); /* nobody, or all but acceptors, or but proposers */
+    int spares = (int)below(sim, 3); /* nobody, or all but acceptors, or but proposers */
     for (size_t i = 0; i < sim->servers; i++) {
         enum role role = sim->cluster->nodes[i].self.role;
         if (spares == 0 || (spares == 1 && role == ROLE_ACCEPTOR) ||
@@ -94,7 +101,7 @@ static size_t pick_expendable(struct sim *sim)
     for (size_t i = 0; i < plan->acceptors; i++) {
         left += (size_t)process_has_store(sim, i);
     }
-    size_t index = rng_below(&sim->fate, plan->acceptors);
+    size_t index = below(sim, plan->acceptors);
     return left > quorum && process_has_store(sim, index) ? index : NODES_MAX;
 }
 
@@ -211,8 +218,8 @@ static void misbehave(struct sim *sim, enum fault fault, size_t index)
 
 static void cut_link(struct sim *sim)
 {
-    size_t a = rng_below(&sim->fate, sim->cluster->node_count);
-    size_t b = rng_below(&sim->fate, sim->cluster->node_count);
+    size_t a = below(sim, sim->cluster->node_count);
+    size_t b = below(sim, sim->cluster->node_count);
     int is_cut = chance(&sim->fate, 600);
     transport_cut(sim, a, b, is_cut);
     if (chance(&sim->fate, 500)) {
@@ -224,8 +231,8 @@ static void cut_link(struct sim *sim)
 
 static void clog_link(struct sim *sim)
 {
-    size_t a = rng_below(&sim->fate, sim->cluster->node_count);
-    size_t b = rng_below(&sim->fate, sim->cluster->node_count);
+    size_t a = below(sim, sim->cluster->node_count);
+    size_t b = below(sim, sim->cluster->node_count);
     sim->links[a][b].clogged_to = sim->now + span(sim);
     report_line(sim, &sim->cluster->nodes[a], "sim=clog to=%s", sim->cluster->nodes[b].name);
 }
@@ -233,7 +240,7 @@ static void clog_link(struct sim *sim)
 static void end_in_order(struct sim *sim)
 {
     if (chance(&sim->fate, 300)) {
-        size_t proposer = rng_below(&sim->fate, sim->plan.proposers);
+        size_t proposer = below(sim, sim->plan.proposers);
         sim->processes[sim_index(sim, sim_node(sim, ROLE_PROPOSER, proposer))].ends_in_recovery = 1;
         return;
     }
@@ -243,7 +250,7 @@ static void end_in_order(struct sim *sim)
 static void plan_crash(struct sim *sim, size_t index)
 {
     struct process *process = &sim->processes[index];
-    process->crash_at = (enum turn_point)rng_below(&sim->fate, TURN_POINTS);
+    process->crash_at = (enum turn_point)below(sim, TURN_POINTS);
     process->crash_in = (int)between(&sim->fate, 1, 30);
     process->crash_cuts_power = chance(&sim->fate, 600);
 }
@@ -262,7 +269,7 @@ static void fill_disks(struct sim *sim)
 
 static void sleep_client(struct sim *sim)
 {
-    size_t position = rng_below(&sim->fate, sim->plan.clients);
+    size_t position = below(sim, sim->plan.clients);
     client_sleep(sim, position, span(sim));
 }
 
@@ -281,7 +288,7 @@ void fault_on_item(struct sim *sim, const struct item *item)
         break;
     case FAULT_POINT:
         if (chance(&sim->fate, 200)) {
-            size_t proposer = rng_below(&sim->fate, sim->plan.proposers);
+            size_t proposer = below(sim, sim->plan.proposers);
             sim->processes[sim->plan.acceptors + proposer].dies_preparing = 1;
         } else {
             plan_crash(sim, pick(sim));
@@ -313,10 +320,10 @@ void fault_on_item(struct sim *sim, const struct item *item)
         lose_store(sim, fault);
         break;
     case FAULT_CLIENT_DIES:
-        client_die(sim, rng_below(&sim->fate, sim->plan.clients));
+        client_die(sim, below(sim, sim->plan.clients));
         break;
     case FAULT_BURST:
-        client_burst(sim, rng_below(&sim->fate, sim->plan.clients));
+        client_burst(sim, below(sim, sim->plan.clients));
         break;
     case FAULT_FULL_DISK:
         fill_disks(sim);

@@ -214,20 +214,20 @@ void process_shutdown(struct sim *sim, size_t index);
 
 /* 1 if its store is what it was told to keep. */
 int process_has_store(const struct sim *sim, size_t index);
-void process_reached(void *sim, struct node *node, enum turn_point point);
+void process_reached(void *self, struct node *node, enum turn_point point);
 int process_is_up(const struct sim *sim, size_t index);
 void process_drop_waiting(struct sim *sim, size_t index);
 
 /* ---- transport.c */
 void transport_init(struct sim *sim);
-void transport_send(void *sim, const struct node *from, const struct node *to,
+void transport_send(void *self, const struct node *from, const struct node *to,
                     const struct message *msg);
 void transport_on_packet(struct sim *sim, const struct item *item);
-void transport_changed(void *sim, struct node *node, enum event_kind kind);
+void transport_changed(void *self, struct node *node, enum event_kind kind);
 void transport_on_connection(struct sim *sim, const struct item *item);
 struct packet *transport_packet(struct sim *sim);
 void transport_free(struct sim *sim, struct packet *packet);
-void transport_done(void *sim, struct packet *packet);
+void transport_done(void *self, struct packet *packet);
 void transport_cut(struct sim *sim, size_t from, size_t to, int is_cut);
 void transport_unclog(struct sim *sim);
 void transport_close(struct sim *sim);
@@ -272,7 +272,7 @@ size_t client_pending(const struct sim *sim, char *text, size_t size);
 void liveness_heal(struct sim *sim);
 void liveness_on_watch(struct sim *sim);
 void liveness_on_leading(struct sim *sim, size_t index);
-void liveness_on_chosen(struct sim *sim, struct slice value);
+void liveness_on_chosen(struct sim *sim, struct slice bytes);
 
 /* ---- report.c */
 struct report *report_new(struct sim *sim);

@@ -28,7 +28,7 @@ struct durable_target {
     const struct node *node;
 };
 
-void turn_on_durable(void *target, struct slice key, struct blob *value);
+void turn_on_durable(void *arg, struct slice key, struct blob *value);
 
 /* A packet arrived where no core is: shown and freed. */
 void turn_drop(struct cluster *cluster, struct packet *packet);
