@@ -112,6 +112,15 @@ static int maybe_sync_rolled_log(struct disk_store *disk, struct errmsg *err)
 static int commit(struct disk_store *disk, const struct tail_mark *mark, int sync,
                   struct errmsg *err)
 {
+    /* A power cut can tear what the disk is just writing, and with it the end of what was synced
+     * before, which shares its page. So nothing is written behind a batch whose guard could be lost
+     * by the same cut. */
+    if (disk->guard.fd >= 0) {
+        int rc = guard_settle(&disk->guard, err);
+        if (rc != 0) {
+            return rc;
+        }
+    }
     char *text = NULL;
     leveldb_write(disk->engine.db, sync ? disk->engine.sync_options : disk->engine.lazy_options,
                   disk->batch, &text);

@@ -8,18 +8,15 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 struct flusher {
     int fd;
-    uint64_t behind_max;
     pthread_t thread;
     pthread_mutex_t mutex; /* of what follows */
     pthread_cond_t poked;
     pthread_cond_t synced;
     int is_waiting;        /* the thread sleeps until it is poked */
-    int is_awaited;        /* somebody waits for a sync */
     uint64_t write_count;  /* writes to the file */
     uint64_t synced_count; /* of them, those that a sync has covered */
     int is_stopping;
@@ -50,22 +47,8 @@ static void finish_work(struct flusher *flusher, uint64_t count, int failure)
     } else {
         flusher->failure = failure;
     }
-    if (flusher->is_awaited) {
-        pthread_cond_signal(&flusher->synced);
-    }
+    pthread_cond_signal(&flusher->synced);
     pthread_mutex_unlock(&flusher->mutex);
-}
-
-/* Leaves the disk to others for a moment, unless somebody waits. */
-static void rest(struct flusher *flusher)
-{
-    const struct timespec pause = {0, FLUSH_PAUSE_MS * 1000000L};
-    pthread_mutex_lock(&flusher->mutex);
-    int is_hurried = flusher->is_awaited || flusher->is_stopping;
-    pthread_mutex_unlock(&flusher->mutex);
-    if (!is_hurried) {
-        nanosleep(&pause, NULL);
-    }
 }
 
 static void *run(void *arg)
@@ -78,16 +61,14 @@ static void *run(void *arg)
         if (failure != 0) {
             break;
         }
-        rest(flusher);
     }
     return NULL;
 }
 
-int flusher_start(int fd, uint64_t behind_max, struct flusher **out, struct errmsg *err)
+int flusher_start(int fd, struct flusher **out, struct errmsg *err)
 {
     struct flusher *flusher = memory_calloc(1, sizeof *flusher);
     flusher->fd = fd;
-    flusher->behind_max = behind_max;
     CHECK(pthread_mutex_init(&flusher->mutex, NULL) == 0);
     CHECK(pthread_cond_init(&flusher->poked, NULL) == 0);
     CHECK(pthread_cond_init(&flusher->synced, NULL) == 0);
@@ -109,19 +90,22 @@ int flusher_start(int fd, uint64_t behind_max, struct flusher **out, struct errm
     return 0;
 }
 
-int flusher_poke(struct flusher *flusher, struct errmsg *err)
+void flusher_poke(struct flusher *flusher)
 {
     pthread_mutex_lock(&flusher->mutex);
     flusher->write_count++;
     if (flusher->is_waiting) {
         pthread_cond_signal(&flusher->poked);
     }
-    while (flusher->write_count - flusher->synced_count > flusher->behind_max &&
-           flusher->failure == 0) {
-        flusher->is_awaited = 1;
+    pthread_mutex_unlock(&flusher->mutex);
+}
+
+int flusher_wait(struct flusher *flusher, struct errmsg *err)
+{
+    pthread_mutex_lock(&flusher->mutex);
+    while (flusher->synced_count < flusher->write_count && flusher->failure == 0) {
         pthread_cond_wait(&flusher->synced, &flusher->mutex);
     }
-    flusher->is_awaited = 0;
     int failure = flusher->failure;
     pthread_mutex_unlock(&flusher->mutex);
     if (failure != 0) {

@@ -1,5 +1,5 @@
-/* A thread that syncs one file soon after it was written to, so that nobody waits for it, unless it
- * falls far behind. */
+/* A thread that syncs one file as soon as it was written to, while its owner goes on with other
+ * things and waits only when it has to be sure. */
 #ifndef SYNOD_STORE_FLUSHER_H
 #define SYNOD_STORE_FLUSHER_H
 
@@ -7,19 +7,18 @@
 
 #include <stdint.h>
 
-/* From one sync's end to the next one's begin. What was written is on the disk this long, and one
- * sync, later at most. */
-#define FLUSH_PAUSE_MS 5
-
 struct flusher;
 
-/* Starts the thread for fd, which stays the caller's and open until flusher_stop. At most
- * behind_max writes may wait for their sync at any time. 0 or ERROR_INTERNAL. */
-int flusher_start(int fd, uint64_t behind_max, struct flusher **out, struct errmsg *err) MUST_USE;
+/* Starts the thread for fd, which stays the caller's and open until flusher_stop. 0 or
+ * ERROR_INTERNAL. */
+int flusher_start(int fd, struct flusher **out, struct errmsg *err) MUST_USE;
 
-/* The file was written to. Blocks while more than behind_max such writes are not synced. 0, or
- * ERROR_IO if a sync failed: the file is lost for good. */
-int flusher_poke(struct flusher *flusher, struct errmsg *err) MUST_USE;
+/* The file was written to: its sync begins now. Does not block. */
+void flusher_poke(struct flusher *flusher);
+
+/* Blocks until all that was written is synced. 0, or ERROR_IO if a sync failed: the file is lost
+ * for good. */
+int flusher_wait(struct flusher *flusher, struct errmsg *err) MUST_USE;
 
 /* Syncs what is left and ends the thread. NULL is allowed. */
 void flusher_stop(struct flusher *flusher);

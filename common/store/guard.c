@@ -121,7 +121,7 @@ int guard_open(int dir_fd, uint64_t store_id, struct guard *guard, struct tail_m
                           foreign ? "belongs to another store" : "cannot be read in either slot");
     }
     struct flusher *flusher;
-    int rc = flusher_start(fd, TAIL_GUARD_BEHIND_MAX, &flusher, err);
+    int rc = flusher_start(fd, &flusher, err);
     if (rc != 0) {
         close(fd);
         return rc;
@@ -145,7 +145,15 @@ static int write_slot(const struct guard *guard, const struct tail_mark *mark, s
 int guard_write(const struct guard *guard, const struct tail_mark *mark, struct errmsg *err)
 {
     int rc = write_slot(guard, mark, err);
-    return rc != 0 ? rc : flusher_poke(guard->flusher, err);
+    if (rc == 0) {
+        flusher_poke(guard->flusher);
+    }
+    return rc;
+}
+
+int guard_settle(const struct guard *guard, struct errmsg *err)
+{
+    return flusher_wait(guard->flusher, err);
 }
 
 int guard_write_sync(const struct guard *guard, const struct tail_mark *mark, struct errmsg *err)

@@ -1,6 +1,6 @@
 /* The file `guard` beside LevelDB: the last synced batch, written after LevelDB has synced it and
- * before anybody is told, synced itself within milliseconds. It is the second witness that the
- * first one lost nothing (TRAPS 2). */
+ * before anybody is told, and synced itself before another batch is begun. It is the second witness
+ * that the first one lost nothing (TRAPS 2). */
 #ifndef SYNOD_STORE_GUARD_H
 #define SYNOD_STORE_GUARD_H
 
@@ -25,12 +25,15 @@ int guard_create(int dir_fd, uint64_t store_id, const struct tail_mark *mark,
 int guard_open(int dir_fd, uint64_t store_id, struct guard *guard, struct tail_mark *newest,
                struct errmsg *err) MUST_USE;
 
-/* Records mark. When it returns the mark survives the process; the machine, a few milliseconds
- * later. 0 or ERROR_IO. */
+/* Records mark and begins to sync it. When it returns the mark survives the process; the machine,
+ * one sync later. 0 or ERROR_IO. */
 int guard_write(const struct guard *guard, const struct tail_mark *mark,
                 struct errmsg *err) MUST_USE;
 
-/* The same, and waits for the disk. */
+/* Waits until the last mark survives the machine, too. 0 or ERROR_IO. */
+int guard_settle(const struct guard *guard, struct errmsg *err) MUST_USE;
+
+/* Records mark and waits for the disk. */
 int guard_write_sync(const struct guard *guard, const struct tail_mark *mark,
                      struct errmsg *err) MUST_USE;
 

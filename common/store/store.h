@@ -35,9 +35,9 @@ int store_create(const char *dir, const struct store_identity *identity, int gua
 
 /* Opens an existing store. The caller gives it back with store_close.
  * guarded: durable batches are counted and chained, and the count is written to the file `guard`
- * right after LevelDB's sync and before store_write returns (its own sync follows within
- * milliseconds, README.md says why); opening refuses a store that lost acknowledged batches. Must
- * be what it was when the store was made.
+ * right after LevelDB's sync and before store_write returns (its own sync follows, and no later
+ * batch is begun before it is done; README.md says why); opening refuses a store that lost
+ * acknowledged batches. Must be what it was when the store was made.
  * ERROR_NOT_FOUND (no store in dir: says how to make one), ERROR_REFUSED (another cluster, node,
  * protocol, format or guarding; in use by a running process), ERROR_CORRUPT (damaged, or lost
  * acknowledged state), ERROR_USAGE (not a directory, unsupported file system), ERROR_INTERNAL (too

@@ -88,9 +88,8 @@ int tail_compare(const struct tail *tail, const struct tail_mark *guard, struct 
                           "the guard knows %" PRIu64 " synced batches, the store has %" PRIu64,
                           guard->durable, tail->last.durable);
     }
-    /* More means that the guard is an old copy. The batch that was being written when the machine
-     * ended has no mark in the guard yet, and does not count. */
-    if (tail->last.durable - guard->durable > TAIL_GUARD_BEHIND_MAX + 1) {
+    /* More means that the guard is an old copy. */
+    if (tail->last.durable - guard->durable > TAIL_GUARD_BEHIND_MAX) {
         return errmsg_set(err, ERROR_CORRUPT,
                           "the guard is out of date: it knows %" PRIu64
                           " synced batches, the store has %" PRIu64,

@@ -24,9 +24,9 @@ struct tail_mark {
  * in tables (the one being filled and the one being written out): 2 * 4 MiB / 72 = 116,509. */
 #define TAIL_RING_MARKS 131072
 
-/* Synced batches by which the guard may be behind the store after the machine's end: it is synced a
- * moment after them, and whoever gets further ahead waits for it. */
-#define TAIL_GUARD_BEHIND_MAX 64
+/* Synced batches by which the guard may be behind the store after the machine's end: the last one,
+ * because the next is not begun before the guard is synced. */
+#define TAIL_GUARD_BEHIND_MAX 1
 
 #define TAIL_KEY_BYTES 6
 #define TAIL_VALUE_BYTES 24

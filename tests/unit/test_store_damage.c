@@ -369,7 +369,7 @@ static void test_wrong_guard(void **state)
     write_numbers(f, 0, 3, 1);
     snprintf(command, sizeof command, "cp '%s/guard' '%s/guard.old'", f->dir, f->root);
     assert_int_equal(system(command), 0);
-    write_numbers(f, 3, 5 + TAIL_GUARD_BEHIND_MAX, 1);
+    write_numbers(f, 3, 4 + TAIL_GUARD_BEHIND_MAX, 1);
     crash(f);
     snprintf(command, sizeof command, "cp '%s/guard.old' '%s/guard'", f->root, f->copy);
     assert_int_equal(system(command), 0);
