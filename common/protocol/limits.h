@@ -19,6 +19,24 @@
  * or many small. */
 #define BLOCK_BYTES_MAX (RECORD_BYTES_MAX + 64 * KIB)
 
+/* A key, a value and a whole request on keys, transactions included. A block holds one of these. */
+#define KEY_BYTES_MAX (4 * KIB)
+#define KV_VALUE_BYTES_MAX (1 * MIB)
+#define KV_REQUEST_BYTES_MAX (KV_VALUE_BYTES_MAX + 32 * KIB)
+
+/* A response beyond this is refused, and what would have led to it has no effect. */
+#define KV_RESPONSE_BYTES_MAX (2 * MIB)
+
+/* Operations along one path of a transaction, and its nesting. */
+#define TXN_OPS_MAX 128
+#define TXN_DEPTH_MAX 8
+
+/* Ids in one command that keeps leases alive. */
+#define KEEPALIVE_LEASES_MAX 4096
+
+/* How long a lease may last: a year. */
+#define LEASE_TTL_MS_MAX ((uint64_t)365 * 24 * 3600 * 1000)
+
 /* The leader closes a batch at this size; a block is never split, so a value may exceed it by one
  * block. */
 #define BATCH_BYTES_TARGET (256 * KIB)
@@ -29,6 +47,9 @@
 /* A page of a promise, of fetched slots or of read records closes at this size; one more value may
  * follow. */
 #define PAGE_BYTES_TARGET (1 * MIB)
+
+/* A page of a watch: the page, and one event with its previous value more. */
+#define EVENTS_BYTES_MAX (PAGE_BYTES_TARGET + 2 * (KV_VALUE_BYTES_MAX + KEY_BYTES_MAX + 1 * KIB))
 
 /* Elements of any array in one message. */
 #define PAGE_ENTRIES_MAX 16384
@@ -69,7 +90,7 @@
 /* Commands of one session without an acknowledged result. */
 #define SESSION_OUTSTANDING_MAX 65536
 
-/* Open sessions of a cluster; opening one more is refused. */
+/* Leases of a cluster, sessions included; one more is refused. */
 #define SESSIONS_MAX 65536
 
 /* Reads and tails that wait at one learner. */

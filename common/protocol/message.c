@@ -55,6 +55,18 @@ const char *message_kind_name(enum message_kind kind)
         return "status";
     case MSG_STATUS_REPLY:
         return "status_reply";
+    case MSG_PROGRESS:
+        return "progress";
+    case MSG_DIGEST:
+        return "digest";
+    case MSG_QUERY:
+        return "query";
+    case MSG_ANSWER:
+        return "answer";
+    case MSG_WATCH:
+        return "watch";
+    case MSG_EVENTS:
+        return "events";
     }
     return "unknown";
 }

@@ -36,6 +36,8 @@ enum message_kind {
     MSG_CHOSEN = 21,           /* acceptor -> who fetched */
     MSG_READ_INDEX = 22,       /* learner -> acceptor */
     MSG_READ_INDEX_REPLY = 23, /* acceptor -> learner */
+    MSG_PROGRESS = 24,         /* learner -> proposer: how far it is, its digest, what is due */
+    MSG_DIGEST = 25,           /* proposer -> learner: the digest of another one */
 
     /* Clients. */
     MSG_SUBMIT = 40,       /* client -> proposer */
@@ -46,6 +48,10 @@ enum message_kind {
     MSG_RECORDS = 45,      /* learner -> client */
     MSG_STATUS = 46,       /* client -> proposer or learner */
     MSG_STATUS_REPLY = 47, /* proposer or learner -> client */
+    MSG_QUERY = 48,        /* client -> learner: keys and leases */
+    MSG_ANSWER = 49,       /* learner -> client */
+    MSG_WATCH = 50,        /* client -> learner: what changes from a revision on */
+    MSG_EVENTS = 51,       /* learner -> client */
 };
 
 /* The lower-case name of a kind ("prepare"), or "unknown". Static storage. */
@@ -210,6 +216,25 @@ struct msg_read_index_reply {
     slot_t accepted_max; /* highest slot accepted or known chosen */
 };
 
+/* ---- what learners tell */
+
+/* Learners compare digests at slots that are multiples of this. */
+#define DIGEST_SLOTS 64
+
+struct msg_progress {
+    slot_t applied;
+    slot_t digest_slot; /* the last multiple of DIGEST_SLOTS that was applied; 0: none yet */
+    uint64_t digest;    /* of the state there */
+    uint64_t due_ms;    /* cluster time at which a lease is up; 0 if there is none. When that passes
+                           and no slot has told it, the leader proposes a no-op with its stamp */
+};
+
+struct msg_digest {
+    node_id_t learner; /* whose */
+    slot_t slot;
+    uint64_t digest;
+};
+
 /* ---- clients */
 
 /* One block of commands (common/protocol/value.h). */
@@ -241,6 +266,18 @@ enum result_status {
     RESULT_UNKNOWN_SESSION = 2, /* never opened, expired or closed */
     RESULT_SESSIONS_FULL = 3,   /* SESSIONS_MAX are open */
     RESULT_FORGOTTEN = 4,       /* executed, and its result was acknowledged before */
+    /* Of commands and queries on keys and leases; those that failed changed nothing. */
+    RESULT_COMPACTED = 5,       /* the revision is below the compacted one, which value names */
+    RESULT_FUTURE = 6,          /* the revision is above the present one, which value names */
+    RESULT_LEASE_NOT_FOUND = 7, /* never granted, revoked or expired */
+    RESULT_LEASE_EXISTS = 8,    /* the id is taken */
+    RESULT_LEASES_FULL = 9,     /* SESSIONS_MAX leases and sessions */
+    RESULT_KEY_NOT_FOUND = 10,  /* to keep its value or lease the key must exist */
+    RESULT_TOO_LARGE = 11,      /* the response would exceed KV_RESPONSE_BYTES_MAX */
+    /* Of queries and watches only. */
+    RESULT_NO_QUORUM = 12, /* the acceptors did not answer in time */
+    RESULT_BUSY = 13,      /* READS_WAITING_MAX wait at this learner */
+    RESULT_MALFORMED = 14, /* the query breaks a rule; it will never be answered */
 };
 
 /* Results of consecutive commands of one session. */
@@ -249,7 +286,10 @@ struct result_range {
     uint32_t count;    /* from 1; 0 only with RESULT_GAP and RESULT_UNKNOWN_SESSION */
     uint32_t status;   /* enum result_status, the same for all */
     uint64_t value;    /* append: index of the first record, the others follow densely; open: the
-                          session's id */
+                          session's id; grant: the lease's id; keys, compact, revoke: the store's
+                          revision after it */
+    struct slice body; /* keys: the response (kv.h); keepalive: for each id the milliseconds it
+                          lasts, u64, 0 if there is no such lease; else empty */
 };
 
 struct msg_result {
@@ -292,6 +332,60 @@ struct msg_records {
     struct slice *records;
 };
 
+/* ---- keys and leases */
+
+enum query_op {
+    QUERY_KV = 1,     /* body: a request (kv.h) that changes nothing */
+    QUERY_LEASE = 2,  /* body: id u64, keys u8 (1: name the keys that are attached) */
+    QUERY_LEASES = 3, /* body: first id u64: all leases from there on, as far as a page goes */
+};
+
+struct msg_query {
+    uint64_t request;
+    uint32_t op;          /* enum query_op */
+    uint32_t consistency; /* enum read_consistency */
+    struct slice body;
+};
+
+struct msg_answer {
+    uint64_t request;
+    uint32_t status; /* enum result_status */
+    slot_t applied;
+    uint64_t revision; /* of the store when it was answered; compacted: the compacted one */
+    /* KV: the response. If a page of a range is full it has fewer keys than limit and count allow:
+     * go on behind the last key, at this revision. LEASE: ttl_ms u64, left_ms u64, key_count u32,
+     * (size u32, key)*. LEASES: (id u64, ttl_ms u64, left_ms u64)*, rising ids; an empty page is
+     * the end. */
+    struct slice body;
+};
+
+/* Flags of a watch. */
+#define WATCH_PREVIOUS 1U  /* with what was there before */
+#define WATCH_NO_PUT 2U    /* without puts */
+#define WATCH_NO_DELETE 4U /* without deletes */
+
+/* Asks for one page of the changes to [key, end) from a position on. The learner keeps nothing
+ * beyond its answer: to watch is to ask again, anywhere, from where the page ended. */
+struct msg_watch {
+    uint64_t request;
+    uint64_t revision; /* first wanted, from 1; may lie in the future */
+    uint32_t sub;      /* and within it */
+    uint32_t flags;
+    uint32_t bytes_max; /* of events in the page; one revision is split only if it exceeds this */
+    uint32_t wait_ms;   /* if there is nothing, answer when there is something, or after this */
+    struct slice key;
+    struct slice end;
+};
+
+struct msg_events {
+    uint64_t request;
+    uint32_t status;   /* OK, COMPACTED (watched from below it: events are missing), BUSY */
+    uint64_t revision; /* of the store; compacted: the compacted one */
+    uint64_t next_revision; /* everything wanted before this position is in this page or earlier */
+    uint32_t next_sub;
+    struct slice events; /* event* of kv.h, by revision and sub */
+};
+
 struct msg_status {
     uint64_t request;
 };
@@ -323,7 +417,9 @@ struct node_status {
     slot_t applied;       /* learner */
     uint64_t last_index;  /* learner: newest record of the log */
     uint64_t digest;      /* learner: of the state at `applied` */
-    uint64_t session_count; /* learner */
+    uint64_t session_count; /* learner: leases, sessions included */
+    uint64_t revision;      /* learner: of the keys */
+    uint64_t compacted;     /* learner: revisions up to here are gone, but for the newest of a key */
     uint64_t pending_bytes; /* proposer: commands waiting for a slot */
     uint64_t
         dropped_count; /* messages this process dropped because a peer's queue was full or gone */
@@ -368,6 +464,12 @@ struct message {
         struct msg_records records;
         struct msg_status status;
         struct msg_status_reply status_reply;
+        struct msg_progress progress;
+        struct msg_digest digest;
+        struct msg_query query;
+        struct msg_answer answer;
+        struct msg_watch watch;
+        struct msg_events events;
     };
 };
 

@@ -45,7 +45,15 @@ enum command_op {
     COMMAND_OPEN_SESSION = 2,  /* payload: ttl_ms u32. Alone in a block with session 0 and first_seq
                                   the client's nonce */
     COMMAND_CLOSE_SESSION = 3, /* no payload; the last of its block */
+    COMMAND_KV = 4,            /* payload: a request (kv.h) */
+    COMMAND_COMPACT = 5,       /* payload: revision u64 */
+    COMMAND_LEASE_GRANT = 6,   /* payload: id u64 (0: the cluster chooses), ttl_ms u64, flags u8 */
+    COMMAND_LEASE_REVOKE = 7,  /* payload: id u64 */
+    COMMAND_LEASE_KEEPALIVE = 8, /* payload: id u64, 1 to KEEPALIVE_LEASES_MAX times */
 };
+
+/* Flag of a lease grant: the lease ends with the session that asked for it. */
+#define LEASE_BOUND 1U
 
 struct command {
     enum command_op op;

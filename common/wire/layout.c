@@ -74,8 +74,9 @@ static const struct list_layout report_proposers = {
 static const struct field result_range_fields[] = {
     U64(result_range, sequence, 0, UINT64_MAX),
     U32(result_range, count, 0, RANGE_COUNT_MAX),
-    U32(result_range, status, RESULT_OK, RESULT_FORGOTTEN),
+    U32(result_range, status, RESULT_OK, RESULT_TOO_LARGE),
     U64(result_range, value, 0, UINT64_MAX),
+    BYTES(result_range, body, FIELD_BIN, 0, KV_RESPONSE_BYTES_MAX),
 };
 
 static const struct list_layout result_ranges = {
@@ -110,6 +111,8 @@ static const struct field node_status_fields[] = {
     U64(node_status, last_index, 0, POSITION_MAX),
     U64(node_status, digest, 0, UINT64_MAX),
     U64(node_status, session_count, 0, UINT64_MAX),
+    U64(node_status, revision, 0, POSITION_MAX),
+    U64(node_status, compacted, 0, POSITION_MAX),
     U64(node_status, pending_bytes, 0, UINT64_MAX),
     U64(node_status, dropped_count, 0, UINT64_MAX),
 };
@@ -281,6 +284,55 @@ static const struct field status_reply_fields[] = {
     LIST(msg_status_reply, nodes, 1, 3 * MEMBERS_MAX, status_nodes),
 };
 
+static const struct field progress_fields[] = {
+    U64(msg_progress, applied, 0, POSITION_MAX),
+    U64(msg_progress, digest_slot, 0, POSITION_MAX),
+    U64(msg_progress, digest, 0, UINT64_MAX),
+    U64(msg_progress, due_ms, 0, UINT64_MAX),
+};
+
+static const struct field digest_fields[] = {
+    U32(msg_digest, learner, 1, UINT32_MAX),
+    U64(msg_digest, slot, 1, POSITION_MAX),
+    U64(msg_digest, digest, 0, UINT64_MAX),
+};
+
+/* As with blocks, a malformed query reaches the learner, which answers it so. */
+static const struct field query_fields[] = {
+    U64(msg_query, request, 0, UINT64_MAX),
+    U32(msg_query, op, QUERY_KV, QUERY_LEASES),
+    U32(msg_query, consistency, READ_LINEARIZABLE, READ_LOCAL),
+    BYTES(msg_query, body, FIELD_BIN, 0, KV_REQUEST_BYTES_MAX),
+};
+
+static const struct field answer_fields[] = {
+    U64(msg_answer, request, 0, UINT64_MAX),
+    U32(msg_answer, status, RESULT_OK, RESULT_MALFORMED),
+    U64(msg_answer, applied, 0, POSITION_MAX),
+    U64(msg_answer, revision, 0, POSITION_MAX),
+    BYTES(msg_answer, body, FIELD_BIN, 0, KV_RESPONSE_BYTES_MAX),
+};
+
+static const struct field watch_fields[] = {
+    U64(msg_watch, request, 0, UINT64_MAX),
+    U64(msg_watch, revision, 1, POSITION_MAX),
+    U32(msg_watch, sub, 0, UINT32_MAX),
+    U32(msg_watch, flags, 0, WATCH_PREVIOUS | WATCH_NO_PUT | WATCH_NO_DELETE),
+    U32(msg_watch, bytes_max, 0, UINT32_MAX),
+    U32(msg_watch, wait_ms, 0, UINT32_MAX),
+    BYTES(msg_watch, key, FIELD_BIN, 1, KEY_BYTES_MAX),
+    BYTES(msg_watch, end, FIELD_BIN, 0, KEY_BYTES_MAX + 1),
+};
+
+static const struct field events_fields[] = {
+    U64(msg_events, request, 0, UINT64_MAX),
+    U32(msg_events, status, RESULT_OK, RESULT_MALFORMED),
+    U64(msg_events, revision, 0, POSITION_MAX),
+    U64(msg_events, next_revision, 0, POSITION_MAX),
+    U32(msg_events, next_sub, 0, UINT32_MAX),
+    BYTES(msg_events, events, FIELD_BIN, 0, EVENTS_BYTES_MAX),
+};
+
 /* ---- kinds */
 
 #define ACCEPTORS ROLE_BIT(ROLE_ACCEPTOR)
@@ -313,6 +365,8 @@ static const struct layout layouts[] = {
     [MSG_CHOSEN] = LAYOUT(chosen, ACCEPTORS),
     [MSG_READ_INDEX] = LAYOUT(read_index, LEARNERS),
     [MSG_READ_INDEX_REPLY] = LAYOUT(read_index_reply, ACCEPTORS),
+    [MSG_PROGRESS] = LAYOUT(progress, LEARNERS),
+    [MSG_DIGEST] = LAYOUT(digest, PROPOSERS),
     [MSG_SUBMIT] = LAYOUT(submit, CLIENTS),
     [MSG_REJECT] = LAYOUT(reject, PROPOSERS),
     [MSG_LEADING] = LAYOUT(leading, PROPOSERS),
@@ -321,6 +375,10 @@ static const struct layout layouts[] = {
     [MSG_RECORDS] = LAYOUT(records, LEARNERS),
     [MSG_STATUS] = LAYOUT(status, CLIENTS),
     [MSG_STATUS_REPLY] = LAYOUT(status_reply, PROPOSERS | LEARNERS),
+    [MSG_QUERY] = LAYOUT(query, CLIENTS),
+    [MSG_ANSWER] = LAYOUT(answer, LEARNERS),
+    [MSG_WATCH] = LAYOUT(watch, CLIENTS),
+    [MSG_EVENTS] = LAYOUT(events, LEARNERS),
 };
 
 const struct layout *layout_of(uint64_t kind)

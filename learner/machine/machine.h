@@ -1,12 +1,22 @@
-/* The replicated state machine: sessions with exactly-once results, and the log of records.
+/* The replicated state machine: leases and sessions with exactly-once results, the log of records,
+ * and keys with all their revisions.
  *
  * Everything here is a function of the chosen values in slot order. Nothing reads a clock, a random
  * number, an address or a configuration, so that two machines at the same slot are byte for byte
- * the same; a running digest proves it.
+ * the same; a running digest proves it. Time enters with the stamps of the values.
+ *
+ * The state lives in the store, not in memory: what one turn changes is kept in a view on top of it
+ * until the store has it (machine_written).
  *
  * machine.c   apply, digest, load and store
- * session.c   the session table and its results
- * log.c       records: chunks on disk, reading */
+ * view.c      the store with the changes of this turn on top
+ * lease.c     leases: granted, kept alive, revoked, expired
+ * session.c   sessions: leases with results
+ * log.c       records: chunks on disk, reading
+ * keys.c      puts and deletes under revisions; compaction
+ * range.c     ranges of keys, now and at old revisions
+ * txn.c       requests on keys: checked, then executed
+ * events.c    what changed since a revision, for watches */
 #ifndef SYNOD_LEARNER_MACHINE_MACHINE_H
 #define SYNOD_LEARNER_MACHINE_MACHINE_H
 
@@ -41,10 +51,53 @@ void machine_apply(struct machine *m, slot_t slot, struct slice value, outcome_f
  * as the records (TRAPS 7.12). Once a turn. */
 void machine_store(struct machine *m, struct effects *out);
 
+/* What machine_store put, and all the records of the turn before it, are in the store: forgets its
+ * copies of them. To be called before the next machine_apply, and before reads of this turn's
+ * changes (EVENT_WRITTEN). */
+void machine_written(struct machine *m);
+
 /* Reads records from index `from`, at most count (0: no bound) and bytes_max (but at least one), as
  * far as they are in the store. Slices in *records live as long as out. */
 void machine_read(struct machine *m, uint64_t from, uint64_t count, size_t bytes_max,
                   struct slice **records, uint32_t *record_count, struct effects *out);
+
+/* What a query came to. */
+struct query_answer {
+    enum result_status status;
+    uint64_t revision;
+    struct slice body; /* lives as long as out */
+};
+
+/* Answers a query from the applied state. idle_ms: how long ago, by the learner's own clock, the
+ * last stamp was applied; only what is left of leases is shortened by it. A malformed query is
+ * answered so, an unreadable store is fatal. */
+void machine_query(struct machine *m, enum query_op op, struct slice body, uint64_t idle_ms,
+                   struct query_answer *answer, struct effects *out);
+
+/* A page of the changes that a watch asks for, and where the next page begins. status: OK or
+ * COMPACTED. */
+struct events_page {
+    enum result_status status;
+    uint64_t next_revision;
+    uint32_t next_sub;
+    uint32_t count;      /* events in the page */
+    struct slice events; /* lives as long as out */
+};
+void machine_events(struct machine *m, const struct msg_watch *watch, struct events_page *page,
+                    struct effects *out);
+
+/* Deletes some of what compaction has made unreachable, a bounded piece of work for one turn. No
+ * part of the replicated state: learners may be differently far. 1 if there is more to do. Before
+ * machine_store. */
+int machine_sweep(struct machine *m, struct effects *out);
+
+uint64_t machine_revision(const struct machine *m);  /* of the store; 1 when it is new, as in etcd */
+uint64_t machine_compacted(const struct machine *m); /* 0: nothing yet */
+
+/* The cluster time at which the first lease or session may be up; 0 if there is none. A slot with a
+ * higher stamp ends it. */
+uint64_t machine_due_ms(const struct machine *m);
+uint64_t machine_stamp_ms(const struct machine *m); /* highest cluster time applied */
 
 slot_t machine_applied(const struct machine *m);
 uint64_t machine_digest(const struct machine *m);

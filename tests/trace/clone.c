@@ -75,6 +75,9 @@ void message_clone(const struct message *msg, struct message *copy)
     case MSG_RESULT:
         copy->result.ranges =
             copy_array(msg->result.ranges, msg->result.range_count, sizeof *msg->result.ranges);
+        for (uint32_t i = 0; i < copy->result.range_count; i++) {
+            copy->result.ranges[i].body = slice_keep(msg->result.ranges[i].body);
+        }
         break;
     case MSG_RECORDS:
         copy->records.records = copy_slices(msg->records.records, msg->records.record_count);
@@ -82,6 +85,19 @@ void message_clone(const struct message *msg, struct message *copy)
     case MSG_STATUS_REPLY:
         copy->status_reply.nodes = copy_array(msg->status_reply.nodes, msg->status_reply.node_count,
                                               sizeof *msg->status_reply.nodes);
+        break;
+    case MSG_QUERY:
+        copy->query.body = slice_keep(msg->query.body);
+        break;
+    case MSG_ANSWER:
+        copy->answer.body = slice_keep(msg->answer.body);
+        break;
+    case MSG_WATCH:
+        copy->watch.key = slice_keep(msg->watch.key);
+        copy->watch.end = slice_keep(msg->watch.end);
+        break;
+    case MSG_EVENTS:
+        copy->events.events = slice_keep(msg->events.events);
         break;
     default:
         break; /* plain numbers */
@@ -110,6 +126,9 @@ void message_drop(struct message *copy)
         slice_drop(&copy->submit.block);
         break;
     case MSG_RESULT:
+        for (uint32_t i = 0; i < copy->result.range_count; i++) {
+            slice_drop(&copy->result.ranges[i].body);
+        }
         free(copy->result.ranges);
         break;
     case MSG_RECORDS:
@@ -117,6 +136,19 @@ void message_drop(struct message *copy)
         break;
     case MSG_STATUS_REPLY:
         free(copy->status_reply.nodes);
+        break;
+    case MSG_QUERY:
+        slice_drop(&copy->query.body);
+        break;
+    case MSG_ANSWER:
+        slice_drop(&copy->answer.body);
+        break;
+    case MSG_WATCH:
+        slice_drop(&copy->watch.key);
+        slice_drop(&copy->watch.end);
+        break;
+    case MSG_EVENTS:
+        slice_drop(&copy->events.events);
         break;
     default:
         break;
