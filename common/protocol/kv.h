@@ -60,7 +60,8 @@ enum kv_relation { KV_EQUAL = 0, KV_GREATER = 1, KV_LESS = 2, KV_NOT_EQUAL = 3 }
 
 struct kv_range {
     uint32_t flags;
-    enum kv_order order;   /* NONE: by key, as ASCEND; but for another target than the key, see below */
+    enum kv_order
+        order; /* NONE: by key, as ASCEND; but for another target than the key, see below */
     enum kv_target target; /* with order NONE it is ignored, as etcd does */
     uint64_t limit;        /* at most so many keys; 0: no bound */
     uint64_t revision;     /* as of then; 0: now */
@@ -88,7 +89,7 @@ struct kv_compare {
 };
 
 struct kv_txn {
-    struct slice compares;   /* all must hold; for kv_next_compare */
+    struct slice compares;     /* all must hold; for kv_next_compare */
     struct slice then_, else_; /* for kv_next_request */
 };
 
@@ -140,13 +141,13 @@ int kv_request_is_read_only(const struct kv_request *request);
 /* Takes the next response, kv or event off *rest. 1, 0 at the end, ERROR_CORRUPT. */
 struct kv_response {
     enum kv_op op;
-    uint64_t count;          /* range: keys in all, before the limit; delete: deleted */
-    int more;                /* range: the limit left some out */
-    int succeeded;           /* txn */
-    int has_previous;        /* put */
-    struct slice key;        /* sequential put: the key that was put */
-    uint32_t item_count;     /* kvs, or responses of a txn */
-    struct slice items;      /* for kv_next, or kv_next_response */
+    uint64_t count;      /* range: keys in all, before the limit; delete: deleted */
+    int more;            /* range: the limit left some out */
+    int succeeded;       /* txn */
+    int has_previous;    /* put */
+    struct slice key;    /* sequential put: the key that was put */
+    uint32_t item_count; /* kvs, or responses of a txn */
+    struct slice items;  /* for kv_next, or kv_next_response */
 };
 int kv_next_response(struct slice *rest, struct kv_response *out);
 int kv_next(struct slice *rest, struct kv *out);

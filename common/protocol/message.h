@@ -379,8 +379,8 @@ struct msg_watch {
 
 struct msg_events {
     uint64_t request;
-    uint32_t status;   /* OK, COMPACTED (watched from below it: events are missing), BUSY */
-    uint64_t revision; /* of the store; compacted: the compacted one */
+    uint32_t status;        /* OK, COMPACTED (watched from below it: events are missing), BUSY */
+    uint64_t revision;      /* of the store; compacted: the compacted one */
     uint64_t next_revision; /* everything wanted before this position is in this page or earlier */
     uint32_t next_sub;
     struct slice events; /* event* of kv.h, by revision and sub */
@@ -419,7 +419,7 @@ struct node_status {
     uint64_t digest;      /* learner: of the state at `applied` */
     uint64_t session_count; /* learner: leases, sessions included */
     uint64_t revision;      /* learner: of the keys */
-    uint64_t compacted;     /* learner: revisions up to here are gone, but for the newest of a key */
+    uint64_t compacted; /* learner: revisions up to here are gone, but for the newest of a key */
     uint64_t pending_bytes; /* proposer: commands waiting for a slot */
     uint64_t
         dropped_count; /* messages this process dropped because a peer's queue was full or gone */

@@ -91,7 +91,7 @@ void machine_events(struct machine *m, const struct msg_watch *watch, struct eve
  * machine_store. */
 int machine_sweep(struct machine *m, struct effects *out);
 
-uint64_t machine_revision(const struct machine *m);  /* of the store; 1 when it is new, as in etcd */
+uint64_t machine_revision(const struct machine *m); /* of the store; 1 when it is new, as in etcd */
 uint64_t machine_compacted(const struct machine *m); /* 0: nothing yet */
 
 /* The cluster time at which the first lease or session may be up; 0 if there is none. A slot with a
