@@ -218,9 +218,8 @@ struct synod_delete_op {
     int previous; /* answer with what was deleted */
 };
 
-/* Holds if every key of the range stands in the relation to number (or value). For a single key
- * that does not exist all numbers are 0, and a comparison of values fails; a range without keys
- * holds. */
+/* Holds if every key of the range stands in the relation to number (or value). Where there is no
+ * key, all numbers are 0 and a comparison of values fails. */
 struct synod_compare {
     struct synod_bytes key, end;
     enum synod_target target; /* what is compared; SYNOD_BY_KEY is none */
