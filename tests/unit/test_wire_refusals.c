@@ -261,7 +261,7 @@ static const struct {
     {HEAD "15" FROM_A "94 05 09 05 91" ENTRY("05"), REFUSED_MALFORMED, "reach below trimmed"},
     {HEAD "15" FROM_A "94 05 09 0a 90", REFUSED_MALFORMED, "trimmed 10 lies above chosen 9"},
     /* clients */
-    {HEAD "2b" FROM_L "93 03 01 91 94 01 00 00 00", REFUSED_MALFORMED,
+    {HEAD "2b" FROM_L "93 03 01 91 95 01 00 00 00 c4 00", REFUSED_MALFORMED,
      "ranges[0]: an empty range with status 0"},
     {HEAD "2b" FROM_L "93 03 01 91 94 01 01 05 00", REFUSED_MALFORMED, "ranges[0]: status is 5"},
     {HEAD "2b" FROM_L "93 03 01 91 94 01 ce00800001 00 00", REFUSED_MALFORMED,
@@ -307,7 +307,7 @@ static void test_the_same_frames_without_the_fault_are_taken(void **state)
         HEAD "10" FROM_P "96" NONE "01 00 00 01 00",
         HEAD "11" FROM_A "99 01" NONE NONE "00 00 00 00 01 9294010001009402000100",
         HEAD "15" FROM_A "94 05 06 04 92" ENTRY("05") ENTRY("06"),
-        HEAD "2b" FROM_L "93 03 01 92 94 01 00 01 00 94 01 00 02 00",
+        HEAD "2b" FROM_L "93 03 01 92 95 01 00 01 00 c4 00 95 01 00 02 00 c4 00",
         HEAD "2d" FROM_L "97 01 00 05 06 01 05 92 c400 c400",
         HEAD "2f" FROM_L "92 01 91 9e 9203 01" NODE_REST,
     };
