@@ -33,8 +33,8 @@ struct audit {
     struct history history; /* for the judges at the end */
 };
 
-static void on_proposed(void *self, slot_t slot, struct slice bytes);
-static void on_chosen(void *self, slot_t slot, struct slice bytes);
+static void on_proposed(void *self, slot_t slot, const struct ballot *ballot, struct slice bytes);
+static void on_chosen(void *self, slot_t slot, const struct ballot *ballot, struct slice bytes);
 
 struct audit *audit_new(struct sim *sim)
 {
@@ -209,8 +209,9 @@ static void check_block(struct sim *sim, slot_t slot, const struct block *block)
     }
 }
 
-static void on_proposed(void *self, slot_t slot, struct slice bytes)
+static void on_proposed(void *self, slot_t slot, const struct ballot *ballot, struct slice bytes)
 {
+    (void)ballot;
     struct sim *sim = self;
     struct value value;
     if (value_parse(bytes, &value) != 0) {
@@ -224,8 +225,9 @@ static void on_proposed(void *self, slot_t slot, struct slice bytes)
     }
 }
 
-static void on_chosen(void *self, slot_t slot, struct slice bytes)
+static void on_chosen(void *self, slot_t slot, const struct ballot *ballot, struct slice bytes)
 {
+    (void)ballot;
     struct sim *sim = self;
     liveness_on_chosen(sim, bytes);
     report_mix(sim, slot, bytes.size);

@@ -324,6 +324,18 @@ struct store_reader disk_reader(struct disk *disk)
     return (struct store_reader){.self = disk, .get = disk_get, .scan = disk_scan};
 }
 
+const struct blob *disk_seen(const struct disk *disk, struct slice key)
+{
+    size_t index = image_find(&disk->seen, key);
+    return image_has(&disk->seen, index, key) ? disk->seen.pairs[index].value : NULL;
+}
+
+struct slice disk_last_below(const struct disk *disk, struct slice key)
+{
+    size_t index = image_find(&disk->seen, key);
+    return index > 0 ? slice_of(disk->seen.pairs[index - 1].key) : SLICE_EMPTY;
+}
+
 const struct blob *disk_durable(const struct disk *disk, struct slice key)
 {
     size_t index = image_find(&disk->durable, key);

@@ -61,6 +61,11 @@ void disk_damage(struct disk *disk, uint64_t pick);
 /* What the process sees. Valid until disk_free. */
 struct store_reader disk_reader(struct disk *disk);
 
+/* The value of a key as the process sees it, readable or not; the highest key below another one,
+ * empty if there is none. Borrowed until the next write. */
+const struct blob *disk_seen(const struct disk *disk, struct slice key);
+struct slice disk_last_below(const struct disk *disk, struct slice key);
+
 /* The durable value of a key, borrowed until the next write, or NULL. */
 const struct blob *disk_durable(const struct disk *disk, struct slice key);
 
