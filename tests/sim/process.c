@@ -2,6 +2,7 @@
 #include "tests/sim/sim.h"
 
 #include "common/base/check.h"
+#include "tests/sim/mirror.h"
 #include "tests/trace/turn.h"
 
 /* A core that asks for so many turns within one millisecond of its clock spins. */
@@ -22,6 +23,7 @@ void process_init(struct sim *sim, size_t index)
         process->clock.rate += between(&sim->fate, -sim->plan.drift, sim->plan.drift);
         process->clock.shown = between(&sim->fate, 0, 1000 * SECOND); /* the offset */
     }
+    stamps_on_clock(sim, index, 0);
 }
 
 int process_is_up(const struct sim *sim, size_t index)
@@ -100,6 +102,9 @@ static void after_turn(struct sim *sim, size_t index)
         return;
     }
     process->busy_until = sim->now + process->turn_us;
+    if (node->learner != NULL) {
+        mirror_on_turn(sim, node);
+    }
     if (node->write_waits) {
         time_us_t took = process->sync_us / 2 + between(&sim->fate, 0, process->sync_us);
         sim_at(sim, sim->now + took, ITEM_SYNCED, (uint32_t)index, 0);
@@ -356,6 +361,7 @@ void process_set_clock(struct sim *sim, size_t index, int64_t rate, int64_t forw
 {
     struct process *process = &sim->processes[index];
     clock_set(&process->clock, sim->now, rate, forward);
+    stamps_on_clock(sim, index, forward);
     if (node_can_step(&sim->cluster->nodes[index])) {
         process->wake_item_at = TIME_US_NEVER;
         plan_wake(sim, index);

@@ -86,6 +86,14 @@ struct connection {
     int is_watched;    /* an item will look after it */
 };
 
+/* Cluster time, as far as it is known. */
+struct stamps {
+    struct sim_clock
+        fastest;             /* runs as fast as the fastest clock of any proposer, with all jumps */
+    uint64_t chosen_ms;      /* highest stamp among the chosen values */
+    struct ballot chosen_by; /* highest ballot that chose one */
+};
+
 /* What the world knows of one process. */
 struct process {
     struct sim_clock clock;
@@ -119,6 +127,7 @@ struct process {
 
 struct client_state;
 struct audit;
+struct mirror;
 struct report;
 
 struct sim_options {
@@ -165,6 +174,8 @@ struct sim {
     uint8_t is_healed;
     struct client_state *clients;
     struct audit *audit;
+    struct mirror *mirror;
+    struct stamps stamps;
     struct report *report;
     struct outcome_of_run *outcome;
     /* a scenario: the host in the middle, when it cut, the first operation that began after that */
@@ -267,6 +278,12 @@ void client_die(struct sim *sim, size_t position);
 void client_burst(struct sim *sim, size_t position);
 void client_sleep(struct sim *sim, size_t position, time_us_t for_us);
 size_t client_pending(const struct sim *sim, char *text, size_t size);
+
+/* ---- stamps.c */
+void stamps_on_clock(struct sim *sim, size_t index, int64_t forward);
+void stamps_on_proposed(struct sim *sim, slot_t slot, const struct ballot *ballot,
+                        uint64_t stamp_ms);
+void stamps_on_chosen(struct sim *sim, const struct ballot *ballot, struct slice value);
 
 /* ---- liveness.c */
 void liveness_heal(struct sim *sim);

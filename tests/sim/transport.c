@@ -3,6 +3,7 @@
 
 #include "common/base/check.h"
 #include "common/base/memory.h"
+#include "tests/sim/mirror.h"
 #include "tests/trace/clone.h"
 
 #include <stdlib.h>
@@ -90,6 +91,9 @@ void transport_send(void *self, const struct node *from, const struct node *to,
     size_t a = sim_index(sim, from);
     size_t b = sim_index(sim, to);
     struct link *link = &sim->links[a][b];
+    if (from->learner != NULL) {
+        mirror_on_send(sim, from, to, msg);
+    }
     if (link->is_cut || (plan->link_limit > 0 && link->in_flight >= plan->link_limit) ||
         (link->is_lossy && chance(&sim->net, plan->drop))) {
         return;

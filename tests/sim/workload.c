@@ -259,7 +259,11 @@ static void read_log(struct sim *sim, struct client_state *client)
         return;
     }
     uint64_t floor = audit_floor(sim->audit);
-    uint64_t newest = floor > 20 && chance(&sim->work, 700) ? floor - 20 : 1;
+    /* Mostly its end, often somewhere in the middle, now and then its begin. */
+    uint64_t newest = floor > 20 ? floor - 20 : 1;
+    if (chance(&sim->work, 500)) {
+        newest = chance(&sim->work, 800) ? 1 + rng_below(&sim->work, newest) : 1;
+    }
     uint64_t from = newest + rng_below(&sim->work, 20);
     uint64_t count = 1 + rng_below(&sim->work, 20);
     uint32_t wait_ms = 0;
