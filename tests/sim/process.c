@@ -256,6 +256,16 @@ void process_reached(void *self, struct node *node, enum turn_point point)
         process_start_in(sim, index, between(&sim->fate, 10 * MS, SECOND));
         return;
     }
+    if (point == TURN_SYNCING && process->loses_tail && disk_has_tail(node->disk) &&
+        fault_may_lose(sim, index)) {
+        report_line(sim, node, "sim=tail_lost");
+        process->loses_tail = 0;
+        process->is_lost_store = 1;
+        process_crash(sim, index, 1);
+        disk_lose_tail(node->disk);
+        process_start_in(sim, index, between(&sim->fate, 1 * MS, 2 * SECOND));
+        return;
+    }
     if (process->crash_in == 0 || process->crash_at != point || --process->crash_in > 0) {
         return;
     }
@@ -331,6 +341,9 @@ void process_crash(struct sim *sim, size_t index, int cuts_power)
         size_t kept =
             chance(&sim->fate, 500) ? 0 : (size_t)between(&sim->fate, 0, (int64_t)batches);
         report_line(sim, node, "sim=power_cut batches=%zu kept=%zu", batches, kept);
+        if (chance(&sim->fate, 500)) {
+            disk_lose_mark(node->disk);
+        }
         cluster_cut_power(sim->cluster, node, kept);
     } else {
         report_line(sim, node, "sim=killed");

@@ -35,12 +35,15 @@ enum fault {
     FAULT_WIPE,          /* an acceptor's store is gone */
     FAULT_ROLL_BACK,     /* an acceptor's store is an old copy */
     FAULT_DAMAGE,        /* an acceptor's store has a record that cannot be read */
+    FAULT_TAIL,          /* a power cut takes a batch along that was synced, and one behind it */
     FAULT_CLOCK_JUMP,    /* forward */
     FAULT_CLOCK_RATE,    /* drift */
     FAULT_CLOCK_STOP,    /* stands still for a while */
     FAULT_CLIENT_DIES,   /* and another one takes its place */
     FAULT_BURST,         /* a client sends many long records at once */
     FAULT_CLIENT_SLEEPS, /* perhaps beyond its session */
+    FAULT_STRAGGLE,      /* many messages to one process come late, behind later ones */
+    FAULT_STRANDED,      /* an acceptor that hears of a deposed leader alone (stranded.c) */
     FAULT_KINDS,
 };
 
@@ -66,6 +69,7 @@ struct plan {
     size_t record_bytes_max;
     uint32_t session_ttl_ms;
     size_t outstanding_max; /* commands without answer, of one client */
+    int ends_quietly;       /* after the healing clients only read */
     /* faults: the mean time between two of a kind; 0: none */
     time_us_t pace[FAULT_KINDS];
 };
@@ -76,6 +80,7 @@ struct link {
     int is_lossy;
     time_us_t last_due;   /* messages keep their order behind this */
     time_us_t clogged_to; /* nothing arrives before */
+    uint32_t holes;       /* per mille of messages that are lost, besides all else */
     uint32_t in_flight;
 };
 
@@ -84,6 +89,12 @@ struct connection {
     int is_up;
     uint32_t lives[2]; /* of the processes it connects */
     int is_watched;    /* an item will look after it */
+};
+
+/* The cast of stranded.c. */
+struct stranded {
+    int stage; /* 0: nobody is on stage */
+    size_t leader, acceptor, learner;
 };
 
 /* Cluster time, as far as it is known. */
@@ -107,13 +118,15 @@ struct process {
     time_us_t paused_until;
     time_us_t turn_us, sync_us; /* how long these take */
     time_us_t slow_until, slow_disk_until;
-    time_us_t hung_until; /* the disk */
-    int crash_in;         /* crashes at the crash_in-th time it reaches crash_at; 0: not */
+    time_us_t hung_until;     /* the disk */
+    time_us_t straggle_until; /* messages to it come late */
+    int crash_in;             /* crashes at the crash_in-th time it reaches crash_at; 0: not */
     enum turn_point crash_at;
     int crash_cuts_power;
     int fails_write;
     int ends_in_recovery; /* SIGTERM as soon as it recovers */
     int dies_preparing;   /* as soon as its prepare is out, and is back at once */
+    int loses_tail;       /* as soon as there is one, with the power */
     int is_full;          /* its disk */
     int is_gone;          /* for good: the store was refused */
     int is_lost_store;    /* its store must be refused at the next start */
@@ -176,6 +189,7 @@ struct sim {
     struct audit *audit;
     struct mirror *mirror;
     struct stamps stamps;
+    struct stranded stranded;
     struct report *report;
     struct outcome_of_run *outcome;
     /* a scenario: the host in the middle, when it cut, the first operation that began after that */
@@ -193,7 +207,7 @@ enum item_kind {
     ITEM_SYNCED,     /* a's write has completed */
     ITEM_START,      /* a starts */
     ITEM_CONNECTION, /* between a and b */
-    ITEM_FAULT,      /* of kind a */
+    ITEM_FAULT,      /* of kind a; b: its stage */
     ITEM_RESUME,     /* a's process, disk or clock is well again */
     ITEM_SHUTDOWN,   /* SIGTERM to a */
     ITEM_CLIENT,     /* client a acts */
@@ -258,6 +272,13 @@ void fault_on_item(struct sim *sim, const struct item *item);
 void fault_resume(struct sim *sim, size_t index);
 const char *fault_name(enum fault fault);
 
+/* 1 if so many acceptors still have their stores that this one's may be lost. */
+int fault_may_lose(const struct sim *sim, size_t index);
+
+/* ---- stranded.c */
+#define STRANDED_BEGINS 100 /* a stage */
+void stranded_on_item(struct sim *sim, uint32_t stage);
+
 /* ---- swarm.c, scenarios.c */
 void swarm_draw(struct sim *sim);
 int scenario_exists(const char *name);
@@ -276,6 +297,7 @@ void client_on_item(struct sim *sim, const struct item *item);
 void client_take(struct sim *sim, size_t node, const struct message *msg);
 void client_die(struct sim *sim, size_t position);
 void client_burst(struct sim *sim, size_t position);
+void client_flood(struct sim *sim, size_t position);
 void client_sleep(struct sim *sim, size_t position, time_us_t for_us);
 size_t client_pending(const struct sim *sim, char *text, size_t size);
 

@@ -94,7 +94,8 @@ void transport_send(void *self, const struct node *from, const struct node *to,
     if (from->learner != NULL) {
         mirror_on_send(sim, from, to, msg);
     }
-    if (link->is_cut || (plan->link_limit > 0 && link->in_flight >= plan->link_limit) ||
+    if (link->is_cut || chance(&sim->net, link->holes) ||
+        (plan->link_limit > 0 && link->in_flight >= plan->link_limit) ||
         (link->is_lossy && chance(&sim->net, plan->drop))) {
         return;
     }
@@ -104,6 +105,10 @@ void transport_send(void *self, const struct node *from, const struct node *to,
     }
     if (due < link->last_due && !(link->is_lossy && chance(&sim->net, plan->reorder))) {
         due = link->last_due;
+    }
+    if (sim->now < sim->processes[b].straggle_until && chance(&sim->net, 500)) {
+        put_packet(sim, a, b, msg, due + between(&sim->net, 0, 2 * plan->election_ms * MS));
+        return;
     }
     if (due - sim->now < SECOND) { /* one that is very late does not hold up the others */
         link->last_due = due;
@@ -235,6 +240,7 @@ void transport_unclog(struct sim *sim)
         for (size_t k = 0; k < sim->cluster->node_count; k++) {
             sim->links[i][k].clogged_to = sim->now;
             sim->links[i][k].last_due = sim->now;
+            sim->links[i][k].holes = 0;
         }
     }
 }
