@@ -273,6 +273,16 @@ static void end_in_order(struct sim *sim)
     process_shutdown(sim, pick(sim));
 }
 
+/* It dies with its prepare, which often gets through to one acceptor alone: in its next life it may
+ * take the same round once more. */
+static void die_preparing(struct sim *sim)
+{
+    struct process *process =
+        &sim->processes[sim->plan.acceptors + below(sim, sim->plan.proposers)];
+    process->dies_preparing = 1;
+    process->prepares_only = chance(&sim->fate, 700) ? 1 + below(sim, sim->plan.acceptors) : 0;
+}
+
 static void plan_crash(struct sim *sim, size_t index)
 {
     struct process *process = &sim->processes[index];
@@ -318,8 +328,7 @@ void fault_on_item(struct sim *sim, const struct item *item)
         break;
     case FAULT_POINT:
         if (chance(&sim->fate, 200)) {
-            size_t proposer = below(sim, sim->plan.proposers);
-            sim->processes[sim->plan.acceptors + proposer].dies_preparing = 1;
+            die_preparing(sim);
         } else {
             plan_crash(sim, pick(sim));
         }

@@ -106,9 +106,9 @@ void liveness_heal(struct sim *sim)
 
 void liveness_on_leading(struct sim *sim, size_t index)
 {
-    (void)index;
     sim->outcome->leaders++;
     scenario_on_leading(sim);
+    stranded_on_leading(sim, index);
     sim->led_at = sim->now;
     if (sim->is_healed && sim->outcome->healed_us >= 0) {
         sim_violate(sim, "stability", "%s begins to lead when all was well",

@@ -119,6 +119,11 @@ static void after_turn(struct sim *sim, size_t index)
         process->last_state = state;
         if (is_preparing && process->dies_preparing) {
             process->dies_preparing = 0;
+            if (process->prepares_only != 0) { /* and does not hear of it in its next life */
+                struct link *back = &sim->links[process->prepares_only - 1][index];
+                back->holes = 1000;
+                back->holes_until = sim->now + 4 * sim->plan.election_ms * MS;
+            }
             process_crash(sim, index, 0);
             process_start_in(sim, index, between(&sim->fate, 1, 60 * MS));
             return;
@@ -315,6 +320,7 @@ void process_start(struct sim *sim, size_t index)
     process->poll_at = TIME_US_NEVER;
     process->wake_item_at = TIME_US_NEVER;
     process->last_state = NODE_STANDBY;
+    process->prepares_only = 0;
     process->turns_at_once = 0;
     look_at_clock(sim, index);
     node->disk_held = node->self.role == ROLE_ACCEPTOR; /* syncs take their time */

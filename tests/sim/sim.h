@@ -81,6 +81,7 @@ struct link {
     time_us_t last_due;   /* messages keep their order behind this */
     time_us_t clogged_to; /* nothing arrives before */
     uint32_t holes;       /* per mille of messages that are lost, besides all else */
+    time_us_t holes_until;
     uint32_t in_flight;
 };
 
@@ -93,7 +94,8 @@ struct connection {
 
 /* The cast of stranded.c. */
 struct stranded {
-    int stage; /* 0: nobody is on stage */
+    int stage;   /* 0: nobody is on stage */
+    int returns; /* the leader that was deposed leads again */
     size_t leader, acceptor, learner;
 };
 
@@ -126,6 +128,7 @@ struct process {
     int fails_write;
     int ends_in_recovery; /* SIGTERM as soon as it recovers */
     int dies_preparing;   /* as soon as its prepare is out, and is back at once */
+    size_t prepares_only; /* 1 + the acceptor that such a prepare gets through to; 0: to all */
     int loses_tail;       /* as soon as there is one, with the power */
     int is_full;          /* its disk */
     int is_gone;          /* for good: the store was refused */
@@ -278,6 +281,7 @@ int fault_may_lose(const struct sim *sim, size_t index);
 /* ---- stranded.c */
 #define STRANDED_BEGINS 100 /* a stage */
 void stranded_on_item(struct sim *sim, uint32_t stage);
+void stranded_on_leading(struct sim *sim, size_t index);
 
 /* ---- swarm.c, scenarios.c */
 void swarm_draw(struct sim *sim);

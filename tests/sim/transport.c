@@ -94,7 +94,9 @@ void transport_send(void *self, const struct node *from, const struct node *to,
     if (from->learner != NULL) {
         mirror_on_send(sim, from, to, msg);
     }
-    if (link->is_cut || chance(&sim->net, link->holes) ||
+    size_t only = sim->processes[a].prepares_only;
+    if (link->is_cut || (sim->now < link->holes_until && chance(&sim->net, link->holes)) ||
+        (msg->kind == MSG_PREPARE && only != 0 && b != only - 1) ||
         (plan->link_limit > 0 && link->in_flight >= plan->link_limit) ||
         (link->is_lossy && chance(&sim->net, plan->drop))) {
         return;
@@ -240,7 +242,7 @@ void transport_unclog(struct sim *sim)
         for (size_t k = 0; k < sim->cluster->node_count; k++) {
             sim->links[i][k].clogged_to = sim->now;
             sim->links[i][k].last_due = sim->now;
-            sim->links[i][k].holes = 0;
+            sim->links[i][k].holes_until = 0;
         }
     }
 }

@@ -585,13 +585,13 @@ void client_burst(struct sim *sim, size_t position)
     }
 }
 
-/* A few short records and a long one, each in a block of its own, whether the client waits or not. */
+/* Short and long records, each in a block of its own, whether the client waits or not. */
 void client_flood(struct sim *sim, size_t position)
 {
     struct client_state *client = &sim->clients[position];
     uint64_t count = 2 + rng_below(&sim->work, 20);
     for (uint64_t i = 0; i < count && client->state == SESSION_OPEN; i++) {
-        client->flood = i == 1 ? FLOOD_LONG : FLOOD_SHORT;
+        client->flood = chance(&sim->work, 300) ? FLOOD_LONG : FLOOD_SHORT;
         append(sim, client);
     }
     client->flood = FLOOD_NONE;
