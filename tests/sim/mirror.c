@@ -104,7 +104,8 @@ static int find_answer(struct expected *expected, const struct result_range *ran
             answer->sequence != sequence || answer->is_single != (range->count == 0)) {
             continue;
         }
-        if (answer->is_unknown || (answer->status == range->status && answer->value == value)) {
+        if (answer->is_unknown || (answer->status == range->status && answer->value == value &&
+                                   slice_equal(answer->body, range->body))) {
             expected->next++;
             return 1;
         }
