@@ -21,7 +21,7 @@ static const struct slice values[] = {
 };
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
-#define LEASES 6    /* ids from 1 */
+#define LEASES 6    /* ids from lease_base + 1 */
 #define DEPTH_MAX 3 /* of transactions */
 #define ATTEMPTS 6  /* to make a transaction that keeps the rules */
 
@@ -102,7 +102,7 @@ static uint64_t pick_revision(struct generator *g, const struct reference *r)
 
 static uint64_t pick_lease(struct generator *g)
 {
-    return one_in(g, 3) ? 1 + rng_below(&g->rng, LEASES) : 0;
+    return one_in(g, 3) ? g->lease_base + 1 + rng_below(&g->rng, LEASES) : 0;
 }
 
 /* ---- requests */
@@ -333,7 +333,7 @@ static void make_compact(struct generator *g, const struct reference *r, struct 
 static void make_grant(struct generator *g, struct operation *out)
 {
     out->kind = OPERATION_GRANT;
-    out->id = 1 + rng_below(&g->rng, LEASES);
+    out->id = g->lease_base + 1 + rng_below(&g->rng, LEASES);
     out->ttl_ms = 1000 * (1000 + rng_below(&g->rng, 5));
     if (!g->only_etcd) {
         out->ttl_ms = 1 + rng_below(&g->rng, 5000);
@@ -345,7 +345,7 @@ static void make_grant(struct generator *g, struct operation *out)
 void generate(struct generator *g, const struct reference *r, struct arena *arena,
               struct operation *out)
 {
-    *out = (struct operation){.id = 1 + rng_below(&g->rng, LEASES)};
+    *out = (struct operation){.id = g->lease_base + 1 + rng_below(&g->rng, LEASES)};
     if (g->watches_left > 0) {
         g->watches_left--;
         make_watch(g, r, arena, out);

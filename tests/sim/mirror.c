@@ -46,6 +46,11 @@ struct slice mirror_record(const struct mirror *mirror, uint64_t index)
     return model_record(mirror->model, index);
 }
 
+struct reference *mirror_reference(const struct mirror *mirror)
+{
+    return model_reference(mirror->model);
+}
+
 /* ---- records */
 
 void mirror_on_writes(struct sim *sim, const struct node *node, const struct effects *fx)

@@ -17,6 +17,10 @@ void mirror_on_chosen(struct sim *sim, slot_t slot, struct slice value);
 uint64_t mirror_last_index(const struct mirror *mirror);
 struct slice mirror_record(const struct mirror *mirror, uint64_t index);
 
+/* Keys and leases as they are agreed, after the last chosen slot. */
+struct reference;
+struct reference *mirror_reference(const struct mirror *mirror);
+
 /* A learner is about to store records. */
 void mirror_on_writes(struct sim *sim, const struct node *node, const struct effects *fx);
 

@@ -66,6 +66,7 @@ struct plan {
     /* clients */
     uint32_t operations_per_s; /* of all clients */
     uint32_t reads;            /* per mille of operations */
+    uint32_t keys;             /* per mille of operations, reads too, that are on keys */
     size_t record_bytes_max;
     uint32_t session_ttl_ms;
     size_t outstanding_max; /* commands without answer, of one client */
@@ -161,6 +162,7 @@ struct outcome_of_run {
     char rule[24];
     char sentence[512];
     uint64_t messages, turns, appends, reads, slots;
+    uint64_t key_commands, queries, watch_pages;
     uint32_t faults[FAULT_KINDS];
     uint32_t marks[MARK_COUNT]; /* rare events of the cores (common/protocol/marks.h) */
     uint32_t leaders;           /* how often one began to lead */
@@ -190,6 +192,7 @@ struct sim {
     uint8_t is_healed;
     struct client_state *clients;
     struct audit *audit;
+    struct keys *keys;
     struct mirror *mirror;
     struct stamps stamps;
     struct stranded stranded;
