@@ -148,6 +148,7 @@ static void execute_grant(struct reference *reference, uint64_t *next_id, uint64
     }
     if (reference_lease(reference, id) != NULL) {
         answer->status = RESULT_LEASE_EXISTS;
+        answer->value = id;
         return;
     }
     if (count >= SESSIONS_MAX) {
