@@ -246,7 +246,7 @@ void keys_delete_attached(struct machine *m, uint64_t lease)
 
 enum result_status keys_compact(struct machine *m, uint64_t revision)
 {
-    if (revision <= m->compacted) {
+    if (revision <= m->compacted && (revision > 0 || m->compacted > 0)) {
         return RESULT_COMPACTED;
     }
     if (revision > m->revision) {
