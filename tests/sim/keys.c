@@ -309,10 +309,15 @@ static void check_events(struct sim *sim, const struct msg_watch *asked,
     struct keys *keys = sim->keys;
     struct kv_event *events;
     size_t count;
+    if (asked->revision <= reference_compacted(reference_of(sim))) {
+        return; /* compacted since, or what was there before is */
+    }
     arena_reset(&keys->arena);
     if (reference_events(reference_of(sim), asked->revision, asked->key, asked->end, asked->flags,
                          &keys->arena, &events, &count) != REFERENCE_OK) {
-        return; /* compacted since */
+        sim_violate(sim, "watch", "a watch from revision %llu is answered, and cannot be",
+                    (unsigned long long)asked->revision);
+        return;
     }
     struct buffer expected = {0};
     for (size_t i = 0; i < count; i++) {
@@ -341,7 +346,7 @@ void keys_on_events(struct sim *sim, struct keys_client *client, const struct me
     }
     client->watch = 0;
     if (page->status == RESULT_COMPACTED) {
-        if (position->revision > reference_compacted(reference_of(sim))) {
+        if (position->revision >= reference_compacted(reference_of(sim))) {
             sim_violate(sim, "watch", "a watch from revision %llu is called compacted",
                         (unsigned long long)position->revision);
         }
