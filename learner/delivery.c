@@ -21,10 +21,12 @@ void learner_drop_pending(struct learner *l)
     }
 }
 
-static void deliver(struct learner *l, slot_t slot, struct slice value, struct effects *out)
+static void deliver(struct learner *l, slot_t slot, struct slice value, time_ms_t now,
+                    struct effects *out)
 {
     CHECK(slot == machine_applied(l->machine) + 1);
     machine_apply(l->machine, slot, value, learner_tell, l, out);
+    learner_note_applied(l, now, out);
     struct pending *pending = pending_at(l, slot);
     if (pending->slot == slot) {
         drop(l, pending);
@@ -33,7 +35,7 @@ static void deliver(struct learner *l, slot_t slot, struct slice value, struct e
 
 /* Applies every slot that the newest commit decides, in order: a value streamed under its ballot,
  * at a slot that it covers (DESIGN 4, Learner). */
-static void deliver_decided(struct learner *l, struct effects *out)
+static void deliver_decided(struct learner *l, time_ms_t now, struct effects *out)
 {
     while (out->fatal == 0) {
         slot_t next = machine_applied(l->machine) + 1;
@@ -49,7 +51,7 @@ static void deliver_decided(struct learner *l, struct effects *out)
             return;
         }
         struct slice value = slice_keep(pending->value);
-        deliver(l, next, value, out);
+        deliver(l, next, value, now, out);
         slice_drop(&value);
     }
 }
@@ -73,7 +75,7 @@ static void note_commit(struct learner *l, const struct ballot *ballot, slot_t c
         l->commit_ballot = *ballot;
         l->commit_slot = commit;
     }
-    deliver_decided(l, out);
+    deliver_decided(l, now, out);
 }
 
 void learner_on_accept(struct learner *l, const struct event *event, struct effects *out)
@@ -181,7 +183,7 @@ void learner_on_chosen(struct learner *l, const struct event *event, struct effe
     }
     for (uint32_t i = 0; i < chosen->entry_count && out->fatal == 0; i++) {
         keep_decided(l, &chosen->entries[i], out);
-        deliver_decided(l, out);
+        deliver_decided(l, event->now, out);
     }
     if (machine_applied(l->machine) > before) {
         l->catchup.is_asked = 0; /* a source that has what we need: ask on at once */

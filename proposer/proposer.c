@@ -143,6 +143,9 @@ static void on_message(struct proposer *p, const struct event *event, struct eff
     case MSG_CHOSEN:
         proposer_on_chosen(p, event, out);
         break;
+    case MSG_PROGRESS:
+        proposer_on_progress(p, event, out);
+        break;
     case MSG_SUBMIT:
         proposer_on_submit(p, event->msg, out);
         break;
@@ -216,6 +219,7 @@ static void on_flush(struct proposer *p, time_ms_t now, struct effects *out)
     proposer_continue_recovery(p, now, out);
     proposer_form_batches(p, now, out);
     proposer_fill_gap(p, now, out);
+    proposer_tell_time(p, now, out);
     if (p->state == NODE_DRAINING) {
         int is_drained = p->waiting_count == 0 && p->chosen + 1 == p->next_slot;
         if (is_drained || now >= p->drain_deadline) {

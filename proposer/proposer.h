@@ -6,6 +6,7 @@
  * prepare.c    phase 1: promises and their pages
  * recover.c    from promises to values: what former leaders left behind
  * window.c     phase 2: slots in flight, quorums, commit, retransmission
+ * time.c       stamps for leases that are due when nobody asks for anything
  * intake.c     client commands: budgets, batches, rejections
  * oracle/      who should lead */
 #ifndef SYNOD_PROPOSER_PROPOSER_H

@@ -24,6 +24,12 @@ struct acceptor_view {
     struct proposer_report proposers[MEMBERS_MAX];
 };
 
+/* What is known of one learner. */
+struct learner_view {
+    slot_t applied;  /* when it last said what is due */
+    uint64_t due_ms; /* cluster time, 0 if nothing is */
+};
+
 /* Phase 1 towards one acceptor. */
 struct promise {
     int is_promised;      /* its first page came */
@@ -109,6 +115,10 @@ struct proposer {
     slot_t chosen;    /* commit watermark */
     slot_t committed; /* the same, as learners were told; slots up to here have left the window */
 
+    /* time.c */
+    struct learner_view learners[MEMBERS_MAX]; /* by index in members.learners */
+    uint64_t stamped_ms;                       /* highest stamp of a value that was proposed here */
+
     /* intake.c */
     struct client *clients; /* rising nonces */
     size_t client_count, client_capacity;
@@ -181,6 +191,13 @@ void proposer_tell_learners(struct proposer *p, struct effects *out);
 /* The commit alone, for learners that missed one. */
 void proposer_send_commit(struct proposer *p, struct effects *out);
 void proposer_drop_window(struct proposer *p);
+
+/* ---- time.c */
+void proposer_on_progress(struct proposer *p, const struct event *event, struct effects *out);
+
+/* Proposes a no-op if a lease is due and no value with a later stamp was proposed: the stamp ends
+ * it. */
+void proposer_tell_time(struct proposer *p, time_ms_t now, struct effects *out);
 
 /* ---- intake.c */
 void proposer_on_submit(struct proposer *p, const struct message *msg, struct effects *out);

@@ -89,6 +89,7 @@
     X(SUBMIT_OVER_BUDGET, "commands rejected as busy")                                             \
     X(SUBMIT_DISK_LOW, "commands rejected because disks are full")                                 \
     X(SUBMIT_DROPPED, "waiting commands rejected at a step-down")                                  \
+    X(TIME_TOLD, "no-op for a lease that is due")                                                  \
     /* learner: delivery.c */                                                                      \
     X(LEARNED_OTHER_BALLOT, "streamed value of another ballot not applied")                        \
     X(LEARNED_REPLACED, "streamed value replaced by one of a higher ballot")                       \
@@ -98,7 +99,7 @@
     X(LEARNER_FETCHES_LEADERLESS, "learner without a leader fetches")                              \
     X(LEARNER_ELSEWHERE, "fetch of a learner retried at another acceptor")                         \
     X(LEARNER_FETCHED_TWICE, "fetched slot that was applied before")                               \
-    /* learner: service.c */                                                                       \
+    /* learner: reads.c */                                                                         \
     X(READ_ROUND_RETRIED, "read round retried")                                                    \
     X(READ_REPLY_LATE, "answer to an earlier read round ignored")                                  \
     X(READ_WAITS_FOR_SLOT, "read waits until its slot is applied")                                 \
@@ -106,6 +107,10 @@
     X(LONG_POLL_EXPIRED, "long poll expired without a record")                                     \
     X(LONG_POLL_WAITS, "long poll waits for a record")                                             \
     X(READ_PAGE_FULL, "page of read records full")                                                 \
+    /* learner: answers.c */                                                                       \
+    X(WATCH_WAITS, "watch waits for something new")                                                \
+    X(WATCH_COMPACTED, "watch from below the compacted revision")                                  \
+    X(WATCH_IN_PIECES, "watch that has far to look")                                               \
     /* machine */                                                                                  \
     X(DUPLICATE_ANSWERED, "duplicate answered from the table")                                     \
     X(DUPLICATE_IN_PART, "block of which a part was executed before")                              \
@@ -115,7 +120,8 @@
     X(SESSION_OPENED_TWICE, "second open of a client answered with its session")                   \
     X(SESSION_EXPIRED, "session expired")                                                          \
     X(SESSION_CLOSED, "session closed")                                                            \
-    X(STAMP_BEHIND, "stamp behind the cluster's time")
+    X(STAMP_BEHIND, "stamp behind the cluster's time")                                             \
+    X(SWEPT, "piece of the history swept after a compaction")
 
 enum mark {
 #define MARK_CONSTANT(name, text) MARK_##name,

@@ -1,6 +1,7 @@
 #include "common/protocol/value.h"
 
 #include "common/base/bytes.h"
+#include "common/base/check.h"
 #include "common/protocol/kv.h"
 #include "common/protocol/limits.h"
 
@@ -237,6 +238,12 @@ int value_parse(struct slice bytes, struct value *out)
     }
     *out = value;
     return 0;
+}
+
+uint64_t value_stamp_ms(struct slice bytes)
+{
+    CHECK(bytes.size >= VALUE_HEAD_BYTES);
+    return bytes_get_u64(bytes.data + 1);
 }
 
 int value_next_block(struct slice *rest, struct block *out)

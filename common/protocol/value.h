@@ -73,6 +73,9 @@ struct block {
 /* Reads and validates all of bytes as one value; slices point into it. 0 or ERROR_CORRUPT. */
 int value_parse(struct slice bytes, struct value *out) MUST_USE;
 
+/* The stamp of a value that was parsed before. */
+uint64_t value_stamp_ms(struct slice bytes);
+
 /* Takes the next block off *rest (of a parsed value). 1, or 0 at the end. */
 int value_next_block(struct slice *rest, struct block *out);
 

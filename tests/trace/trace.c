@@ -1,6 +1,7 @@
 #include "tests/trace/trace.h"
 
 #include "common/base/bytes.h"
+#include "common/protocol/kv.h"
 #include "common/protocol/value.h"
 
 #include <inttypes.h>
@@ -42,6 +43,34 @@ void trace_bytes(struct text *out, struct slice bytes)
     }
 }
 
+/* The kind of a request, and its key. */
+static void trace_request(struct text *out, struct slice bytes)
+{
+    struct kv_request request;
+    struct slice rest = bytes;
+    if (kv_next_request(&rest, &request) != 1) {
+        text_addf(out, " malformed");
+        return;
+    }
+    switch (request.op) {
+    case KV_RANGE:
+        text_addf(out, " range ");
+        trace_bytes(out, request.range.key);
+        break;
+    case KV_PUT:
+        text_addf(out, " put ");
+        trace_bytes(out, request.put.key);
+        break;
+    case KV_DELETE:
+        text_addf(out, " delete ");
+        trace_bytes(out, request.delete_.key);
+        break;
+    case KV_TXN:
+        text_addf(out, " txn");
+        break;
+    }
+}
+
 static void trace_command(struct text *out, const struct command *command)
 {
     switch (command->op) {
@@ -54,6 +83,22 @@ static void trace_command(struct text *out, const struct command *command)
         return;
     case COMMAND_CLOSE_SESSION:
         text_addf(out, " close");
+        return;
+    case COMMAND_KV:
+        trace_request(out, command->payload);
+        return;
+    case COMMAND_COMPACT:
+        text_addf(out, " compact %" PRIu64, bytes_get_u64(command->payload.data));
+        return;
+    case COMMAND_LEASE_GRANT:
+        text_addf(out, " grant %" PRIu64 " ttl=%" PRIu64, bytes_get_u64(command->payload.data),
+                  bytes_get_u64(command->payload.data + 8));
+        return;
+    case COMMAND_LEASE_REVOKE:
+        text_addf(out, " revoke %" PRIu64, bytes_get_u64(command->payload.data));
+        return;
+    case COMMAND_LEASE_KEEPALIVE:
+        text_addf(out, " keepalive %" PRIu64, bytes_get_u64(command->payload.data));
         return;
     }
     text_addf(out, " op%u", (unsigned)command->op);
@@ -270,7 +315,9 @@ static void trace_submit(struct text *out, struct slice bytes)
 static void trace_result(struct text *out, const struct msg_result *m)
 {
     static const char *const names[] = {"ok", "gap", "unknown_session", "sessions_full",
-                                        "forgotten"};
+                                        "forgotten", "compacted", "future", "lease_not_found",
+                                        "lease_exists", "leases_full", "key_not_found",
+                                        "too_large"};
     text_addf(out, " s%" PRIx64 " applied=%" PRIu64, m->session, m->applied);
     for (uint32_t i = 0; i < m->range_count; i++) {
         const struct result_range *r = &m->ranges[i];
@@ -332,6 +379,30 @@ static void trace_client(struct text *out, const struct message *msg)
         break;
     case MSG_STATUS_REPLY:
         trace_status(out, &msg->status_reply);
+        break;
+    case MSG_PROGRESS:
+        text_addf(out, " applied=%" PRIu64 " due=%" PRIu64, msg->progress.applied,
+                  msg->progress.due_ms);
+        break;
+    case MSG_DIGEST:
+        text_addf(out, " learner=%u slot=%" PRIu64, msg->digest.learner, msg->digest.slot);
+        break;
+    case MSG_QUERY:
+        text_addf(out, " request=%" PRIu64, msg->query.request);
+        trace_request(out, msg->query.body);
+        break;
+    case MSG_ANSWER:
+        text_addf(out, " request=%" PRIu64 " status=%u revision=%" PRIu64, msg->answer.request,
+                  msg->answer.status, msg->answer.revision);
+        break;
+    case MSG_WATCH:
+        text_addf(out, " request=%" PRIu64 " revision=%" PRIu64 " wait=%u ", msg->watch.request,
+                  msg->watch.revision, msg->watch.wait_ms);
+        trace_bytes(out, msg->watch.key);
+        break;
+    case MSG_EVENTS:
+        text_addf(out, " request=%" PRIu64 " status=%u next=%" PRIu64, msg->events.request,
+                  msg->events.status, msg->events.next_revision);
         break;
     default:
         break;
