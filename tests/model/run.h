@@ -74,6 +74,9 @@ void run_close(struct run *run);
 /* Fills run.parts with the blocks of the next slot, and run.reads with reads for after the turn. */
 void run_make_slot(struct run *run);
 
+/* The same with the next operation of the generator alone, in a session that does not end. */
+void run_make_single(struct run *run);
+
 /* The value of that slot, with one reference. */
 struct blob *run_encode_slot(const struct run *run);
 

@@ -123,13 +123,26 @@ static void add_open(struct run *run, struct client *client)
     client_reset(client, ++run->next_nonce);
     struct buffer buffer = {0};
     uint8_t ttl[4];
-    bytes_put_u32(ttl, (uint32_t)(1000 + run_pick(run, SESSION_TTL_MS)));
+    bytes_put_u32(ttl, (uint32_t)(run->generator.only_etcd ? UINT32_MAX
+                                                           : 1000 + run_pick(run, SESSION_TTL_MS)));
     put_command(&buffer, COMMAND_OPEN_SESSION, slice_borrow(ttl, sizeof ttl));
     uint8_t *bytes = arena_alloc(&run->arena, buffer.size);
     memcpy(bytes, buffer.data, buffer.size);
     add_part(run, client, client->nonce, 1, slice_borrow(bytes, buffer.size));
     run->parts[run->part_count - 1].block.acked_seq = 0;
     buffer_close(&buffer);
+}
+
+static void add_commands(struct run *run, struct client *client, const struct buffer *buffer,
+                         const struct operation *operations, uint32_t count)
+{
+    client->sent = memory_grow(client->sent, &client->sent_capacity, client->sent_count + 1,
+                               sizeof(struct sent));
+    struct sent *sent = &client->sent[client->sent_count++];
+    *sent = (struct sent){client->sent_seq + 1, count, copy_of(buffer->data, buffer->size),
+                          buffer->size, copy_of(operations, count * sizeof *operations)};
+    client->sent_seq += count;
+    add_part(run, client, sent->first_seq, count, slice_borrow(sent->commands, sent->size));
 }
 
 static void add_new(struct run *run, struct client *client)
@@ -153,14 +166,8 @@ static void add_new(struct run *run, struct client *client)
         operations[0] = (struct operation){.kind = OPERATION_LEASES};
         count = 1;
     }
-    client->sent = memory_grow(client->sent, &client->sent_capacity, client->sent_count + 1,
-                               sizeof(struct sent));
-    struct sent *sent = &client->sent[client->sent_count++];
-    *sent = (struct sent){client->sent_seq + 1, count, copy_of(buffer.data, buffer.size),
-                          buffer.size, copy_of(operations, sizeof operations)};
-    client->sent_seq += count;
+    add_commands(run, client, &buffer, operations, count);
     buffer_close(&buffer);
-    add_part(run, client, sent->first_seq, count, slice_borrow(sent->commands, sent->size));
 }
 
 /* A block without commands keeps the session alive; one that skips a sequence is refused. */
@@ -223,6 +230,21 @@ void run_make_slot(struct run *run)
             add_twin(run, 8);
         }
     }
+}
+
+void run_make_single(struct run *run)
+{
+    struct client *client = &run->clients[0];
+    run->part_count = 0;
+    if (client->session == 0) {
+        add_open(run, client);
+        return;
+    }
+    struct buffer buffer = {0};
+    struct operation operation = next_operation(run);
+    CHECK(put_operation(&buffer, &operation));
+    add_commands(run, client, &buffer, &operation, 1);
+    buffer_close(&buffer);
 }
 
 struct blob *run_encode_slot(const struct run *run)
