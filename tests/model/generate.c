@@ -21,7 +21,8 @@ static const struct slice values[] = {
 };
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
-#define LEASES 6    /* ids from lease_base + 1 */
+#define LEASES 6 /* and as many ids, from a million on: sessions have small ones */
+#define LEASE_FIRST 1000000
 #define DEPTH_MAX 3 /* of transactions */
 #define ATTEMPTS 6  /* to make a transaction that keeps the rules */
 
@@ -102,7 +103,7 @@ static uint64_t pick_revision(struct generator *g, const struct reference *r)
 
 static uint64_t pick_lease(struct generator *g)
 {
-    return one_in(g, 3) ? g->lease_base + 1 + rng_below(&g->rng, LEASES) : 0;
+    return one_in(g, 3) ? LEASE_FIRST + rng_below(&g->rng, LEASES) : 0;
 }
 
 /* ---- requests */
@@ -136,7 +137,7 @@ static void make_put(struct generator *g, int is_nested, struct kv_put *out)
         out->flags |= KV_SEQUENTIAL;
         return;
     }
-    if (is_nested && g->has_open_deletes) {
+    if (is_nested && g->only_etcd && g->has_open_deletes) {
         return;
     }
     if (one_in(g, 8)) {
@@ -156,7 +157,8 @@ static void make_delete(struct generator *g, int is_nested, struct arena *arena,
     out->flags = one_in(g, 3) ? KV_PREVIOUS : 0;
     do {
         out->end = pick_end(g, out->key, arena);
-    } while (is_nested && !g->has_open_deletes && out->end.size == 1 && out->end.data[0] == 0);
+    } while (is_nested && g->only_etcd && !g->has_open_deletes && out->end.size == 1 &&
+             out->end.data[0] == 0);
 }
 
 static uint64_t pick_number(struct generator *g, const struct reference *r,
@@ -312,9 +314,9 @@ static void make_watch(struct generator *g, const struct reference *r, struct ar
         out->key = pick_key(g);
     } while (out->key.size == 0);
     out->end = pick_end(g, out->key, arena);
-    do {
-        out->revision = pick_revision(g, r);
-    } while (out->revision == 0);
+    /* At the compacted one not everything is kept. */
+    out->revision = one_in(g, 4) ? reference_compacted(r) : pick_revision(g, r);
+    out->revision = out->revision > 0 ? out->revision : 1;
     out->flags = (one_in(g, 2) ? WATCH_PREVIOUS : 0) | (one_in(g, 8) ? WATCH_NO_PUT : 0) |
                  (one_in(g, 8) ? WATCH_NO_DELETE : 0);
 }
@@ -333,7 +335,7 @@ static void make_compact(struct generator *g, const struct reference *r, struct 
 static void make_grant(struct generator *g, struct operation *out)
 {
     out->kind = OPERATION_GRANT;
-    out->id = g->lease_base + 1 + rng_below(&g->rng, LEASES);
+    out->id = LEASE_FIRST + rng_below(&g->rng, LEASES);
     out->ttl_ms = 1000 * (1000 + rng_below(&g->rng, 5));
     if (!g->only_etcd) {
         out->ttl_ms = 1 + rng_below(&g->rng, 5000);
@@ -345,7 +347,7 @@ static void make_grant(struct generator *g, struct operation *out)
 void generate(struct generator *g, const struct reference *r, struct arena *arena,
               struct operation *out)
 {
-    *out = (struct operation){.id = g->lease_base + 1 + rng_below(&g->rng, LEASES)};
+    *out = (struct operation){.id = LEASE_FIRST + rng_below(&g->rng, LEASES)};
     if (g->watches_left > 0) {
         g->watches_left--;
         make_watch(g, r, arena, out);

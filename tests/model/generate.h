@@ -31,7 +31,6 @@ struct operation {
 struct generator {
     struct rng rng;
     int only_etcd; /* nothing that etcd has not: sequential puts, ids of its own choice, expiry */
-    uint64_t lease_base;   /* ids of leases are above */
     uint64_t watches_left; /* watches come several at a time */
     /* For the transaction that is being made: etcd ends with a panic if it deletes a key by an open
      * range and then is to keep that key's value. So there is only one of the two. */

@@ -1,5 +1,4 @@
 /* The state of the reference, watches and leases. */
-#include "common/base/check.h"
 #include "common/base/memory.h"
 #include "common/protocol/message.h"
 #include "tests/model/reference_state.h"
@@ -141,6 +140,14 @@ void reference_write_delete(struct reference *r, struct slice key)
     write_change(r, history_of(r, key), (struct kv){0});
 }
 
+void reference_write_undo(struct reference *r)
+{
+    for (; r->next_sub > 0; r->next_sub--) {
+        const struct change *change = r->changes[--r->change_count];
+        history_of(r, change->kv.key)->change_count--;
+    }
+}
+
 void reference_write_end(struct reference *r)
 {
     if (r->next_sub > 0) {
@@ -245,7 +252,7 @@ enum reference_error reference_grant(struct reference *r, uint64_t id, uint64_t 
     size_t at = lease_position(r, id);
     r->leases = memory_grow(r->leases, &r->lease_capacity, r->lease_count + 1, sizeof *r->leases);
     memmove(&r->leases[at + 1], &r->leases[at], (r->lease_count - at) * sizeof *r->leases);
-    r->leases[at] = (struct reference_lease){id, ttl_ms, r->now_ms + ttl_ms, session};
+    r->leases[at] = (struct reference_lease){id, ttl_ms, r->now_ms + ttl_ms, session, 0};
     r->lease_count++;
     return REFERENCE_OK;
 }
@@ -280,20 +287,36 @@ static void end_lease(struct reference *r, uint64_t id)
     memmove(&r->leases[at], &r->leases[at + 1], (r->lease_count - at) * sizeof *r->leases);
 }
 
-enum reference_error reference_revoke(struct reference *r, uint64_t id)
+/* Ends all leases that are marked, by rising id. */
+static void end_marked(struct reference *r)
 {
-    if (id == 0 || reference_lease(r, id) == NULL) {
-        return REFERENCE_LEASE_NOT_FOUND;
-    }
-    end_lease(r, id);
     size_t i = 0;
     while (i < r->lease_count) {
-        if (r->leases[i].session == id) {
+        if (r->leases[i].is_ending) {
             end_lease(r, r->leases[i].id);
         } else {
             i++;
         }
     }
+}
+
+/* Marks a lease, and those that are bound to it. */
+static void mark(struct reference *r, uint64_t id)
+{
+    for (size_t i = 0; i < r->lease_count; i++) {
+        if (r->leases[i].id == id || r->leases[i].session == id) {
+            r->leases[i].is_ending = 1;
+        }
+    }
+}
+
+enum reference_error reference_revoke(struct reference *r, uint64_t id)
+{
+    if (id == 0 || reference_lease(r, id) == NULL) {
+        return REFERENCE_LEASE_NOT_FOUND;
+    }
+    mark(r, id);
+    end_marked(r);
     return REFERENCE_OK;
 }
 
@@ -307,29 +330,18 @@ uint64_t reference_keepalive(struct reference *r, uint64_t id)
     return r->leases[at].ttl_ms;
 }
 
-/* The lease that is due before all others, equal ones by id. NULL if none was due before now. */
-static const struct reference_lease *next_due(const struct reference *r)
-{
-    const struct reference_lease *next = NULL;
-    for (size_t i = 0; i < r->lease_count; i++) {
-        const struct reference_lease *lease = &r->leases[i];
-        if (lease->due_ms < r->now_ms && (next == NULL || lease->due_ms < next->due_ms)) {
-            next = lease;
-        }
-    }
-    return next;
-}
-
 void reference_advance(struct reference *r, uint64_t now_ms)
 {
     if (now_ms <= r->now_ms) {
         return;
     }
     r->now_ms = now_ms;
-    const struct reference_lease *lease;
-    while ((lease = next_due(r)) != NULL) {
-        CHECK(reference_revoke(r, lease->id) == REFERENCE_OK);
+    for (size_t i = 0; i < r->lease_count; i++) {
+        if (r->leases[i].due_ms < now_ms) {
+            mark(r, r->leases[i].id);
+        }
     }
+    end_marked(r);
 }
 
 uint64_t reference_now_ms(const struct reference *r)

@@ -83,19 +83,20 @@ struct reference_lease {
     uint64_t ttl_ms;
     uint64_t due_ms;  /* a later time ends it */
     uint64_t session; /* ends with that one; 0: with none */
+    int is_ending;    /* within a call only */
 };
 
 /* Cluster time. It never falls: an earlier one changes nothing. Ends the leases whose time is up,
- * those that are due first before others, equal ones by id; each under a revision of its own if it
- * has keys. */
+ * and those that are bound to them, by rising id; each under a revision of its own if it has keys.
+ */
 void reference_advance(struct reference *r, uint64_t now_ms);
 
 /* id is what the cluster chose, if it was to choose. session: see LEASE_BOUND; 0: not bound. */
 enum reference_error reference_grant(struct reference *r, uint64_t id, uint64_t ttl_ms,
                                      uint64_t session);
 
-/* Ends a lease and deletes its keys, in order, under one revision if there are any; then the leases
- * that are bound to it, by id. */
+/* Ends a lease, and those that are bound to it, by rising id. The keys of each are deleted, in
+ * order, under one revision if there are any. */
 enum reference_error reference_revoke(struct reference *r, uint64_t id);
 
 /* How long it lasts now; 0: there is none. */

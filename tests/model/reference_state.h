@@ -18,7 +18,8 @@ struct history {
 };
 
 struct reference {
-    struct arena arena; /* keys, values, changes: for ever */
+    struct arena arena;  /* keys, values, changes: for ever */
+    uint64_t last_index; /* of the log of records */
     uint64_t revision;
     uint64_t compacted;
     int is_compacted;          /* once, at least: the first compaction may name 0 */
@@ -39,6 +40,9 @@ const struct kv *reference_kv_at(const struct history *history, uint64_t revisio
 /* Changes a key under the transaction under way. Slices are copied. */
 void reference_write_put(struct reference *r, struct slice key, struct slice value, uint64_t lease);
 void reference_write_delete(struct reference *r, struct slice key);
+
+/* Ends it without a trace. */
+void reference_write_undo(struct reference *r);
 
 /* Ends it: the revision rises by one if it changed anything. */
 void reference_write_end(struct reference *r);

@@ -1,5 +1,4 @@
 /* Requests on keys: checked against the state, then executed. */
-#include "common/base/check.h"
 #include "tests/model/reference_state.h"
 
 #include <stdio.h>
@@ -16,6 +15,12 @@ struct sorting {
 static int compare_numbers(uint64_t a, uint64_t b)
 {
     return (a > b) - (a < b);
+}
+
+/* Numbers of comparisons are signed, as etcd's are. */
+static int compare_signed(uint64_t a, uint64_t b)
+{
+    return ((int64_t)a > (int64_t)b) - ((int64_t)a < (int64_t)b);
 }
 
 static int compare_kvs(const struct kv *a, const struct kv *b, enum kv_target target)
@@ -75,15 +80,15 @@ static enum reference_error check_revision(const struct reference *r, uint64_t r
     return revision < r->compacted ? REFERENCE_COMPACTED : REFERENCE_OK;
 }
 
-static void execute_range(const struct reference *r, const struct kv_range *range,
-                          struct arena *arena, struct reference_response *out)
+static enum reference_error execute_range(const struct reference *r, const struct kv_range *range,
+                                          struct arena *arena, struct reference_response *out)
 {
     size_t count;
     uint64_t revision = range->revision != 0 ? range->revision : UINT64_MAX;
     struct kv *kvs = reference_kvs_at(r, range->key, range->end, revision, arena, &count);
     out->count = count;
     if ((range->flags & KV_COUNT_ONLY) != 0) {
-        return;
+        return REFERENCE_OK;
     }
     /* Without an order and without filters only limit + 1 keys are taken before they are sorted. */
     int has_filter = range->max_mod != 0 || range->min_mod != 0 || range->max_create != 0 ||
@@ -108,6 +113,7 @@ static void execute_range(const struct reference *r, const struct kv_range *rang
     }
     out->kvs = kvs;
     out->kv_count = kept;
+    return REFERENCE_OK;
 }
 
 /* ---- puts and deletes */
@@ -147,8 +153,8 @@ static struct slice sequential_key(const struct reference *r, struct slice prefi
     return slice_borrow(key, size);
 }
 
-static void execute_put(struct reference *r, const struct kv_put *put, struct arena *arena,
-                        struct reference_response *out)
+static enum reference_error execute_put(struct reference *r, const struct kv_put *put,
+                                        struct arena *arena, struct reference_response *out)
 {
     struct slice key = put->key;
     if ((put->flags & KV_SEQUENTIAL) != 0) {
@@ -161,21 +167,18 @@ static void execute_put(struct reference *r, const struct kv_put *put, struct ar
         out->kvs[0] = *before;
         out->kv_count = 1;
     }
-    struct slice value = put->value;
-    uint64_t lease = put->lease;
-    if ((put->flags & KV_IGNORE_VALUE) != 0) {
-        CHECK(before != NULL);
-        value = before->value;
+    int keeps_value = (put->flags & KV_IGNORE_VALUE) != 0;
+    int keeps_lease = (put->flags & KV_IGNORE_LEASE) != 0;
+    if (before == NULL && (keeps_value || keeps_lease)) {
+        return REFERENCE_KEY_NOT_FOUND; /* deleted by the same transaction: etcd panics here */
     }
-    if ((put->flags & KV_IGNORE_LEASE) != 0) {
-        CHECK(before != NULL);
-        lease = before->lease;
-    }
-    reference_write_put(r, key, value, lease);
+    reference_write_put(r, key, keeps_value ? before->value : put->value,
+                        keeps_lease ? before->lease : put->lease);
+    return REFERENCE_OK;
 }
 
-static void execute_delete(struct reference *r, const struct kv_delete *delete_,
-                           struct arena *arena, struct reference_response *out)
+static enum reference_error execute_delete(struct reference *r, const struct kv_delete *delete_,
+                                           struct arena *arena, struct reference_response *out)
 {
     size_t count;
     struct kv *kvs = reference_kvs_at(r, delete_->key, delete_->end, UINT64_MAX, arena, &count);
@@ -187,6 +190,7 @@ static void execute_delete(struct reference *r, const struct kv_delete *delete_,
         out->kvs = kvs;
         out->kv_count = count;
     }
+    return REFERENCE_OK;
 }
 
 /* ---- transactions */
@@ -197,16 +201,16 @@ static int compare_holds(const struct kv_compare *compare, const struct kv *kv)
     int order = 0;
     switch (compare->target) {
     case KV_TARGET_VERSION:
-        order = compare_numbers(kv->version, compare->number);
+        order = compare_signed(kv->version, compare->number);
         break;
     case KV_TARGET_CREATE:
-        order = compare_numbers(kv->create, compare->number);
+        order = compare_signed(kv->create, compare->number);
         break;
     case KV_TARGET_MOD:
-        order = compare_numbers(kv->mod, compare->number);
+        order = compare_signed(kv->mod, compare->number);
         break;
     case KV_TARGET_LEASE:
-        order = compare_numbers(kv->lease, compare->number);
+        order = compare_signed(kv->lease, compare->number);
         break;
     case KV_TARGET_VALUE:
         order = compare_kvs(kv, &wanted, KV_TARGET_VALUE);
@@ -275,8 +279,11 @@ static enum reference_error check_path(const struct reference *r, const struct k
     return REFERENCE_OK;
 }
 
-static void execute_txn(struct reference *r, const struct kv_txn *txn, struct arena *arena,
-                        struct reference_response *out)
+static enum reference_error execute(struct reference *r, const struct kv_request *request,
+                                    struct arena *arena, struct reference_response *out);
+
+static enum reference_error execute_txn(struct reference *r, const struct kv_txn *txn,
+                                        struct arena *arena, struct reference_response *out)
 {
     out->succeeded = compares_hold(r, txn, arena);
     struct slice branch = out->succeeded ? txn->then_ : txn->else_;
@@ -286,26 +293,31 @@ static void execute_txn(struct reference *r, const struct kv_txn *txn, struct ar
         count++;
     }
     out->responses = arena_alloc(arena, count * sizeof *out->responses);
-    out->response_count = count;
-    count = 0;
     for (struct slice rest = branch; kv_next_request(&rest, &request) == 1;) {
-        struct reference_response *response = &out->responses[count++];
+        struct reference_response *response = &out->responses[out->response_count++];
         *response = (struct reference_response){.op = request.op};
-        switch (request.op) {
-        case KV_RANGE:
-            execute_range(r, &request.range, arena, response);
-            break;
-        case KV_PUT:
-            execute_put(r, &request.put, arena, response);
-            break;
-        case KV_DELETE:
-            execute_delete(r, &request.delete_, arena, response);
-            break;
-        case KV_TXN:
-            execute_txn(r, &request.txn, arena, response);
-            break;
+        enum reference_error error = execute(r, &request, arena, response);
+        if (error != REFERENCE_OK) {
+            return error;
         }
     }
+    return REFERENCE_OK;
+}
+
+static enum reference_error execute(struct reference *r, const struct kv_request *request,
+                                    struct arena *arena, struct reference_response *out)
+{
+    switch (request->op) {
+    case KV_RANGE:
+        return execute_range(r, &request->range, arena, out);
+    case KV_PUT:
+        return execute_put(r, &request->put, arena, out);
+    case KV_DELETE:
+        return execute_delete(r, &request->delete_, arena, out);
+    case KV_TXN:
+        break;
+    }
+    return execute_txn(r, &request->txn, arena, out);
 }
 
 /* ---- the whole request */
@@ -337,23 +349,13 @@ void reference_request(struct reference *r, const struct kv_request *request, st
     if (out->error == REFERENCE_OK) {
         out->error = check_state(r, request, arena);
     }
+    if (out->error == REFERENCE_OK) {
+        out->error = execute(r, request, arena, &out->response);
+    }
     if (out->error != REFERENCE_OK) {
+        reference_write_undo(r);
         out->revision = out->error == REFERENCE_COMPACTED ? r->compacted : r->revision;
         return;
-    }
-    switch (request->op) {
-    case KV_RANGE:
-        execute_range(r, &request->range, arena, &out->response);
-        break;
-    case KV_PUT:
-        execute_put(r, &request->put, arena, &out->response);
-        break;
-    case KV_DELETE:
-        execute_delete(r, &request->delete_, arena, &out->response);
-        break;
-    case KV_TXN:
-        execute_txn(r, &request->txn, arena, &out->response);
-        break;
     }
     reference_write_end(r);
     out->revision = r->revision;

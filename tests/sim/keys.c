@@ -15,8 +15,6 @@
 #define WATCH_PAGES_MAX 40
 #define ATTEMPTS_MAX 50
 
-/* Leases that clients name themselves do not meet the ids of sessions. */
-#define LEASE_BASE 1000000
 
 struct keys {
     struct generator generator;
@@ -28,7 +26,6 @@ struct keys *keys_new(uint64_t seed)
 {
     struct keys *keys = memory_calloc(1, sizeof *keys);
     generator_init(&keys->generator, seed, 0);
-    keys->generator.lease_base = LEASE_BASE;
     return keys;
 }
 
