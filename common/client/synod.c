@@ -1,6 +1,7 @@
 #include "common/client/client.h"
 
 #include "common/base/memory.h"
+#include "common/client/recipe.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -103,6 +104,7 @@ static void free_handle(struct synod *s)
     }
     watch_close(s);
     lease_close(s);
+    recipe_close(s);
     submit_close(s);
     if (s->net != NULL) {
         net_close(s->net);
