@@ -77,8 +77,8 @@ static int duration_of(const char *text, double *out_ms)
     } units[] = {{"ms", 1}, {"s", 1000}, {"m", 60000}, {"h", 3600000}, {"d", 86400000}};
     char *end = NULL;
     double value = strtod(text, &end);
-    if (text[0] < '0' || text[0] > '9') {
-        return 0;
+    if (text[0] < '0' || text[0] > '9' || end != text + strspn(text, "0123456789.")) {
+        return 0; /* strtod would also take hexadecimal digits and exponents */
     }
     for (size_t i = 0; i < sizeof units / sizeof units[0]; i++) {
         if (strcmp(end, units[i].unit) == 0) {
