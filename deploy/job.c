@@ -14,8 +14,6 @@
 
 #define VARIABLES_BYTES_MAX 16384
 
-extern char **environ;
-
 static int describe(int status)
 {
     return WIFSIGNALED(status) ? JOB_SIGNALLED + WTERMSIG(status) : WEXITSTATUS(status);
@@ -42,7 +40,7 @@ static size_t read_to_end(int fd, char *out, size_t size)
     return used;
 }
 
-/* The child. It was forked while the process had one thread, so it may do all that a process may. */
+/* The child. The process had one thread when it was forked, so it may do whatever it wants. */
 static _Noreturn void become(char **command, int go_fd, int verdict_fd, pid_t parent)
 {
     static char variables[VARIABLES_BYTES_MAX];

@@ -1,5 +1,5 @@
 /* synod lock and synod elect. */
-#include "deploy/hold.h"
+#include "deploy/holder.h"
 #include "deploy/output.h"
 #include "deploy/show.h"
 #include "deploy/verbs.h"
@@ -22,7 +22,7 @@ static int check_name(const char *verb, const char *name)
 /* ---- lock */
 
 struct lock_run {
-    struct hold_options options;
+    struct holder_options options;
     const char *name;
     struct synod_lock *lock;
 };
@@ -55,7 +55,7 @@ static void lock_print(void *arg, enum output_form form)
 
 static int take_lock_option(void *arg, int option, const char *value)
 {
-    return hold_take_option(&((struct lock_run *)arg)->options, option, value);
+    return holder_take_option(&((struct lock_run *)arg)->options, option, value);
 }
 
 int verb_lock(int argc, char **argv)
@@ -64,7 +64,7 @@ int verb_lock(int argc, char **argv)
         COMMON_LONG_OPTIONS, HOLD_LONG_OPTIONS, {NULL, 0, NULL, 0}};
     struct lock_run run = {.name = NULL};
     int status = 0;
-    hold_defaults(&run.options);
+    holder_defaults(&run.options);
     run.options.command = options_cut_command(&argc, argv);
     if (options_parse(argc, argv, longs, &run.options.common, take_lock_option, &run, &status)) {
         return status;
@@ -74,22 +74,22 @@ int verb_lock(int argc, char **argv)
         return 3;
     }
     run.name = argv[optind];
-    struct hold hold = {.kind = "the lock",
-                        .name = run.name,
-                        .variable = "SYNOD_LOCK",
-                        .arg = &run,
-                        .acquire = lock_acquire,
-                        .token = lock_token,
-                        .is_held = lock_is_held,
-                        .release = lock_release,
-                        .print = lock_print};
-    return hold_run(&run.options, &hold);
+    struct holder hold = {.kind = "the lock",
+                          .name = run.name,
+                          .variable = "SYNOD_LOCK",
+                          .arg = &run,
+                          .acquire = lock_acquire,
+                          .token = lock_token,
+                          .is_held = lock_is_held,
+                          .release = lock_release,
+                          .print = lock_print};
+    return holder_run(&run.options, &hold);
 }
 
 /* ---- elect */
 
 struct elect_run {
-    struct hold_options options;
+    struct holder_options options;
     int is_observing;
     const char *name;
     struct synod_bytes value;
@@ -129,7 +129,7 @@ static int take_elect_option(void *arg, int option, const char *value)
         run->is_observing = 1;
         return 0;
     }
-    return hold_take_option(&run->options, option, value);
+    return holder_take_option(&run->options, option, value);
 }
 
 static int print_leadership(void *arg, const struct synod_leadership *leadership)
@@ -175,16 +175,16 @@ static int observe(struct elect_run *run)
 static int campaign(struct elect_run *run, const char *value)
 {
     run->value = synod_text(value);
-    struct hold hold = {.kind = "the leadership of",
-                        .name = run->name,
-                        .variable = "SYNOD_ELECTION",
-                        .arg = run,
-                        .acquire = elect_acquire,
-                        .token = elect_token,
-                        .is_held = elect_is_held,
-                        .release = elect_release,
-                        .print = elect_print};
-    return hold_run(&run->options, &hold);
+    struct holder hold = {.kind = "the leadership of",
+                          .name = run->name,
+                          .variable = "SYNOD_ELECTION",
+                          .arg = run,
+                          .acquire = elect_acquire,
+                          .token = elect_token,
+                          .is_held = elect_is_held,
+                          .release = elect_release,
+                          .print = elect_print};
+    return holder_run(&run->options, &hold);
 }
 
 int verb_elect(int argc, char **argv)
@@ -195,7 +195,7 @@ int verb_elect(int argc, char **argv)
                                           {NULL, 0, NULL, 0}};
     struct elect_run run = {.name = NULL};
     int status = 0;
-    hold_defaults(&run.options);
+    holder_defaults(&run.options);
     run.options.command = options_cut_command(&argc, argv);
     if (options_parse(argc, argv, longs, &run.options.common, take_elect_option, &run, &status)) {
         return status;

@@ -39,7 +39,7 @@ static int open_run(struct queue_run *run)
     return options_open(&run->common, &run->s);
 }
 
-/* For verbs on a message: its queue, id and token. An open handle, or NULL and *status, all said. */
+/* For verbs on a message: queue, id and token. An open handle, or NULL and *status, all said. */
 static struct synod *begin(struct queue_run *run, int argc, char **argv, int *status)
 {
     if (options_parse(argc, argv, longs, &run->common, NULL, NULL, status)) {

@@ -37,8 +37,7 @@ int txn_parse_json(struct txn *txn, const char *source, const char *text, size_t
 /* "=", "!=", "<" or ">": 1, or 0 if it is none. */
 int txn_relation(const char *text, enum synod_relation *out);
 
-/* "version", "create", "mod", "value" or "lease", or a short form of etcdctl: 1, or 0 if it is none.
- */
+/* "version", "create", "mod", "value" or "lease", or a short form of etcdctl: 1, or 0 if none. */
 int txn_target(const char *text, enum synod_target *out);
 
 #endif

@@ -106,7 +106,8 @@ static const char *take_escape(struct line *line, char *out)
         hex_digit(line->next[2]) < 0) {
         return "an escape that is none of \\n, \\r, \\t, \\\", \\', \\\\ and \\xHH";
     }
-    *out = (char)(hex_digit(line->next[1]) * 16 + hex_digit(line->next[2]));
+    unsigned byte = (unsigned)hex_digit(line->next[1]) << 4 | (unsigned)hex_digit(line->next[2]);
+    *out = (char)(uint8_t)byte;
     line->next += 3;
     return *out == '\0' ? "a zero byte, which only --json can have" : NULL;
 }
@@ -121,7 +122,10 @@ static int take_word(struct line *line, const char *stops, char **word, const ch
     }
     char *out = txn_alloc(line->txn, (size_t)(line->end - line->next) + 1);
     *word = out;
-    char quote = *line->next == '"' || *line->next == '\'' ? *line->next++ : '\0';
+    char quote = '\0';
+    if (*line->next == '"' || *line->next == '\'') {
+        quote = *line->next++;
+    }
     while (line->next < line->end) {
         char c = *line->next;
         if (quote == '\0' ? isspace((unsigned char)c) || strchr(stops, c) != NULL : c == quote) {
@@ -254,11 +258,11 @@ static int take_line(struct lists *lists, int part, struct line *line)
         return verb_usage("txn", "this is more than any transaction may have");
     }
     lists->counts[part]++;
-    if (part > 0) {
-        return parse_request(line, &lists->requests[part][n]);
+    if (part == 0) {
+        const char *problem = parse_compare(line, &lists->compares[n]);
+        return problem != NULL ? verb_usage("txn", problem) : 0;
     }
-    const char *problem = parse_compare(line, &lists->compares[n]);
-    return problem != NULL ? verb_usage("txn", problem) : 0;
+    return parse_request(line, &lists->requests[part][n]);
 }
 
 static int is_blank(struct line line)

@@ -1,5 +1,5 @@
-/* Transactions as people write them, in etcdctl's text and as JSON: what they mean, and which line or
- * member is wrong. */
+/* Transactions as people write them, in etcdctl's text and as JSON: what they mean, and what is
+ * refused. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -1,4 +1,4 @@
-#include "deploy/hold.h"
+#include "deploy/holder.h"
 
 #include "deploy/output.h"
 
@@ -20,8 +20,8 @@
 #define LOOK_MS 200
 
 struct holding {
-    const struct hold_options *options;
-    const struct hold *hold;
+    const struct holder_options *options;
+    const struct holder *hold;
     struct synod *s;
     struct job job;
     int signal_fd;
@@ -40,14 +40,14 @@ static int64_t now_ms(void)
 
 /* ---- options */
 
-void hold_defaults(struct hold_options *options)
+void holder_defaults(struct holder_options *options)
 {
     options->wait_ms = UINT32_MAX;
     options->ttl_ms = TTL_MS_DEFAULT;
     options->grace_ms = GRACE_MS_DEFAULT;
 }
 
-int hold_take_option(struct hold_options *options, int option, const char *value)
+int holder_take_option(struct holder_options *options, int option, const char *value)
 {
     const char *verb = options->common.verb;
     uint64_t wait_ms = 0;
@@ -165,8 +165,8 @@ static int start_job(struct holding *h)
     return job_start(&h->job, variables);
 }
 
-/* Says how the release went if that matters to anybody. is_done: the command, or the user, ended it.
- */
+/* Says how the release went if that matters to anybody. Returns the exit status: the one given,
+ * unless it was all in vain. */
 static int release(struct holding *h, int status)
 {
     const char *kind = h->hold->kind;
@@ -241,7 +241,7 @@ static int acquire(struct holding *h)
     return rc;
 }
 
-int hold_run(const struct hold_options *options, const struct hold *hold)
+int holder_run(const struct holder_options *options, const struct holder *hold)
 {
     struct holding h = {.options = options, .hold = hold, .signal_fd = -1};
     struct common_options common = options->common;

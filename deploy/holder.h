@@ -1,12 +1,12 @@
 /* What `synod lock` and `synod elect` have in common: something is held in the cluster while a
  * command runs, or until a signal. */
-#ifndef SYNOD_DEPLOY_HOLD_H
-#define SYNOD_DEPLOY_HOLD_H
+#ifndef SYNOD_DEPLOY_HOLDER_H
+#define SYNOD_DEPLOY_HOLDER_H
 
 #include "deploy/job.h"
 #include "deploy/options.h"
 
-struct hold_options {
+struct holder_options {
     struct common_options common;
     uint32_t wait_ms; /* UINT32_MAX: for ever */
     uint64_t ttl_ms;
@@ -15,7 +15,7 @@ struct hold_options {
 };
 
 /* What is held, by its functions; arg is given to each. */
-struct hold {
+struct holder {
     const char *kind;     /* "the lock", for sentences */
     const char *name;     /* its name */
     const char *variable; /* that tells the command the name */
@@ -37,10 +37,10 @@ enum { OPTION_WAIT = OPTION_OWN, OPTION_TTL, OPTION_GRACE, OPTION_AFTER_HOLD };
     {"grace", required_argument, NULL, OPTION_GRACE}
 /* clang-format on */
 
-void hold_defaults(struct hold_options *options);
-int hold_take_option(struct hold_options *options, int option, const char *value);
+void holder_defaults(struct holder_options *options);
+int holder_take_option(struct holder_options *options, int option, const char *value);
 
 /* Opens a handle, acquires, runs the command or waits for a signal, releases. The exit status. */
-int hold_run(const struct hold_options *options, const struct hold *hold);
+int holder_run(const struct holder_options *options, const struct holder *hold);
 
 #endif
