@@ -39,9 +39,39 @@ int options_is_interrupted(void)
     return is_interrupted != 0;
 }
 
+static const char *open_verb = "VERB"; /* the one that opened a handle */
+
+/* What to do about a code, where its sentence does not say. */
+static void print_way_out(int code)
+{
+    static const struct {
+        int code;
+        const char *text;
+    } ways[] = {
+        {SYNOD_E_UNAVAILABLE, "again, or with a longer --timeout"},
+        {SYNOD_E_COMPACTED, "a later revision"},
+        {SYNOD_E_FUTURE, "synod get, which shows the revision with -o json"},
+        {SYNOD_E_LEASE, "synod lease list"},
+        {SYNOD_E_TOO_LARGE, "--limit"},
+        {SYNOD_E_LOST, "to claim it again"},
+    };
+    for (size_t i = 0; i < sizeof ways / sizeof ways[0]; i++) {
+        if (ways[i].code == code) {
+            fprintf(stderr, "; try: %s\n", ways[i].text);
+            return;
+        }
+    }
+    fprintf(stderr, "; try: synod %s --help\n", open_verb);
+}
+
 int options_fail(int code, const char *sentence)
 {
-    fprintf(stderr, "error: %s\n", sentence);
+    fprintf(stderr, "error: %s", sentence);
+    if (strstr(sentence, "try: ") != NULL) {
+        fputc('\n', stderr);
+    } else {
+        print_way_out(code);
+    }
     return code == SYNOD_E_SESSION ? 1 : error_exit_status(code);
 }
 
@@ -226,6 +256,7 @@ int options_open(const struct common_options *common, struct synod **out)
 {
     char why[SYNOD_ERROR_BYTES];
     watch_signals();
+    open_verb = common->verb;
     int rc = synod_open(&common->client, out, why);
     return rc == SYNOD_OK ? 0 : options_fail(rc, why);
 }

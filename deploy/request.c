@@ -242,6 +242,9 @@ int request_range(const char *verb, struct request_args *args, struct synod_byte
     if (key->size == 0 && args->is_one_key) {
         return verb_usage(verb, "a key has at least one byte");
     }
+    if (key->size > SYNOD_KEY_BYTES_MAX) {
+        return verb_usage(verb, "KEY is too long (the limit of a key is 4096 bytes)");
+    }
     if (args->is_prefix) {
         *end = synod_prefix_end(*key, args->end_bytes);
     } else if (args->is_from_key) {

@@ -146,6 +146,9 @@ static int take_range(struct object *object, struct synod_bytes *key, struct syn
     if (is_prefix && end->data != NULL) {
         return complain(&object->place, "end and prefix exclude each other");
     }
+    if (key->size > SYNOD_KEY_BYTES_MAX) {
+        return complain(&object->place, "key is longer than %d bytes", SYNOD_KEY_BYTES_MAX);
+    }
     if (is_prefix) {
         *end = synod_prefix_end(*key, txn_alloc(object->place.txn, SYNOD_KEY_BYTES_MAX));
     }
