@@ -165,26 +165,34 @@ static int start_job(struct holding *h)
     return job_start(&h->job, variables);
 }
 
+static int say_lost(const struct holding *h)
+{
+    fprintf(stderr,
+            "error: %s \"%.200s\" was lost (the cluster was not heard within --ttl, or somebody "
+            "ended the session); try: to find out what was done twice, and a longer --ttl\n",
+            h->hold->kind, h->hold->name);
+    return 1;
+}
+
 /* Says how the release went if that matters to anybody. Returns the exit status: the one given,
  * unless it was all in vain. */
 static int release(struct holding *h, int status)
 {
-    const char *kind = h->hold->kind;
-    const char *name = h->hold->name;
+    if (h->is_lost) {
+        status = say_lost(h); /* first, since the release may wait for the cluster in vain */
+    }
     int rc = h->hold->release(h->hold->arg);
-    if (h->is_lost || rc == SYNOD_E_LOST) {
-        fprintf(stderr,
-                "error: %s \"%.200s\" was lost (the cluster was not heard within --ttl, or "
-                "somebody ended the session); try: to find out what was done twice, and a longer "
-                "--ttl\n",
-                kind, name);
-        return 1;
+    if (h->is_lost) {
+        return status;
+    }
+    if (rc == SYNOD_E_LOST) {
+        return say_lost(h);
     }
     if (rc != SYNOD_OK) {
         fprintf(stderr,
                 "warning: %s \"%.200s\" could not be released (%.300s); others have it after "
                 "--ttl\n",
-                kind, name, synod_error(h->s));
+                h->hold->kind, h->hold->name, synod_error(h->s));
     }
     return status;
 }

@@ -324,6 +324,19 @@ def watch_filters(cluster):
         process.wait()
 
 
+def watch_from_now(cluster):
+    """Without --rev a watch tells what comes after it was started, and nothing from before."""
+    put(cluster, "wn/before", "")
+    watch = Watch(cluster, "--prefix", "wn/")
+
+    def told():
+        put(cluster, "wn/after", "")
+        return watch.events()
+    wait_until(told, 20, "the watch to tell of a put")
+    check(watch.stop() == INTERRUPTED, "Ctrl-C")
+    check({key for _, _, key in watch.events()} == {"wn/after"}, f"{watch.events()}")
+
+
 def watch_command(cluster):
     """Each change runs the command once, in order; the first that fails ends the watch."""
     first = put(cluster, "wc/a", "eins")
@@ -578,6 +591,7 @@ def run(report):
                 ("transactions that break a rule are refused and change nothing", txn_refused),
                 ("watch: every change once, in order, with what was before", watches),
                 ("watch: filters, intervals and the plain form", watch_filters),
+                ("watch without --rev: from now on", watch_from_now),
                 ("watch -- CMD runs once for each change", watch_command),
                 ("compaction, and what is refused below and above", compaction),
                 ("leases: grant, ttl, list, keepalive, revoke", leases),
