@@ -320,6 +320,9 @@ void fault_on_item(struct sim *sim, const struct item *item)
         return;
     }
     plan_fault(sim, fault);
+    if (sim->stranded.stage != 0 && sim->stranded.is_last) {
+        return; /* nothing else happens in the last story */
+    }
     sim->outcome->faults[fault]++;
     switch (fault) {
     case FAULT_KILL:
