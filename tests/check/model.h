@@ -1,10 +1,11 @@
-/* What the state machine ought to do, once more and in the simplest way: fed with the chosen values
- * in slot order it keeps sessions, answers commands and numbers records, and remembers all of it for
- * every slot. Learners are compared with it, so that an error which all of them make alike shows.
+/* What the state machine ought to do, once more and in the simplest way: fed with the chosen
+ * values in slot order it keeps sessions, answers commands and numbers records, and remembers
+ * all of it for every slot. Learners are compared with it, so that an error which all of them
+ * make alike shows.
  *
  * It shares no code with learner/machine, not even the reading of values, and knows no bound, no
- * disk and no cache. A new kind of command gets a case in model.c (execute); until then its effect
- * is unknown: it uses up its sequence, and whatever is told of it is right. */
+ * disk and no cache. A new kind of command gets a case in model.c (execute); until then its
+ * effect is unknown: it uses up its sequence, and whatever is told of it is right. */
 #ifndef SYNOD_TESTS_CHECK_MODEL_H
 #define SYNOD_TESTS_CHECK_MODEL_H
 

@@ -145,8 +145,8 @@ void liveness_on_chosen(struct sim *sim, struct slice bytes)
     scenario_on_chosen(sim, bytes);
 }
 
-/* The core agrees on where the log ends, and has learnt it. Nobody has appended for a while: whatever
- * a former leader left behind has been closed all the same (TRAPS 7.8). */
+/* The core agrees on where the log ends, and has learnt it. Nobody has appended for a while:
+ * whatever a former leader left behind has been closed all the same (TRAPS 7.8). */
 static void check_drained(struct sim *sim)
 {
     slot_t end = sim->drain_to;

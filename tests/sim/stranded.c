@@ -1,12 +1,12 @@
-/* A story that chance alone seldom tells: a leader loses the other acceptors and is deposed, and one
- * acceptor, with holes in what it has, hears nobody but that leader. What it hears comes late, in two
- * bursts: time enough to fetch from the others what the next leader got chosen, before the first one's
- * own proposals for the same slots arrive. Meanwhile a learner has seen values of the deposed leader and
- * misses some of the next one's. At the end the acceptor has votes far above where the others are, and
- * often nobody appends any more.
+/* A story that chance alone seldom tells: a leader loses the other acceptors and is deposed, and
+ * one acceptor, with holes in what it has, hears nobody but that leader. What it hears comes
+ * late, in two bursts: time enough to fetch from the others what the next leader got chosen,
+ * before the first one's own proposals for the same slots arrive. Meanwhile a learner has seen
+ * values of the deposed leader and misses some of the next one's. At the end the acceptor has
+ * votes far above where the others are, and often nobody appends any more.
  *
- * Or the same leader leads again, at a higher ballot, without the acceptor; what that one had accepted
- * at the lower ballot, for the same slots, is told to it then. */
+ * Or the same leader leads again, at a higher ballot, without the acceptor; what that one had
+ * accepted at the lower ballot, for the same slots, is told to it then. */
 #include "tests/sim/sim.h"
 
 /* 0: nobody is on stage. */
