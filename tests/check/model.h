@@ -1,6 +1,7 @@
-/* What the state machine ought to do, once more and in the simplest way: fed with the chosen values
- * in slot order it keeps sessions, answers commands and numbers records, and remembers all of it for
- * every slot. Learners are compared with it, so that an error which all of them make alike shows.
+/* What the state machine ought to do, once more and in the simplest way: fed with the chosen
+ * values in slot order it keeps sessions, answers commands and numbers records, and remembers
+ * all of it for every slot. Learners are compared with it, so that an error which all of them
+ * make alike shows.
  *
  * It shares no code with learner/machine, not even the reading of values, and knows no disk and no
  * cache. Keys and leases are those of the reference in tests/model, by way of model_keys.c. A kind of

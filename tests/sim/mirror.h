@@ -1,5 +1,5 @@
-/* Learners beside the model (tests/check/model.h), which executes every chosen value as soon as it is
- * chosen: what they store, what they tell clients, and how far they say they are. */
+/* Learners beside the model (tests/check/model.h), which executes every chosen value as soon as
+ * it is chosen: what they store, what they tell clients, and how far they say they are. */
 #ifndef SYNOD_TESTS_SIM_MIRROR_H
 #define SYNOD_TESTS_SIM_MIRROR_H
 

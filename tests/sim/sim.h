@@ -97,6 +97,7 @@ struct connection {
 struct stranded {
     int stage;   /* 0: nobody is on stage */
     int returns; /* the leader that was deposed leads again */
+    int is_last; /* the healing follows */
     size_t leader, acceptor, learner;
 };
 

@@ -76,7 +76,7 @@ static void draw_faults(struct sim *sim)
         [FAULT_CLOCK_JUMP] = {200, 2 * SECOND}, [FAULT_CLOCK_RATE] = {200, 4 * SECOND},
         [FAULT_CLOCK_STOP] = {150, 4 * SECOND}, [FAULT_CLIENT_DIES] = {250, 3 * SECOND},
         [FAULT_BURST] = {40, 8 * SECOND},       [FAULT_CLIENT_SLEEPS] = {250, 3 * SECOND},
-        [FAULT_STRAGGLE] = {250, 3 * SECOND},   [FAULT_STRANDED] = {250, 5 * SECOND},
+        [FAULT_STRAGGLE] = {250, 3 * SECOND},   [FAULT_STRANDED] = {400, 5 * SECOND},
     };
     for (enum fault fault = 0; fault < FAULT_KINDS; fault++) {
         if (chance(&sim->fate, kinds[fault].odds)) {

@@ -659,7 +659,7 @@ void client_burst(struct sim *sim, size_t position)
 void client_flood(struct sim *sim, size_t position)
 {
     struct client_state *client = &sim->clients[position];
-    uint64_t count = 2 + rng_below(&sim->work, 20);
+    uint64_t count = 1 + rng_below(&sim->work, 4);
     for (uint64_t i = 0; i < count && client->state == SESSION_OPEN; i++) {
         client->flood = chance(&sim->work, 300) ? FLOOD_LONG : FLOOD_SHORT;
         append(sim, client);
