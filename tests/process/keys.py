@@ -117,6 +117,8 @@ def put_options(cluster):
 
 
 def ranges(cluster):
+    for beyond in ("q/before", "r", "r0", "s/behind"):
+        put(cluster, beyond, "")
     for i, name in enumerate("cabed"):
         put(cluster, f"r/{name}", str(i))
     put(cluster, "r/a", "9")
@@ -342,6 +344,7 @@ def watch_command(cluster):
     first = put(cluster, "wc/a", "eins")
     run_ok("del", "wc/a", cluster=cluster)
     put(cluster, "wc/stop", "zwei")
+    put(cluster, "wc/never", "drei")
     script = 'echo "$SYNOD_EVENT $SYNOD_KEY $SYNOD_REVISION $(cat)"; test "$SYNOD_KEY" != wc/stop'
     process = spawn([SYNOD, "watch", "--prefix", "wc/", "--rev", str(first), "--cluster",
                      cluster.config, "--", "sh", "-c", script], stdin=subprocess.DEVNULL,
@@ -558,7 +561,7 @@ def no_quorum(cluster):
     try:
         for arguments in (("put", "q/a", "x"), ("get", "q/a"), ("del", "q/a"), ("watch", "q/a"),
                           ("lease", "grant", "5s"), ("lock", "q"), ("elect", "q", "--observe")):
-            sentence = expect(UNAVAILABLE, *arguments, "--timeout", "1s", cluster=cluster)
+            sentence = expect(UNAVAILABLE, *arguments, "--timeout", "500ms", cluster=cluster)
         check(text("get", "q/a", "--consistency", "local", cluster=cluster) == "here", "a local get")
     finally:
         for node in stopped:

@@ -187,7 +187,8 @@ def lock_without_cluster(cluster):
     """When the cluster is gone for longer than the TTL, the command is told before anybody else could
     have the lock."""
     path = f"{cluster.directory}/alone"
-    process = start(cluster, "lock", "alone", "--ttl", "1s", command_line=write_and_wait(path))
+    process = start(cluster, "lock", "alone", "--ttl", "1s", "--timeout", "2s",
+                    command_line=write_and_wait(path))
     stopped = cluster.nodes
     try:
         wait_until(lambda: content(path), 20, "the command to run")
