@@ -166,6 +166,18 @@ static void note_ending(struct ending *ending, uint64_t id)
     ending->ids[ending->count++] = id;
 }
 
+/* A lease, and what is bound to it. */
+static void note_with_bound(struct ending *ending, const struct lease *lease)
+{
+    note_ending(ending, lease->id);
+    if (lease->session != NULL && !MUTANT(bound_lease_outlives_session)) {
+        for (const struct lease *bound = lease->session->bound; bound != NULL;
+             bound = bound->next_bound) {
+            note_ending(ending, bound->id);
+        }
+    }
+}
+
 static int compare_numbers(const void *a, const void *b)
 {
     uint64_t x = *(const uint64_t *)a;
@@ -173,24 +185,12 @@ static int compare_numbers(const void *a, const void *b)
     return x < y ? -1 : x > y;
 }
 
-/* A lease, and then what is bound to it, by id. */
-static void note_with_bound(struct ending *ending, const struct lease *lease)
-{
-    note_ending(ending, lease->id);
-    if (lease->session == NULL || MUTANT(bound_lease_outlives_session)) {
-        return;
-    }
-    size_t first = ending->count;
-    for (const struct lease *bound = lease->session->bound; bound != NULL;
-         bound = bound->next_bound) {
-        note_ending(ending, bound->id);
-    }
-    qsort(ending->ids + first, ending->count - first, sizeof *ending->ids, compare_numbers);
-}
-
-/* Each under a revision of its own. */
+/* What ends at once ends in the order of the ids, each under a revision of its own. */
 static void end_all(struct machine *m, struct ending *ending)
 {
+    if (ending->count > 0) {
+        qsort(ending->ids, ending->count, sizeof *ending->ids, compare_numbers);
+    }
     for (size_t i = 0; i < ending->count; i++) {
         struct lease *lease = lease_find(m, ending->ids[i]);
         if (lease != NULL) { /* else it was noted twice: up, and bound to one that is */
@@ -207,7 +207,6 @@ void lease_end(struct machine *m, struct lease *lease)
     end_all(m, &ending);
 }
 
-/* What is up ends in the order in which it was due. */
 size_t lease_expire(struct machine *m)
 {
     struct ending ending = {0};

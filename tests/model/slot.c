@@ -60,8 +60,7 @@ static int put_operation(struct buffer *out, const struct operation *operation)
 static int may_enter(const struct run *run, const struct operation *operation)
 {
     if (operation->kind != OPERATION_REQUEST) {
-        /* etcd compacts a new store to revision 0 once, and never again: that means nothing. */
-        return operation->kind != OPERATION_COMPACT || operation->revision > 0;
+        return 1;
     }
     struct kv_request request;
     struct slice rest = operation->request;

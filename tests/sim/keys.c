@@ -13,7 +13,7 @@
 
 #define PATIENCE_US SECOND
 #define WATCH_PAGES_MAX 40
-#define ATTEMPTS_MAX 50
+#define ATTEMPTS_MAX 500
 
 
 struct keys {
@@ -252,7 +252,7 @@ static void draw_watch(struct sim *sim, struct keys_client *client)
     struct msg_watch *position = &client->position;
     slice_drop(&position->key);
     slice_drop(&position->end);
-    for (int i = 0; i < 20 * ATTEMPTS_MAX; i++) {
+    for (int i = 0; i < ATTEMPTS_MAX; i++) {
         arena_reset(&keys->arena);
         generate(&keys->generator, reference_of(sim), &keys->arena, &operation);
         if (operation.kind == OPERATION_WATCH && operation.key.size > 0) {
