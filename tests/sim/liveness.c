@@ -150,6 +150,11 @@ void liveness_on_chosen(struct sim *sim, struct slice bytes)
 static void check_drained(struct sim *sim)
 {
     slot_t end = sim->drain_to;
+    if (sim->cluster->checker.chosen_prefix < sim->accepted_to) {
+        sim_violate(sim, "drain", "an acceptor has a vote for slot %llu, and only %llu are chosen",
+                    (unsigned long long)sim->accepted_to,
+                    (unsigned long long)sim->cluster->checker.chosen_prefix);
+    }
     for (size_t i = 0; i < sim->servers; i++) {
         const struct node *node = &sim->cluster->nodes[i];
         if (!sim->is_core[i]) {
@@ -165,11 +170,6 @@ static void check_drained(struct sim *sim)
             sim_violate(sim, "drain", "%s knows %llu of %llu slots as chosen", node->name,
                         (unsigned long long)acceptor_chosen(node->acceptor),
                         (unsigned long long)end);
-        } else if (node->acceptor != NULL &&
-                   acceptor_accepted_max(node->acceptor) > sim->cluster->checker.chosen_prefix) {
-            sim_violate(sim, "drain", "%s has a vote for slot %llu, and only %llu are chosen",
-                        node->name, (unsigned long long)acceptor_accepted_max(node->acceptor),
-                        (unsigned long long)sim->cluster->checker.chosen_prefix);
         } else if (node->proposer != NULL && proposer_state(node->proposer) != NODE_LEADING) {
             sim_violate(sim, "stability", "%s does not lead the healed core", node->name);
         } else if (sim->processes[i].waiting > WAITING_MAX) {
@@ -209,6 +209,13 @@ void liveness_on_watch(struct sim *sim)
     }
     if (sim->now + elections(sim, 2) < sim->end_at) {
         sim->drain_to = sim->cluster->checker.chosen_prefix; /* known everywhere two later */
+        for (size_t i = 0; i < sim->plan.acceptors; i++) {
+            const struct node *node = &sim->cluster->nodes[i];
+            slot_t accepted = sim->is_core[i] && node->acceptor != NULL
+                                  ? acceptor_accepted_max(node->acceptor)
+                                  : 0;
+            sim->accepted_to = accepted > sim->accepted_to ? accepted : sim->accepted_to;
+        }
     }
     if (sim->now + 2 * WATCH_US >= sim->end_at) {
         check_drained(sim);

@@ -203,8 +203,9 @@ struct sim {
     size_t scenario_hub;
     time_us_t scenario_cut_at;
     uint64_t scenario_first;
-    slot_t drain_to;  /* chosen long enough before the end for everybody to know it */
-    time_us_t led_at; /* when somebody last began to lead */
+    slot_t drain_to;    /* chosen long enough before the end for everybody to know it */
+    slot_t accepted_to; /* accepted in the core long enough before the end to be chosen */
+    time_us_t led_at;   /* when somebody last began to lead */
 };
 
 enum item_kind {

@@ -44,6 +44,7 @@ struct read_sent {
     time_us_t until;
     struct audit_question question;
     int is_final;
+    int is_scan;
 };
 
 struct client_state {
@@ -69,6 +70,8 @@ struct client_state {
     /* After the healing: one more append and one more read of each must get through. */
     uint64_t final_number;
     int is_final_acked, is_final_read;
+    uint64_t scan_next; /* then one of them reads the whole log: the next index it asks for */
+    int is_scanned;
 };
 
 static struct client_state *client_of(struct sim *sim, size_t node)
@@ -285,12 +288,31 @@ static void maybe_retry(struct sim *sim, struct client_state *client)
 
 /* ---- reads */
 
+static struct read_sent *free_read(struct client_state *client)
+{
+    for (size_t i = 0; i < READS_MAX; i++) {
+        if (client->reads[i].request == 0) {
+            return &client->reads[i];
+        }
+    }
+    return NULL;
+}
+
+static void send_read(struct sim *sim, const struct client_state *client,
+                      const struct msg_read *read)
+{
+    struct message msg = {.kind = MSG_READ};
+    msg.read = *read;
+    for (size_t i = 0; i < sim->plan.learners; i++) {
+        if (i == client->learner || sim->is_healed) { /* then only one of them may be well */
+            send(sim, client, ROLE_LEARNER, i, &msg);
+        }
+    }
+}
+
 static void read_log(struct sim *sim, struct client_state *client)
 {
-    struct read_sent *read = NULL;
-    for (size_t i = 0; i < READS_MAX && read == NULL; i++) {
-        read = client->reads[i].request == 0 ? &client->reads[i] : NULL;
-    }
+    struct read_sent *read = free_read(client);
     if (read == NULL) {
         return;
     }
@@ -312,19 +334,38 @@ static void read_log(struct sim *sim, struct client_state *client)
                                .until = sim->now + READ_PATIENCE_US,
                                .question = audit_ask(sim->audit, client->node, from, is_local),
                                .is_final = sim->is_healed};
-    struct message msg = {.kind = MSG_READ};
-    msg.read =
-        (struct msg_read){.request = read->request,
-                          .from = from,
-                          .count = count,
-                          .bytes_max = 4096,
-                          .wait_ms = wait_ms,
-                          .consistency = (uint32_t)(is_local ? READ_LOCAL : READ_LINEARIZABLE)};
-    for (size_t i = 0; i < sim->plan.learners; i++) {
-        if (i == client->learner || sim->is_healed) { /* then only one of them may be well */
-            send(sim, client, ROLE_LEARNER, i, &msg);
+    const struct msg_read asked = {.request = read->request,
+                                   .from = from,
+                                   .count = count,
+                                   .bytes_max = 4096,
+                                   .wait_ms = wait_ms,
+                                   .consistency =
+                                       (uint32_t)(is_local ? READ_LOCAL : READ_LINEARIZABLE)};
+    send_read(sim, client, &asked);
+}
+
+/* The judges see what somebody read: in the end, when all else is done, it is the whole log. */
+static void scan_log(struct sim *sim, struct client_state *client)
+{
+    struct read_sent *read = free_read(client);
+    for (size_t i = 0; i < READS_MAX; i++) {
+        if (client->reads[i].request != 0 && client->reads[i].is_scan) {
+            return; /* a page is under way */
         }
     }
+    if (read == NULL || client->is_scanned || client != &sim->clients[0]) {
+        return;
+    }
+    uint64_t from = client->scan_next > 0 ? client->scan_next : 1;
+    *read = (struct read_sent){.request = ++client->request,
+                               .until = sim->now + READ_PATIENCE_US,
+                               .question = audit_ask(sim->audit, client->node, from, 0),
+                               .is_scan = 1};
+    const struct msg_read asked = {.request = read->request,
+                                   .from = from,
+                                   .bytes_max = PAGE_BYTES_TARGET,
+                                   .consistency = READ_LINEARIZABLE};
+    send_read(sim, client, &asked);
 }
 
 /* A query or a watch. */
@@ -510,6 +551,10 @@ static void on_records(struct sim *sim, struct client_state *client, const struc
             audit_answer(sim->audit, &sim->cluster->nodes[client->node], &read->question,
                          &msg->records);
             client->is_final_read |= read->is_final;
+            if (read->is_scan) {
+                client->scan_next = msg->records.from + msg->records.record_count;
+                client->is_scanned = client->scan_next > msg->records.last;
+            }
         }
     }
 }
@@ -575,6 +620,8 @@ static void act_healed(struct sim *sim, struct client_state *client)
     }
     if (!has_final_read(client)) {
         read_log(sim, client);
+    } else if (client->is_final_read && client->is_final_acked) {
+        scan_log(sim, client);
     }
 }
 
