@@ -10,7 +10,7 @@
 /* Two of these can be in memory at once. TAIL_RING_MARKS depends on it. */
 #define WRITE_BUFFER_BYTES (4 * MIB)
 
-/* LevelDB maps whole tables into memory and keeps as many open as this allows (but for 10); a mapped
+/* LevelDB maps whole tables into memory and keeps as many open as this allows, but for 10; a mapped
  * table that was read counts as resident memory. So this bounds it to about 180 MiB however large
  * the store is. With 64 tables of 1 MiB a put of a new random key among a million took 32 us, most
  * of them to open tables again; with these it takes 11. */

@@ -1,6 +1,6 @@
-/* Random and mutated commands against the parsers of requests and blocks, and what they take against
- * two machines: never a crash, nothing fatal, memory bounded, responses that can be read, and equal
- * digests although the two end their turns at different places and one of them restarts.
+/* Random and mutated commands against the parsers, and what they take against two machines: never a
+ * crash, nothing fatal, memory bounded, responses that can be read, and equal digests although the
+ * two end their turns at different places and one of them restarts.
  *
  *     build/tests/fuzz/fuzz_commands [SEED [ROUNDS]] */
 #include "common/base/bytes.h"

@@ -1,5 +1,5 @@
-/* Counts what a fuzz target allocates, where no sanitizer does so itself. For one file of a program:
- * it takes the place of the C library's malloc. */
+/* Counts what a fuzz target allocates, where no sanitizer does so itself. For one file of a
+ * program: it takes the place of the C library's malloc. */
 #ifndef SYNOD_TESTS_FUZZ_MALLOC_COUNT_H
 #define SYNOD_TESTS_FUZZ_MALLOC_COUNT_H
 

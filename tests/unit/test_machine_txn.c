@@ -151,7 +151,6 @@ static void test_nesting(void **state)
     for (int i = 0; i < TXN_DEPTH_MAX; i++) { /* as deep as it goes */
         struct buffer *to = i % 2 == 0 ? &a : &b;
         struct kv_request part = txn;
-        txn = a_txn(NULL, 0, NULL, 0, NULL, 0, to);
         txn = a_txn(NULL, 0, &part, 1, NULL, 0, to);
     }
     assert_text(do_(kit, txn), "3: then {then {then {then {then {then {then {then {range 1 "
