@@ -4,8 +4,8 @@
  * make alike shows.
  *
  * It shares no code with learner/machine, not even the reading of values, and knows no disk and no
- * cache. Keys and leases are those of the reference in tests/model, by way of model_keys.c. A kind of
- * command that it does not know uses up its sequence, and whatever is told of it is right. */
+ * cache. Keys and leases are those of the reference in tests/model, by way of model_keys.c. A kind
+ * of command that it does not know uses up its sequence, and whatever is told of it is right. */
 #ifndef SYNOD_TESTS_CHECK_MODEL_H
 #define SYNOD_TESTS_CHECK_MODEL_H
 

@@ -1,5 +1,5 @@
-/* Commands on keys and leases, for the model: executed by the reference of tests/model, which shares
- * nothing with the machine, and answered in the bytes of common/protocol/kv.h. */
+/* Commands on keys and leases, for the model: executed by the reference of tests/model, which
+ * shares nothing with the machine, and answered in the bytes of common/protocol/kv.h. */
 #ifndef SYNOD_TESTS_CHECK_MODEL_KEYS_H
 #define SYNOD_TESTS_CHECK_MODEL_KEYS_H
 

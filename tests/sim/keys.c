@@ -15,7 +15,6 @@
 #define WATCH_PAGES_MAX 40
 #define ATTEMPTS_MAX 500
 
-
 struct keys {
     struct generator generator;
     struct arena arena; /* of one operation */

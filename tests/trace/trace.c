@@ -314,10 +314,10 @@ static void trace_submit(struct text *out, struct slice bytes)
 
 static void trace_result(struct text *out, const struct msg_result *m)
 {
-    static const char *const names[] = {"ok", "gap", "unknown_session", "sessions_full",
-                                        "forgotten", "compacted", "future", "lease_not_found",
-                                        "lease_exists", "leases_full", "key_not_found",
-                                        "too_large"};
+    static const char *const names[] = {
+        "ok",           "gap",         "unknown_session", "sessions_full",
+        "forgotten",    "compacted",   "future",          "lease_not_found",
+        "lease_exists", "leases_full", "key_not_found",   "too_large"};
     text_addf(out, " s%" PRIx64 " applied=%" PRIu64, m->session, m->applied);
     for (uint32_t i = 0; i < m->range_count; i++) {
         const struct result_range *r = &m->ranges[i];
