@@ -7,6 +7,7 @@ import sys
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 import commands  # noqa: E402
+import coordination  # noqa: E402
 import disks  # noqa: E402
 import failures  # noqa: E402
 import keys  # noqa: E402
@@ -24,6 +25,7 @@ GROUPS = {
     "recipes": recipes.run,
     "failures": failures.run,
     "storm": storm.run,
+    "coordination": coordination.run,
     "nonsense": nonsense.run,
     "disks": disks.run,
     "readme": readme.run,
