@@ -10,8 +10,8 @@
 struct reading {
     struct machine *machine;
     const struct msg_watch *watch;
-    struct effects *out;
     struct buffer page;
+    size_t bytes_max;
     uint32_t count;
     size_t scanned, scanned_bytes;
     uint64_t revision;      /* the one that is being added */
@@ -105,7 +105,7 @@ static int add_event(struct reading *reading, struct position at, const struct c
     if (event.has_previous) {
         blob_unref(blob);
     }
-    if (before > 0 && reading->page.size > reading->watch->bytes_max) {
+    if (before > 0 && reading->page.size > reading->bytes_max) {
         reading->page.size = before;
         return end_page(reading, at);
     }
@@ -161,7 +161,10 @@ void machine_events(struct machine *m, const struct msg_watch *watch, struct eve
     if (watch->revision >= after) {
         return;
     }
-    struct reading reading = {.machine = m, .watch = watch, .out = out};
+    size_t wanted = watch->bytes_max;
+    struct reading reading = {.machine = m,
+                              .watch = watch,
+                              .bytes_max = wanted < PAGE_BYTES_TARGET ? wanted : PAGE_BYTES_TARGET};
     struct record_key from;
     struct record_key to;
     view_scan(m, record_event(&from, (struct position){watch->revision, watch->sub}),
