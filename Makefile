@@ -187,7 +187,7 @@ install: all ## install programs, library, header and synod.pc under PREFIX (and
 
 test_parts := $(synod_parts) $(if $(command_src),$(B)/libcommand.a)
 helpers = $(call object,$(filter $(patsubst $(B)/%,%,$(dir $(1)))%,$(test_help)) \
-          $(if $(filter tests/check/,$(patsubst $(B)/%,%,$(dir $(1)))),$(filter tests/model/%,$(test_help))))
+          $(if $(filter tests/check/ tests/unit/,$(patsubst $(B)/%,%,$(dir $(1)))),$(filter tests/model/%,$(test_help))))
 
 .SECONDEXPANSION:
 $(test_bin) $(tool_bin): $(B)/%: $(B)/obj/%.o $$(call helpers,$$@) $(test_parts)
