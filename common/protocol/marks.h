@@ -110,7 +110,6 @@
     /* learner: answers.c */                                                                       \
     X(WATCH_WAITS, "watch waits for something new")                                                \
     X(WATCH_COMPACTED, "watch from below the compacted revision")                                  \
-    X(WATCH_IN_PIECES, "watch that has far to look")                                               \
     /* machine */                                                                                  \
     X(DUPLICATE_ANSWERED, "duplicate answered from the table")                                     \
     X(DUPLICATE_IN_PART, "block of which a part was executed before")                              \

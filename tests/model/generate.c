@@ -6,6 +6,9 @@
 
 #include <string.h>
 
+/* Never two draws in one expression: compilers may order them as they like, and the same seed has to
+ * give the same operations everywhere. */
+
 /* Prefixes of each other, first and last bytes. No more than twelve: up to that many etcd sorts
  * equal ones in the order of their keys. */
 #define TEXT(s)                                                                                    \
@@ -125,13 +128,16 @@ static void make_range(struct generator *g, const struct reference *r, struct ar
     out->revision = one_in(g, 3) ? pick_revision(g, r) : 0;
     uint64_t *filters[] = {&out->min_mod, &out->max_mod, &out->min_create, &out->max_create};
     while (one_in(g, 4)) {
-        *filters[rng_below(&g->rng, 4)] = pick_revision(g, r);
+        uint64_t *filter = filters[rng_below(&g->rng, 4)];
+        *filter = pick_revision(g, r);
     }
 }
 
 static void make_put(struct generator *g, int is_nested, struct kv_put *out)
 {
-    *out = (struct kv_put){.key = pick_key(g), .value = pick_value(g), .lease = pick_lease(g)};
+    *out = (struct kv_put){.key = pick_key(g)};
+    out->value = pick_value(g);
+    out->lease = pick_lease(g);
     out->flags = one_in(g, 3) ? KV_PREVIOUS : 0;
     if (!g->only_etcd && one_in(g, 10)) {
         out->flags |= KV_SEQUENTIAL;
@@ -177,9 +183,9 @@ static uint64_t pick_number(struct generator *g, const struct reference *r,
 static void put_compare(struct generator *g, const struct reference *r, struct arena *arena,
                         struct buffer *out)
 {
-    struct kv_compare compare = {.target = (enum kv_target)(1 + rng_below(&g->rng, 5)),
-                                 .relation = (enum kv_relation)rng_below(&g->rng, 4),
-                                 .key = pick_key(g)};
+    struct kv_compare compare = {.target = (enum kv_target)(1 + rng_below(&g->rng, 5))};
+    compare.relation = (enum kv_relation)rng_below(&g->rng, 4);
+    compare.key = pick_key(g);
     if (one_in(g, 3)) {
         compare.end = pick_end(g, compare.key, arena);
     }
@@ -317,8 +323,9 @@ static void make_watch(struct generator *g, const struct reference *r, struct ar
     /* At the compacted one not everything is kept. */
     out->revision = one_in(g, 4) ? reference_compacted(r) : pick_revision(g, r);
     out->revision = out->revision > 0 ? out->revision : 1;
-    out->flags = (one_in(g, 2) ? WATCH_PREVIOUS : 0) | (one_in(g, 8) ? WATCH_NO_PUT : 0) |
-                 (one_in(g, 8) ? WATCH_NO_DELETE : 0);
+    out->flags = one_in(g, 2) ? WATCH_PREVIOUS : 0;
+    out->flags |= one_in(g, 8) ? WATCH_NO_PUT : 0;
+    out->flags |= one_in(g, 8) ? WATCH_NO_DELETE : 0;
 }
 
 static void make_compact(struct generator *g, const struct reference *r, struct operation *out)

@@ -140,6 +140,7 @@ static void apply_other(struct fake *f, struct fake_session *session, uint64_t s
     if (command->op == COMMAND_LEASE_KEEPALIVE) {
         size_t count = command->payload.size / 8;
         f->keepalive_count++;
+        f->keepalive_ms = now_ms();
         f->keepalive_ids_max = count > f->keepalive_ids_max ? count : f->keepalive_ids_max;
     }
     fake_store_execute(f->store, session->id, command, &range, &body);
@@ -341,6 +342,9 @@ static void on_query(struct fake *f, struct fake_node *node, const struct messag
     }
     send_to(node, msg->from, &reply);
     buffer_close(&body);
+    if (count_down(&f->put_count)) {
+        fake_store_put(f->store, "k4x", "late");
+    }
 }
 
 static void forget_watch(struct fake_watch *watch)

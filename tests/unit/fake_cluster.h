@@ -100,6 +100,7 @@ struct fake {
     size_t query_busy_count;
     size_t query_future_count; /* the learner does not have the revision yet */
     size_t watch_busy_count;
+    size_t put_count;          /* behind so many queries, somebody puts "k4x" */
     size_t page_kvs;           /* of an answer, 0: all */
     size_t page_events;        /* 0: all */
     uint32_t watch_wait_ms;    /* answer watches after this; 0: as long as they say */
@@ -114,6 +115,7 @@ struct fake {
     size_t gap_count;
     size_t keepalive_count;   /* commands */
     size_t keepalive_ids_max; /* in one of them */
+    int64_t keepalive_ms;     /* when the last was executed, by CLOCK_MONOTONIC */
     uint64_t acked_max;       /* highest acknowledgement seen */
     int is_acked_wrong;       /* acknowledged what was never answered */
 };

@@ -28,9 +28,10 @@ static uint64_t execute_request(struct fake *f, const struct kv_request *request
 
 uint64_t fake_put(struct fake *f, const char *key, const char *value)
 {
-    const struct kv_request request = {.op = KV_PUT,
-                                       .put = {.key = text(key), .value = text(value)}};
-    return execute_request(f, &request);
+    fake_lock(f);
+    uint64_t revision = fake_store_put(f->store, key, value);
+    fake_unlock(f);
+    return revision;
 }
 
 uint64_t fake_delete(struct fake *f, const char *key)

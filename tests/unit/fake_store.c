@@ -5,6 +5,7 @@
 #include "tests/model/reference.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 /* Ids of leases that the cluster chooses; those of sessions are lower. */
 #define LEASES_FROM 1000000
@@ -186,6 +187,17 @@ void fake_store_execute(struct fake_store *store, uint64_t session, const struct
         break;
     }
     out->body = buffer_slice(body);
+}
+
+uint64_t fake_store_put(struct fake_store *store, const char *key, const char *value)
+{
+    struct reference_answer answer;
+    const struct kv_request put = {.op = KV_PUT,
+                                   .put = {.key = slice_borrow(key, strlen(key)),
+                                           .value = slice_borrow(value, strlen(value))}};
+    arena_reset(&store->arena);
+    reference_request(store->reference, &put, &store->arena, &answer);
+    return answer.revision;
 }
 
 /* ---- questions */

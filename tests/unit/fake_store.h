@@ -26,6 +26,9 @@ void fake_store_advance(struct fake_store *store, uint64_t ms);
 void fake_store_execute(struct fake_store *store, uint64_t session, const struct command *command,
                         struct result_range *out, struct buffer *body);
 
+/* Somebody puts a key. Returns the revision. */
+uint64_t fake_store_put(struct fake_store *store, const char *key, const char *value);
+
 /* Answers a query; a range gets at most page_kvs keys, unless that is 0. */
 void fake_store_query(struct fake_store *store, const struct msg_query *query, size_t page_kvs,
                       struct msg_answer *out, struct buffer *body);

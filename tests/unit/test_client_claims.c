@@ -338,6 +338,13 @@ static void test_queue_usage(void **state)
     stop(s);
 }
 
+static int count_lease(void *arg, const struct synod_lease *lease)
+{
+    (void)lease;
+    ++*(int *)arg;
+    return 0;
+}
+
 /* Proves: a claim whose answers are lost is one claim, and leaves no lease behind that nobody
  * knows. */
 static void test_claims_once(void **state)
@@ -357,6 +364,10 @@ static void test_claims_once(void **state)
     assert_int_equal(shown.length + shown.claimed, 0);
     SCRIPT(drop_result_count, 1);
     assert_int_equal(claim(s, "i", "o").counter, 1);
+    assert_ok(s, synod_put(s, synod_text("behind"), synod_text("all"), 0, NULL));
+    int leases = 0;
+    assert_ok(s, synod_lease_list(s, count_lease, &leases));
+    assert_int_equal(leases, 2); /* the session and the claim of the item */
     stop(s);
 }
 

@@ -204,6 +204,7 @@ static void test_pages(void **state)
         struct synod_result *result = NULL;
         request.as.range.order = descend ? SYNOD_ORDER_DESCEND : SYNOD_ORDER_NONE;
         SCRIPT(query_future_count, 2); /* learners that lag are asked again */
+        SCRIPT(put_count, 1);          /* a key that is put meanwhile is not in the result */
         assert_ok(s, synod_request(s, &request, SYNOD_LINEARIZABLE, &result));
         assert_int_equal(result->response.count, 50);
         assert_int_equal(result->response.kv_count, 50);
@@ -214,6 +215,7 @@ static void test_pages(void **state)
             assert_true(is_text(result->response.kvs[i].key, key));
         }
         synod_result_free(result);
+        fake_delete(&fake, "k4x");
     }
     fake_lock(&fake);
     assert_int_equal(fake.nodes[1].linear_query_count + fake.nodes[2].linear_query_count, 2);

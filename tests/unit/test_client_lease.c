@@ -203,6 +203,41 @@ static void test_lost_by_silence(void **state)
     stop(s);
 }
 
+/* Proves: an answer that comes late counts from when the keepalive was sent, because that is from
+ * when the cluster counts. */
+static void test_late_answer(void **state)
+{
+    (void)state;
+    struct synod *s = start(1, 1);
+    struct lost lost = {0};
+    uint64_t id = grant(s, 3000, 0);
+    assert_ok(s, synod_lease_keep(s, id, note_lost, &lost));
+    size_t before = keepalives();
+    SCRIPT(drop_result_count, 1); /* of the keepalive; it comes with the repetition, 300 ms later */
+    int64_t deadline = now_ms() + DEADLINE_MS;
+    while (keepalives() == before && now_ms() < deadline) {
+        assert_ok(s, synod_poll(s, 20));
+    }
+    fake_lock(&fake);
+    int64_t executed_ms = fake.keepalive_ms;
+    size_t submitted = fake.nodes[0].submit_count;
+    fake_unlock(&fake);
+    for (size_t now = submitted; now == submitted && now_ms() < deadline;) {
+        assert_ok(s, synod_poll(s, 20));
+        fake_lock(&fake);
+        now = fake.nodes[0].submit_count;
+        fake_unlock(&fake);
+    }
+    assert_ok(s, synod_poll(s, 100));
+    silence(1);
+    assert_int_equal(keepalives(), before + 1);
+    poll_for(s, &lost.count);
+    assert_true(lost.at_ms <= executed_ms + 3000 + 150); /* some for a busy machine */
+    assert_true(lost.at_ms >= executed_ms + 2900);
+    silence(0);
+    stop(s);
+}
+
 /* Proves: a keepalive that gets lost on its way is sent again in time. */
 static void test_keepalive_repeated(void **state)
 {
@@ -306,6 +341,7 @@ int main(void)
         cmocka_unit_test_teardown(test_kept_together, clean_up),
         cmocka_unit_test_teardown(test_lost_in_cluster, clean_up),
         cmocka_unit_test_teardown(test_lost_by_silence, clean_up),
+        cmocka_unit_test_teardown(test_late_answer, clean_up),
         cmocka_unit_test_teardown(test_keepalive_repeated, clean_up),
         cmocka_unit_test_teardown(test_session, clean_up),
         cmocka_unit_test_teardown(test_session_lost, clean_up),

@@ -67,6 +67,28 @@ static size_t waiting_watches(void)
     return count;
 }
 
+/* How many keys are watched. */
+static size_t watched_keys(void)
+{
+    size_t count = 0;
+    struct slice seen[FAKE_WATCHES_MAX];
+    fake_lock(&fake);
+    for (size_t n = fake.proposer_count; n < fake.proposer_count + fake.learner_count; n++) {
+        for (size_t i = 0; i < FAKE_WATCHES_MAX; i++) {
+            const struct fake_watch *watch = &fake.nodes[n].watches[i];
+            size_t known = 0;
+            while (known < count && !slice_equal(seen[known], watch->watch.key)) {
+                known++;
+            }
+            if (watch->client.id != 0 && known == count) {
+                seen[count++] = watch->watch.key;
+            }
+        }
+    }
+    fake_unlock(&fake);
+    return count;
+}
+
 /* Starts one and returns when it has its place in the queue. */
 static void start_waiting(struct waiting *w, const char *name, uint32_t timeout_ms)
 {
@@ -140,8 +162,13 @@ static void test_lock_order(void **state)
     struct synod_lock *held = lock(s, "job");
     struct waiting first = {0}, giving_up = {0}, last = {0};
     start_waiting(&first, "job", UINT32_MAX);
-    start_waiting(&giving_up, "job", 300);
+    start_waiting(&giving_up, "job", 1000);
     start_waiting(&last, "job", UINT32_MAX);
+    int64_t deadline = now_ms() + DEADLINE_MS;
+    while (waiting_watches() < 3 && now_ms() < deadline) {
+        sched_yield();
+    }
+    assert_int_equal(watched_keys(), 3);
     finish_waiting(&giving_up);
     assert_int_equal(giving_up.code, SYNOD_E_UNAVAILABLE);
     assert_ok(s, synod_unlock(held));
@@ -232,8 +259,9 @@ static void test_names(void **state)
 {
     (void)state;
     struct synod *s = start(1, 1);
-    static const char *const names[] = {"a",  "a/b", "a/00000000000003e8", "a/", "a%2Fb", "/",
-                                        "a%", "ab",  "\xc3\xa4",           " "};
+    /* Those with a slash first: they must not stand before the others. */
+    static const char *const names[] = {"a/b", "a/00000000000003e8", "a/", "/", "a%2Fb", "a", "a%",
+                                        "ab",  "\xc3\xa4",           " "};
     struct synod_lock *held[10];
     for (size_t i = 0; i < 10; i++) {
         held[i] = lock(s, names[i]);
@@ -344,7 +372,7 @@ static void test_election(void **state)
     size_t before = waiting_watches();
     for (int i = 0; i < 2; i++) {
         observers[i].s = open_client((struct synod_options){0});
-        observers[i].stop_after = 6;
+        observers[i].stop_after = 7;
         pthread_create(&observers[i].thread, NULL, observe, &observers[i]);
     }
     int64_t deadline = now_ms() + DEADLINE_MS;
@@ -358,6 +386,7 @@ static void test_election(void **state)
     assert_ok(s, synod_proclaim(election, synod_text("b")));
     struct waiting next = {.is_election = 1};
     start_waiting(&next, "boss", UINT32_MAX);
+    assert_ok(s, synod_proclaim(election, synod_text("still")));
     assert_ok(s, synod_resign(election));
     finish_waiting(&next);
     assert_int_equal(next.code, SYNOD_OK);
@@ -365,9 +394,9 @@ static void test_election(void **state)
     assert_ok(next.s, synod_resign(next.election));
     assert_ok(s, synod_campaign(s, "boss", synod_text("c"), 0, &election));
     char expected[128];
-    snprintf(expected, sizeof expected, "0= %llu=a %llu=b %llu=boss 0= %llu=c ",
-             (unsigned long long)first, (unsigned long long)first, (unsigned long long)next.token,
-             (unsigned long long)synod_election_token(election));
+    snprintf(expected, sizeof expected, "0= %llu=a %llu=b %llu=still %llu=boss 0= %llu=c ",
+             (unsigned long long)first, (unsigned long long)first, (unsigned long long)first,
+             (unsigned long long)next.token, (unsigned long long)synod_election_token(election));
     for (int i = 0; i < 2; i++) {
         pthread_join(observers[i].thread, NULL);
         assert_int_equal(observers[i].code, SYNOD_OK);
