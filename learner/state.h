@@ -87,9 +87,11 @@ struct learner {
     /* reads.c */
     struct question *questions;
     size_t question_count, question_capacity;
+    size_t question_bytes; /* of what they point into */
     struct read_round round;
     slot_t readable;      /* applied slot whose records are in the store */
-    int has_more_to_scan; /* a watch has looked at a part of what it has to */
+    int has_more_to_scan; /* questions were not reached, or a watch has looked at a part only */
+    size_t answer_bytes;  /* of the answers of this turn */
 
     int is_sweeping; /* there is more to delete of what was compacted */
 

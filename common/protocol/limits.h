@@ -99,6 +99,9 @@
 /* Reads and tails that wait at one learner. */
 #define READS_WAITING_MAX 16384
 
+/* Bytes of queries, and of the keys of watches, among them. */
+#define READS_WAITING_BYTES_MAX (64 * MIB)
+
 /* Bytes queued towards one peer or one client before further messages to it are dropped and
  * counted. */
 #define PEER_QUEUE_BYTES_MAX (32 * MIB)

@@ -21,10 +21,10 @@ struct reading {
     int is_full;
 };
 
-static int is_wanted(const struct msg_watch *watch, const struct change *change)
+int events_are_wanted(const struct msg_watch *watch, enum kv_event_kind kind, struct slice key)
 {
-    uint32_t filter = change->kind == KV_EVENT_PUT ? WATCH_NO_PUT : WATCH_NO_DELETE;
-    return (watch->flags & filter) == 0 && kv_in_range(change->kv.key, watch->key, watch->end);
+    uint32_t filter = kind == KV_EVENT_PUT ? WATCH_NO_PUT : WATCH_NO_DELETE;
+    return (watch->flags & filter) == 0 && kv_in_range(key, watch->key, watch->end);
 }
 
 struct earlier {
@@ -142,7 +142,8 @@ static int visit_event(void *arg, struct slice record, struct slice value)
     begin_revision(reading, at.revision);
     reading->scanned++;
     reading->scanned_bytes += value.size;
-    if (!is_wanted(reading->watch, &change) || (MUTANT(watch_skips_sub) && at.sub > 0)) {
+    if (!events_are_wanted(reading->watch, change.kind, change.kv.key) ||
+        (MUTANT(watch_skips_sub) && at.sub > 0)) {
         return 0;
     }
     return add_event(reading, at, &change);
@@ -159,6 +160,11 @@ void machine_events(struct machine *m, const struct msg_watch *watch, struct eve
         return;
     }
     if (watch->revision >= after) {
+        return;
+    }
+    if (recent_has_none(m, watch)) {
+        page->next_revision = after;
+        page->next_sub = 0;
         return;
     }
     size_t wanted = watch->bytes_max;

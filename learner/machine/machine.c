@@ -32,6 +32,7 @@ void machine_free(struct machine *m)
     }
     lease_free_all(m);
     view_close(m);
+    recent_close(m);
     buffer_close(&m->response);
     free(m);
 }
@@ -402,6 +403,11 @@ uint64_t machine_last_index(const struct machine *m)
 uint64_t machine_session_count(const struct machine *m)
 {
     return m->lease_count;
+}
+
+uint64_t machine_visited(const struct machine *m)
+{
+    return m->visited;
 }
 
 uint64_t machine_revision(const struct machine *m)

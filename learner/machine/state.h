@@ -66,6 +66,13 @@ struct view {
     int is_recording;
 };
 
+/* The last changes of keys: a ring, oldest first. */
+struct recent {
+    struct recent_change *changes; /* NULL: none yet */
+    size_t first, count, bytes;
+    uint64_t known_from; /* every change of this revision and those after it is here */
+};
+
 /* A place in the history of the keys. */
 struct position {
     uint64_t revision;
@@ -98,6 +105,8 @@ struct machine {
     slot_t stored; /* applied, as the store has it */
 
     struct view view;
+    struct recent recent;
+    uint64_t visited;       /* records of the store that were read, since the start */
     struct buffer response; /* scratch: the response that is being made */
     int failure;            /* the store could not be read: the first error, else 0 */
 };
@@ -318,6 +327,22 @@ enum result_status range_check(const struct machine *m, uint64_t revision);
 /* Appends the response of a range, which was checked, to out. is_page: it may end early. */
 enum result_status range_respond(struct machine *m, const struct kv_range *range, int is_page,
                                  struct buffer *out);
+
+/* ---- events.c */
+
+/* 1 if a watch wants a change of that kind of that key. */
+int events_are_wanted(const struct msg_watch *watch, enum kv_event_kind kind, struct slice key);
+
+/* ---- recent.c */
+
+void recent_note(struct machine *m, uint64_t revision, enum kv_event_kind kind, struct slice key);
+
+/* Forgets what was noted above the present revision: the command has failed. */
+void recent_take_back(struct machine *m);
+
+/* 1 if it is certain that nothing from watch->revision on is wanted. */
+int recent_has_none(const struct machine *m, const struct msg_watch *watch);
+void recent_close(struct machine *m);
 
 /* ---- txn.c */
 

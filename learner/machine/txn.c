@@ -394,6 +394,9 @@ enum result_status txn_execute(struct machine *m, const struct kv_request *reque
     }
     enum result_status status = request->op == KV_TXN ? execute_txn(m, &request->txn, out)
                                                       : execute_single(m, request, is_query, out);
+    if (status == RESULT_OK) {
+        status = size_status(out); /* what has no keys in it was not counted yet */
+    }
     if (status != RESULT_OK) {
         out->size = before;
     }
