@@ -414,10 +414,13 @@ struct synod_lock;
 int synod_lock(struct synod *s, const char *name, uint32_t timeout_ms, struct synod_lock **out);
 uint64_t synod_lock_token(const struct synod_lock *lock);
 
-/* 1 while the lock is certainly ours. */
+/* 1 while the lock is certainly ours. That its key was deleted, by itself or with the session, is
+ * heard by synod_poll and the blocking calls. */
 int synod_lock_is_held(const struct synod_lock *lock);
 
-/* Releases the lock and frees it, whatever the result. SYNOD_E_LOST: it was not ours any more. */
+/* Releases the lock and frees it, whatever the result. SYNOD_E_LOST: it was not ours any more, which
+ * takes no time if synod_lock_is_held knew. In a callback (SYNOD_E_USAGE), and with other codes, it
+ * is released as soon as that can be sent. */
 int synod_unlock(struct synod_lock *lock);
 
 /* ---- elections */
