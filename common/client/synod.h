@@ -3,8 +3,8 @@
  * A handle (struct synod) belongs to one thread at a time: no two calls on it may overlap. It
  * starts no thread of its own; its work is done inside the calls below. A program that has
  * operations under way calls synod_poll often, or watches synod_fd. Different handles are
- * independent. Within a callback nothing can be waited for: there the blocking calls answer
- * SYNOD_E_USAGE.
+ * independent. Within a callback nothing can be waited for: there the blocking calls and synod_poll
+ * answer SYNOD_E_USAGE, and synod_close ends the program.
  *
  * Exactly once: every append carries the handle's session and a sequence. However often the library
  * sends it again, through whichever proposer, it enters the log once. Appends of one handle enter
