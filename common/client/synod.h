@@ -456,6 +456,8 @@ int synod_observe(struct synod *s, const char *name, synod_observe_fn fn, void *
  * and completed by who holds it; if its holder falls silent another one takes over and the counter
  * rises. A claim whose token is of the past changes nothing any more. */
 
+#define SYNOD_RESULT_BYTES_MAX (SYNOD_VALUE_BYTES_MAX - 1024)
+
 enum synod_work_state { SYNOD_WORK_FREE = 0, SYNOD_WORK_CLAIMED = 1, SYNOD_WORK_DONE = 2 };
 
 struct synod_work {
@@ -471,7 +473,7 @@ struct synod_work {
  * done; *out says by whom. */
 int synod_work_claim(struct synod *s, const char *item, const char *owner, uint64_t ttl_ms,
                      int is_detached, struct synod_work *out);
-/* SYNOD_E_LOST: the token is of the past. */
+/* SYNOD_E_LOST: the token is of the past. A result has at most SYNOD_RESULT_BYTES_MAX bytes. */
 int synod_work_renew(struct synod *s, const char *item, uint64_t token);
 int synod_work_release(struct synod *s, const char *item, uint64_t token);
 int synod_work_complete(struct synod *s, const char *item, uint64_t token,
