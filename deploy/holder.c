@@ -169,7 +169,8 @@ static int say_lost(const struct holding *h)
 {
     fprintf(stderr,
             "error: %s \"%.200s\" was lost (the cluster was not heard within --ttl, or somebody "
-            "ended the session); try: to find out what was done twice, and a longer --ttl\n",
+            "deleted its key or ended its session); try: to find out what was done twice, and a "
+            "longer --ttl\n",
             h->hold->kind, h->hold->name);
     return 1;
 }

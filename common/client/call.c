@@ -15,7 +15,7 @@ int call_check(struct synod *s)
                           "handle");
     }
     if (s->is_closing) {
-        return errmsg_set(&s->err, SYNOD_E_USAGE, "the handle is being closed");
+        return errmsg_set(&s->err, SYNOD_E_USAGE, "the handle is being closed; try: a new one");
     }
     return SYNOD_OK;
 }

@@ -1,5 +1,6 @@
 #include "common/client/client.h"
 
+#include "common/base/check.h"
 #include "common/base/memory.h"
 #include "common/client/recipe.h"
 
@@ -265,7 +266,11 @@ int synod_fd(struct synod *s)
 
 int synod_poll(struct synod *s, uint32_t timeout_ms)
 {
-    int rc = client_turn(s, client_deadline(client_now(), timeout_ms));
+    int rc = client_may_block(s);
+    if (rc != SYNOD_OK) {
+        return rc;
+    }
+    rc = client_turn(s, client_deadline(s->now, timeout_ms));
     if (s->loop_fd >= 0) {
         /* Sending may have taken notice of what arrived meanwhile, and then the net's descriptor is
          * silent about it: look once more, and if there was something ask to be called again. */
@@ -308,7 +313,8 @@ void synod_close(struct synod *s)
     if (s == NULL) {
         return;
     }
-    s->is_closing = 1; /* a callback may not add to what is being ended */
+    CHECK(!s->is_in_turn); /* in a callback: what calls it would go on with freed memory */
+    s->is_closing = 1;     /* a callback may not add to what is being ended */
     errmsg_set(&s->err, SYNOD_E_INTERRUPTED, "the handle was closed");
     for (uint64_t n = s->oldest; n < s->next; n++) {
         struct operation *op = &s->operations[n % OPERATIONS_MAX];

@@ -183,6 +183,31 @@ def lock_lost_stubborn(cluster):
         end(process)
 
 
+def lock_taken_away(cluster):
+    """Somebody deletes the key of the lock, or ends its session: the command is told at once, not with
+    the next keepalive a third of --ttl later."""
+    took = []
+    for way in ("key", "session"):
+        path = f"{cluster.directory}/away-{way}"
+        process = start(cluster, "lock", way, "--ttl", "1m", command_line=write_and_wait(path))
+        try:
+            wait_until(lambda path=path: content(path), 20, "the command to run")
+            held = parsed("get", "--prefix", f"synod/lock/{way}/", cluster=cluster)["kvs"][0]
+            before = time.monotonic()
+            if way == "key":
+                run_ok("del", held["key"], cluster=cluster)
+            else:
+                run_ok("lease", "revoke", str(held["lease"]), cluster=cluster)
+            _, err = process.communicate(timeout=30)
+            took.append(time.monotonic() - before)
+            check(process.returncode == FAILED and b"was lost" in err, f"{process.returncode} {err!r}")
+            check(content(path)[1:] == ["told"], f"the command says {content(path)}")
+            check(took[-1] < 10, f"{way}: told after {took[-1]:.1f} s")
+        finally:
+            end(process)
+    return f"told after {max(took):.1f} s"
+
+
 def lock_without_cluster(cluster):
     """When the cluster is gone for longer than the TTL, the command is told before anybody else could
     have the lock."""
@@ -477,6 +502,7 @@ def run(report):
                 ("lock: signals are passed on", lock_forwards),
                 ("lock: lost by a holder that stood still, and its command told", lock_lost),
                 ("lock: lost by a command that does not listen", lock_lost_stubborn),
+                ("lock: taken away", lock_taken_away),
                 ("lock: the holder is killed", parent_killed),
                 ("the cron job of several hosts runs once", cron_job),
                 ("lock: one at a time while leaders are killed", mutual_exclusion),

@@ -152,8 +152,15 @@ static void test_work_usage(void **state)
     assert_refused(s, synod_work_claim(s, "", "o", 5000, 0, &out), SYNOD_E_USAGE, "1 to");
     assert_refused(s, synod_work_claim(s, "i", "o", 0, 0, &out), SYNOD_E_USAGE, "1 to");
     char *large = calloc(1, SYNOD_VALUE_BYTES_MAX + 1);
-    const struct synod_bytes result = {large, SYNOD_VALUE_BYTES_MAX + 1};
-    assert_refused(s, synod_work_complete(s, "i", 1, result), SYNOD_E_USAGE, "1048576");
+    struct synod_bytes result = {large, SYNOD_RESULT_BYTES_MAX + 1};
+    assert_refused(s, synod_work_complete(s, "i", 1, result), SYNOD_E_USAGE, "1047552");
+    result.size = SYNOD_RESULT_BYTES_MAX; /* with the longest owner */
+    char owner[256];
+    memset(owner, 'o', 255);
+    owner[255] = '\0';
+    struct synod_work longest;
+    assert_ok(s, synod_work_claim(s, "longest", owner, 10000, 0, &longest));
+    assert_ok(s, synod_work_complete(s, "longest", longest.token, result));
     free(large);
     fake_put(&fake, "synod/work/item/odd", "no item");
     assert_refused(s, synod_work_show(s, "odd", &out), SYNOD_E_CORRUPT, "no work item");
