@@ -155,8 +155,6 @@ static void test_work_usage(void **state)
     struct synod_bytes result = {large, SYNOD_RESULT_BYTES_MAX + 1};
     assert_refused(s, synod_work_complete(s, "i", 1, result), SYNOD_E_USAGE, "1047552");
     result.size = SYNOD_RESULT_BYTES_MAX; /* with the longest owner */
-    char owner[256];
-    memset(owner, 'o', 255);
     owner[255] = '\0';
     struct synod_work longest;
     assert_ok(s, synod_work_claim(s, "longest", owner, 10000, 0, &longest));
