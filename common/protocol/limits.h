@@ -27,6 +27,13 @@
 /* A response beyond this is refused, and what would have led to it has no effect. */
 #define KV_RESPONSE_BYTES_MAX (2 * MIB)
 
+/* Responses of one slot in all: once they come to this, its further requests on keys are refused. A
+ * slot of a megabyte could ask for 40 GiB otherwise, and no learner could ever apply it. */
+#define SLOT_RESPONSE_BYTES_MAX (16 * MIB)
+
+/* What a learner holds of what it applied and has not written: beyond it the turn ends. */
+#define LEARNER_UNWRITTEN_BYTES_MAX (16 * MIB)
+
 /* Operations along one path of a transaction, and its nesting. */
 #define TXN_OPS_MAX 128
 #define TXN_DEPTH_MAX 8

@@ -151,6 +151,12 @@ void machine_store(struct machine *m, struct effects *out)
 void machine_written(struct machine *m)
 {
     view_written(m);
+    m->unwritten_bytes = 0;
+}
+
+int machine_is_full(const struct machine *m)
+{
+    return m->unwritten_bytes >= LEARNER_UNWRITTEN_BYTES_MAX;
 }
 
 /* ---- apply */
@@ -361,6 +367,7 @@ void machine_apply(struct machine *m, slot_t slot, struct slice value, outcome_f
         effects_mark(out, MARK_STAMP_BEHIND);
     }
     m->changes = 0;
+    m->slot_bytes = 0;
     if (lease_expire(m) > 0) {
         effects_mark(out, MARK_SESSION_EXPIRED);
     }
@@ -374,6 +381,7 @@ void machine_apply(struct machine *m, slot_t slot, struct slice value, outcome_f
         apply_block(m, &block, fn, arg, out);
     }
     m->applied = slot;
+    m->unwritten_bytes += m->slot_bytes;
     uint64_t link[] = {m->digest,     slot,          XXH3_64bits(value.data, value.size),
                        m->last_index, m->next_lease, m->lease_count,
                        m->revision,   m->compacted,  m->changes};

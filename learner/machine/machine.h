@@ -61,6 +61,9 @@ void machine_store(struct machine *m, struct effects *out);
  * changes (EVENT_WRITTEN). */
 void machine_written(struct machine *m);
 
+/* 1 if so much was applied since then that it should be written before more is. */
+int machine_is_full(const struct machine *m);
+
 /* Reads records from index `from`, at most count (0: no bound) and bytes_max (but at least one), as
  * far as they are in the store. Slices in *records live as long as out. */
 void machine_read(struct machine *m, uint64_t from, uint64_t count, size_t bytes_max,

@@ -107,6 +107,8 @@ struct machine {
     struct view view;
     struct recent recent;
     uint64_t visited;       /* records of the store that were read, since the start */
+    size_t slot_bytes;      /* of the responses of the slot under way */
+    size_t unwritten_bytes; /* of responses and of what the view holds, since the last write */
     struct buffer response; /* scratch: the response that is being made */
     int failure;            /* the store could not be read: the first error, else 0 */
 };

@@ -389,6 +389,9 @@ enum result_status txn_execute(struct machine *m, const struct kv_request *reque
 {
     size_t before = out->size;
     uint64_t changes = m->changes;
+    if (!is_query && m->slot_bytes >= SLOT_RESPONSE_BYTES_MAX) {
+        return RESULT_TOO_LARGE;
+    }
     if (!is_query) {
         keys_begin(m);
     }
@@ -401,6 +404,7 @@ enum result_status txn_execute(struct machine *m, const struct kv_request *reque
         out->size = before;
     }
     if (!is_query && status == RESULT_OK) {
+        m->slot_bytes += out->size - before;
         keys_commit(m);
     } else if (!is_query) {
         m->changes = changes;

@@ -130,6 +130,7 @@ static void set(struct machine *m, struct slice key, struct blob *value)
     if (m->view.is_recording) {
         note_undo(m, entry, was_absent);
     }
+    m->unwritten_bytes += sizeof *entry + key.size + (value != NULL ? value->size : 0);
     blob_unref(entry->value);
     entry->value = value;
     entry->is_dirty = 1;

@@ -356,6 +356,64 @@ static void test_answers_are_spread_over_turns(void **state)
     buffer_close(&command);
 }
 
+/* However much a slot, or many of them, ask for: what is held until it is written is bounded. A slot
+ * refuses what goes beyond its own bound, everywhere alike, and a turn leaves slots to the next. */
+static void test_large_responses_are_bounded(void **state)
+{
+    struct fixture *f = *state;
+    uint8_t *bytes = calloc(1, MIB);
+    struct buffer request = {0};
+    struct buffer commands = {0};
+    struct kv_request put = {
+        .op = KV_PUT,
+        .put = {.key = slice_borrow("k", 1), .value = slice_borrow(bytes, MIB - 1000)}};
+    assert_non_null(bytes);
+    kv_put_request(&request, &put);
+    stream(f, first_leader, 1, 1, open_value());
+    stream(f, first_leader, 2, 2, command_value(1, COMMAND_KV, buffer_slice(&request)));
+    end_turn(f);
+    request.size = 0;
+    kv_put_request(&request,
+                   &(struct kv_request){.op = KV_RANGE, .range = {.key = slice_borrow("k", 1)}});
+    for (int i = 0; i < 100; i++) {
+        command_put_head(buffer_extend(&commands, COMMAND_HEAD_BYTES), COMMAND_KV,
+                         (uint32_t)request.size);
+        buffer_put(&commands, buffer_slice(&request));
+    }
+    for (slot_t slot = 3; slot < 6; slot++) {
+        struct buffer block = {0};
+        struct block head = {
+            .session = 1, .client = CLIENT, .first_seq = 2 + 100 * (slot - 3), .count = 100};
+        block_put_head(buffer_extend(&block, BLOCK_HEAD_BYTES), &head, (uint32_t)commands.size);
+        buffer_put(&block, buffer_slice(&commands));
+        struct slice slice = buffer_slice(&block);
+        stream(f, first_leader, slot, 2, value_batch(0, &slice, 1));
+        buffer_close(&block);
+    }
+    commit(f, first_leader, 5);
+    for (slot_t slot = 3; slot < 6; slot++) {
+        kit_flush(&f->kit);
+        assert_int_equal(learner_applied(f->learner), slot);
+        uint32_t fine = 0;
+        uint32_t refused = 0;
+        const struct outgoing *sent;
+        for (size_t i = 0; (sent = kit_sent(&f->kit, MSG_RESULT, i)) != NULL; i++) {
+            for (uint32_t k = 0; k < sent->msg.result.range_count; k++) {
+                const struct result_range *range = &sent->msg.result.ranges[k];
+                fine += range->status == RESULT_OK ? range->count : 0;
+                refused += range->status == RESULT_TOO_LARGE ? range->count : 0;
+            }
+        }
+        assert_int_equal(fine, 17);
+        assert_int_equal(refused, 83);
+        assert_true(slot == 5 || f->kit.fx.wake_at == f->kit.now);
+        kit_end(&f->kit);
+    }
+    free(bytes);
+    buffer_close(&request);
+    buffer_close(&commands);
+}
+
 /* A linearizable read waits until the highest slot accepted in a quorum is applied; one acceptor
  * that answers twice is no quorum, and an older round's answer does not count. */
 static void test_linearizable_read_waits(void **state)
@@ -479,6 +537,7 @@ int main(void)
         TEST(test_reads_of_the_gone_are_dropped),
         TEST(test_large_queries_that_wait_are_bounded),
         TEST(test_answers_are_spread_over_turns),
+        TEST(test_large_responses_are_bounded),
         TEST(test_commit_decides_in_order),
         TEST(test_commit_of_another_ballot_decides_nothing),
         TEST(test_older_ballot_does_not_replace),
