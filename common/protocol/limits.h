@@ -31,6 +31,10 @@
  * slot of a megabyte could ask for 40 GiB otherwise, and no learner could ever apply it. */
 #define SLOT_RESPONSE_BYTES_MAX (16 * MIB)
 
+/* Keys that the ranges and comparisons of one slot, or of one query, look at in all: 128 comparisons
+ * with a million keys each are 20 seconds, in which a learner does nothing else. */
+#define SLOT_KEYS_MAX (16 * 1024 * 1024)
+
 /* What a learner holds of what it applied and has not written: beyond it the turn ends. */
 #define LEARNER_UNWRITTEN_BYTES_MAX (16 * MIB)
 

@@ -58,6 +58,7 @@ static int load_previous(struct machine *m, const struct change *change, struct 
     if (at.revision == revision) {
         /* Several changes of one key in one revision have one before. If the key was deleted and
          * made anew in between, no chain leads there. */
+        m->slot_keys = 0;
         struct earlier earlier = {.machine = m, .kv = previous, .blob = blob};
         range_walk(m, change->kv.key, SLICE_EMPTY, revision - 1, visit_earlier, &earlier);
         return earlier.is_found;

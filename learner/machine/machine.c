@@ -368,6 +368,7 @@ void machine_apply(struct machine *m, slot_t slot, struct slice value, outcome_f
     }
     m->changes = 0;
     m->slot_bytes = 0;
+    m->slot_keys = 0;
     if (lease_expire(m) > 0) {
         effects_mark(out, MARK_SESSION_EXPIRED);
     }

@@ -107,6 +107,7 @@ struct machine {
     struct view view;
     struct recent recent;
     uint64_t visited;       /* records of the store that were read, since the start */
+    uint64_t slot_keys;     /* that the slot under way, or the query, has looked at */
     size_t slot_bytes;      /* of the responses of the slot under way */
     size_t unwritten_bytes; /* of responses and of what the view holds, since the last write */
     struct buffer response; /* scratch: the response that is being made */
