@@ -31,6 +31,10 @@
  * slot of a megabyte could ask for 40 GiB otherwise, and no learner could ever apply it. */
 #define SLOT_RESPONSE_BYTES_MAX (16 * MIB)
 
+/* Responses of one session that its client has not acknowledged: as long as there are more, its
+ * requests on keys are refused. The oldest part is counted until all of it is acknowledged. */
+#define SESSION_RESPONSE_BYTES_MAX (64 * MIB)
+
 /* Keys that the ranges and comparisons of one slot, or of one query, look at in all: 128 comparisons
  * with a million keys each are 20 seconds, in which a learner does nothing else. */
 #define SLOT_KEYS_MAX (16 * 1024 * 1024)

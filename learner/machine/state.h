@@ -33,7 +33,9 @@ struct session {
     uint64_t client;      /* nonce it was opened with */
     uint64_t applied_seq; /* every command up to here is executed */
     uint64_t acked_seq;   /* the client has the results up to here; they are forgotten */
-    uint64_t *chunks;     /* last sequences of the chunks with results above acked_seq, rising */
+    /* Bytes of results that may not be acknowledged: of those up to part_seq, and of those after it. */
+    uint64_t part_seq, part_bytes, rest_bytes;
+    uint64_t *chunks; /* last sequences of the chunks with results above acked_seq, rising */
     size_t chunk_count, chunk_capacity;
     struct buffer fresh; /* results that are in no chunk yet, the newest */
     size_t fresh_last;   /* where the last of them begins */
@@ -201,6 +203,9 @@ void session_free(struct session *session);
 
 /* Forgets the results up to acked_seq. */
 void session_acknowledge(struct machine *m, struct session *session, uint64_t acked_seq);
+
+/* 1 if its client owes so many acknowledgements that it gets no more responses. */
+int session_is_full(const struct session *session);
 
 /* Remembers the results of the next commands; sequence is filled in. */
 void session_remember(struct machine *m, struct session *session, struct result_range *range);

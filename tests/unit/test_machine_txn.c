@@ -6,6 +6,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -254,6 +255,37 @@ static void test_failure_leaves_no_trace(void **state)
     buffer_close(&keep);
 }
 
+/* A client that never says that it has its results does not fill the disks: it gets no more of them,
+ * before and after a restart, until it does. */
+static void test_results_that_are_not_acknowledged_are_bounded(void **state)
+{
+    struct machine_kit *kit = *state;
+    char *value = malloc(MIB);
+    assert_non_null(value);
+    memset(value, 'v', MIB - 1000);
+    value[MIB - 1000] = '\0';
+    put("k", value);
+    free(value);
+    struct kv_request one = a_range("k", NULL);
+    for (int i = 0; i < 65; i++) {
+        do_(kit, one);
+        assert_int_equal(kit->status, RESULT_OK);
+    }
+    uint64_t last = kit->next_seq - 1;
+    assert_text(do_(kit, one), "too large");
+    machine_kit_restart(kit);
+    put("other", "1");
+    assert_int_equal(kit->status, RESULT_TOO_LARGE);
+    kit->acked_seq = last - 10; /* a part counts until all of it is acknowledged */
+    assert_text(do_(kit, one), "too large");
+    kit->acked_seq = kit->next_seq - 1;
+    for (int i = 0; i < 200; i++) { /* and who acknowledges as he goes is never refused */
+        do_(kit, one);
+        assert_int_equal(kit->status, RESULT_OK);
+        kit->acked_seq = i < 10 ? kit->acked_seq : kit->next_seq - 10;
+    }
+}
+
 /* What a slot may look at is bounded: comparisons of ranges in nested transactions could keep every
  * learner busy for hours, and for the same hours after each restart. */
 static void test_what_is_looked_at_is_bounded(void **state)
@@ -384,6 +416,7 @@ int main(void)
         TEST(test_old_revisions_inside),
         TEST(test_checks_come_first),
         TEST(test_failure_leaves_no_trace),
+        TEST(test_results_that_are_not_acknowledged_are_bounded),
         TEST(test_what_is_looked_at_is_bounded),
         TEST(test_retries_get_the_same_bytes),
         TEST(test_acknowledged_chunks_are_deleted),
