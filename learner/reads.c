@@ -10,8 +10,8 @@
  * the slots it waits for. */
 #define READ_PATIENCE_ELECTIONS 5
 
-/* What the answers of one turn may cost, in records read and in bytes, before the rest of them waits
- * for the next: what is chosen meanwhile is applied, and memory is bounded. */
+/* What the answers of one turn may cost, in records read and in bytes, before the rest of them
+ * waits for the next: what is chosen meanwhile is applied, and memory is bounded. */
 #define SERVE_RECORDS_MAX 65536
 #define SERVE_BYTES_MAX (8 * MIB)
 

@@ -35,8 +35,8 @@
  * requests on keys are refused. The oldest part is counted until all of it is acknowledged. */
 #define SESSION_RESPONSE_BYTES_MAX (64 * MIB)
 
-/* Keys that the ranges and comparisons of one slot, or of one query, look at in all: 128 comparisons
- * with a million keys each are 20 seconds, in which a learner does nothing else. */
+/* Keys that the ranges and comparisons of one slot, or of one query, look at in all: 128
+ * comparisons with a million keys each are 20 seconds, in which a learner does nothing else. */
 #define SLOT_KEYS_MAX (16 * 1024 * 1024)
 
 /* What a learner holds of what it applied and has not written: beyond it the turn ends. */

@@ -33,7 +33,8 @@ struct session {
     uint64_t client;      /* nonce it was opened with */
     uint64_t applied_seq; /* every command up to here is executed */
     uint64_t acked_seq;   /* the client has the results up to here; they are forgotten */
-    /* Bytes of results that may not be acknowledged: of those up to part_seq, and of those after it. */
+    /* Bytes of results that may not be acknowledged: of those up to part_seq, and of those after
+     * it. */
     uint64_t part_seq, part_bytes, rest_bytes;
     uint64_t *chunks; /* last sequences of the chunks with results above acked_seq, rising */
     size_t chunk_count, chunk_capacity;

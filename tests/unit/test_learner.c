@@ -310,8 +310,8 @@ static void test_large_queries_that_wait_are_bounded(void **state)
     assert_int_equal(kit_sent_count(&f->kit, MSG_ANSWER), 0);
 }
 
-/* One turn answers so many bytes, and the next ones the rest, each question once and in order, while
- * those that wait for something new go on waiting. */
+/* One turn answers so many bytes, and the next ones the rest, each question once and in order,
+ * while those that wait for something new go on waiting. */
 static void test_answers_are_spread_over_turns(void **state)
 {
     struct fixture *f = *state;
@@ -356,8 +356,9 @@ static void test_answers_are_spread_over_turns(void **state)
     buffer_close(&command);
 }
 
-/* However much a slot, or many of them, ask for: what is held until it is written is bounded. A slot
- * refuses what goes beyond its own bound, everywhere alike, and a turn leaves slots to the next. */
+/* However much a slot, or many of them, ask for: what is held until it is written is bounded. A
+ * slot refuses what goes beyond its own bound, everywhere alike, and a turn leaves slots to the
+ * next. */
 static void test_large_responses_are_bounded(void **state)
 {
     struct fixture *f = *state;

@@ -255,8 +255,8 @@ static void test_failure_leaves_no_trace(void **state)
     buffer_close(&keep);
 }
 
-/* A client that never says that it has its results does not fill the disks: it gets no more of them,
- * before and after a restart, until it does. */
+/* A client that never says that it has its results does not fill the disks: it gets no more of
+ * them, before and after a restart, until it does. */
 static void test_results_that_are_not_acknowledged_are_bounded(void **state)
 {
     struct machine_kit *kit = *state;
