@@ -149,13 +149,15 @@ static int read_page(struct synod *s, const struct walk *w, struct synod_result 
                       .end = synod_prefix_end(recipe_bytes(&w->q->items), ends[0]),
                       .limit = PAGE_MESSAGES,
                       .revision = w->revision,
-                      .keys_only = 1}},
+                      .keys_only = 1,
+                      .no_count = 1}},
         {.op = SYNOD_RANGE,
          .as.range = {.key = recipe_bytes(&from.claim),
                       .end = synod_prefix_end(recipe_bytes(&w->q->claims), ends[1]),
                       .limit = PAGE_MESSAGES,
                       .revision = w->revision,
-                      .keys_only = 1}},
+                      .keys_only = 1,
+                      .no_count = 1}},
     };
     const struct synod_request request = {.op = SYNOD_TXN,
                                           .as.txn = {.then = parts, .then_count = 2}};

@@ -202,6 +202,7 @@ struct synod_range_op {
     enum synod_order order;
     enum synod_target target;
     int keys_only, count_only;
+    int no_count; /* count only what was looked at: cheaper where limit leaves most of it out */
     uint64_t min_mod, max_mod, min_create, max_create; /* 0: no filter */
 };
 
