@@ -344,6 +344,8 @@ def elect_command(cluster):
     expect(USAGE, "lock", "", cluster=cluster)
     expect(USAGE, "lock", "n" * 1025, words=("1024",), cluster=cluster)
     expect(USAGE, "lock", "a", "true", words=("after --",), cluster=cluster)
+    for verb in (("lock", "a"), ("elect", "a", "b"), ("watch", "a")):
+        expect(USAGE, *verb, "--cluster", cluster.config, "--", words=("follows --",))
     expect(USAGE, "lock", "a", "--ttl", "0", words=("--ttl",), cluster=cluster)
     expect(USAGE, "lock", "a", "--wait", "-1s", words=("--wait",), cluster=cluster)
 
