@@ -338,6 +338,7 @@ static void test_bound(void **state)
 /* The clock of the test's process, which can be told that the machine slept. */
 static int64_t slept_s;
 
+/* NOLINTNEXTLINE(readability-inconsistent-declaration-parameter-name): libc's are reserved */
 int clock_gettime(clockid_t clock, struct timespec *out)
 {
     int rc = (int)syscall(SYS_clock_gettime, clock, out);
