@@ -222,8 +222,8 @@ static int try_take(struct synod *s, struct walk *w, const char *id, struct syno
     return SYNOD_OK;
 }
 
-/* The same message again if the lease has ended, or the session it is bound to: those behind it come
- * later. */
+/* The same message again if the lease has ended, or the session it is bound to: those behind it
+ * come later. */
 static int take(struct synod *s, struct walk *w, const char *id, struct synod_message *out)
 {
     for (int tries = 0; tries < CLAIM_TRIES; tries++) {
