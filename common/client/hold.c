@@ -119,6 +119,7 @@ static int look(struct hold *hold, struct predecessor *out, time_ms_t deadline)
                       .order = SYNOD_ORDER_DESCEND,
                       .target = SYNOD_BY_CREATE,
                       .keys_only = 1,
+                      .no_count = 1,
                       .max_create = hold->token - 1}},
         {.op = SYNOD_RANGE, .as.range = {.key = recipe_bytes(&hold->key), .keys_only = 1}},
     };

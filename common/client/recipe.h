@@ -68,6 +68,11 @@ int hold_release(struct hold *hold);
 struct synod_compare claim_is(struct synod_bytes key, uint64_t token);
 struct synod_compare claim_exists(struct synod_bytes key);
 
+/* Its lease ended before the claim was made, so many times in a row that it is too short. Returns
+ * SYNOD_E_UNAVAILABLE. */
+#define CLAIM_TRIES 5
+int claim_too_short(struct synod *s, const char *what, uint64_t ttl_ms);
+
 /* Keeps the lease of the claim alive. SYNOD_E_LOST. */
 int claim_renew(struct synod *s, const char *what, struct synod_bytes claim,
                 uint64_t token) MUST_USE;

@@ -71,8 +71,8 @@ static int encode_range(struct synod *s, const struct synod_range_op *op, struct
     }
     const struct kv_request request = {
         .op = KV_RANGE,
-        .range = {.flags =
-                      (op->keys_only ? KV_KEYS_ONLY : 0) | (op->count_only ? KV_COUNT_ONLY : 0),
+        .range = {.flags = (op->keys_only ? KV_KEYS_ONLY : 0) |
+                           (op->count_only ? KV_COUNT_ONLY : 0) | (op->no_count ? KV_NO_COUNT : 0),
                   .order = (enum kv_order)op->order,
                   .target = (enum kv_target)op->target,
                   .limit = op->limit,

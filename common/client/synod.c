@@ -38,10 +38,12 @@ _Static_assert(SYNOD_OUTSTANDING_BYTES_MAX < CLIENT_PENDING_BYTES_MAX,
                "one handle must not exhaust its budget at the proposer");
 _Static_assert(SYNOD_ERROR_BYTES == sizeof(struct errmsg), "sentences differ");
 
+/* The clock that goes on while the machine sleeps, as the cluster's does: what ended meanwhile is
+ * not taken for alive on waking up. */
 time_ms_t client_now(void)
 {
     struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
+    clock_gettime(CLOCK_BOOTTIME, &t);
     return (time_ms_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
 }
 
@@ -244,7 +246,7 @@ int synod_fd(struct synod *s)
         return s->loop_fd;
     }
     int loop = epoll_create1(EPOLL_CLOEXEC);
-    int timer = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
+    int timer = timerfd_create(CLOCK_BOOTTIME, TFD_NONBLOCK | TFD_CLOEXEC);
     struct epoll_event event = {.events = EPOLLIN};
     if (loop < 0 || timer < 0 || epoll_ctl(loop, EPOLL_CTL_ADD, net_fd(s->net), &event) != 0 ||
         epoll_ctl(loop, EPOLL_CTL_ADD, timer, &event) != 0) {

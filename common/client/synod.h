@@ -202,6 +202,7 @@ struct synod_range_op {
     enum synod_order order;
     enum synod_target target;
     int keys_only, count_only;
+    int no_count; /* count only what was looked at: cheaper where limit leaves most of it out */
     uint64_t min_mod, max_mod, min_create, max_create; /* 0: no filter */
 };
 
@@ -418,9 +419,9 @@ uint64_t synod_lock_token(const struct synod_lock *lock);
  * heard by synod_poll and the blocking calls. */
 int synod_lock_is_held(const struct synod_lock *lock);
 
-/* Releases the lock and frees it, whatever the result. SYNOD_E_LOST: it was not ours any more, which
- * takes no time if synod_lock_is_held knew. In a callback (SYNOD_E_USAGE), and with other codes, it
- * is released as soon as that can be sent. */
+/* Releases the lock and frees it, whatever the result. SYNOD_E_LOST: it was not ours any more,
+ * which takes no time if synod_lock_is_held knew. In a callback (SYNOD_E_USAGE), and with other
+ * codes, it is released as soon as that can be sent. */
 int synod_unlock(struct synod_lock *lock);
 
 /* ---- elections */

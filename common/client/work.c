@@ -184,6 +184,7 @@ static int claim(struct synod *s, struct view *v, const char *owner, uint64_t tt
                  int is_detached, struct synod_work *out)
 {
     uint64_t lease = 0;
+    int tries = 0;
     int rc;
     do {
         rc = view_read(s, v);
@@ -199,6 +200,10 @@ static int claim(struct synod *s, struct view *v, const char *owner, uint64_t tt
         }
         if (rc == SYNOD_OK) {
             rc = take(s, v, owner, lease, out);
+        }
+        if (rc == SYNOD_E_LEASE) { /* it ended meanwhile, or the session it is bound to */
+            lease = 0;
+            rc = ++tries < CLAIM_TRIES ? 1 : claim_too_short(s, WHAT, ttl_ms);
         }
     } while (rc == 1);
     if (rc != SYNOD_OK && lease != 0) {

@@ -127,8 +127,9 @@ def lock_interrupted(cluster):
 
 
 def lock_forwards(cluster):
-    """SIGINT, SIGTERM and SIGHUP to the holder reach its command, which ends as it likes."""
-    for number, name in ((signal.SIGINT, "INT"), (signal.SIGTERM, "TERM"), (signal.SIGHUP, "HUP")):
+    """Signals to the holder reach its command, which ends as it likes."""
+    for name in ("INT", "TERM", "HUP", "QUIT", "USR1", "USR2"):
+        number = getattr(signal, f"SIG{name}")
         process = start(cluster, "lock", "fw", command_line=(
             "sh", "-c", f'trap "echo got {name}; exit 6" {name}; echo up; '
             "while :; do sleep 0.05; done"))
@@ -138,6 +139,19 @@ def lock_forwards(cluster):
             out, err = process.communicate(timeout=30)
             check(process.returncode == 6 and out == f"got {name}\n".encode(),
                   f"{name}: {process.returncode} {out!r} {err!r}")
+        finally:
+            end(process)
+
+
+def lock_in_vain(cluster):
+    """A token that cannot be printed is nobody's: the lock is not kept."""
+    with open("/dev/full", "wb") as full:
+        process = spawn([SYNOD, "lock", "vain", "--cluster", cluster.config],
+                        stdin=subprocess.DEVNULL, stdout=full, stderr=subprocess.PIPE)
+        try:
+            _, err = process.communicate(timeout=30)
+            check(process.returncode == FAILED and b"cannot be written" in err,
+                  f"{process.returncode} {err!r}")
         finally:
             end(process)
 
@@ -344,6 +358,8 @@ def elect_command(cluster):
     expect(USAGE, "lock", "", cluster=cluster)
     expect(USAGE, "lock", "n" * 1025, words=("1024",), cluster=cluster)
     expect(USAGE, "lock", "a", "true", words=("after --",), cluster=cluster)
+    for verb in (("lock", "a"), ("elect", "a", "b"), ("watch", "a")):
+        expect(USAGE, *verb, "--cluster", cluster.config, "--", words=("follows --",))
     expect(USAGE, "lock", "a", "--ttl", "0", words=("--ttl",), cluster=cluster)
     expect(USAGE, "lock", "a", "--wait", "-1s", words=("--wait",), cluster=cluster)
 
@@ -500,6 +516,7 @@ def run(report):
                 ("lock: waiters in order, --wait, tokens", lock_is_taken),
                 ("lock: Ctrl-C while it waits", lock_interrupted),
                 ("lock: signals are passed on", lock_forwards),
+                ("lock: a token that nobody can read", lock_in_vain),
                 ("lock: lost by a holder that stood still, and its command told", lock_lost),
                 ("lock: lost by a command that does not listen", lock_lost_stubborn),
                 ("lock: taken away", lock_taken_away),

@@ -376,6 +376,35 @@ static void test_claims_once(void **state)
     stop(s);
 }
 
+static void end_grants(size_t count)
+{
+    fake_lock(&fake);
+    fake_store_end_grants(fake.store, count);
+    fake_unlock(&fake);
+}
+
+/* Proves: a claim whose lease ended on the way is made again, for the same message; one that is too
+ * short for that says so. */
+static void test_lease_ends_on_the_way(void **state)
+{
+    (void)state;
+    struct synod *s = start(1, 1);
+    struct synod_work work;
+    struct synod_message message;
+    push(s, "q", "first");
+    push(s, "q", "second");
+    end_grants(2);
+    assert_ok(s, synod_work_claim(s, "i", "o", 5000, 0, &work));
+    assert_int_equal(work.counter, 1);
+    end_grants(2);
+    assert_ok(s, synod_queue_claim(s, "q", 5000, 0, 0, &message));
+    assert_true(is_text(message.data, "first"));
+    end_grants(100);
+    assert_refused(s, synod_work_claim(s, "j", "o", 7, 0, &work), SYNOD_E_UNAVAILABLE, "7 ms");
+    assert_refused(s, synod_queue_claim(s, "q", 7, 0, 0, &message), SYNOD_E_UNAVAILABLE, "7 ms");
+    stop(s);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -389,6 +418,7 @@ int main(void)
         cmocka_unit_test_teardown(test_queue_waiting, clean_up),
         cmocka_unit_test_teardown(test_queue_usage, clean_up),
         cmocka_unit_test_teardown(test_claims_once, clean_up),
+        cmocka_unit_test_teardown(test_lease_ends_on_the_way, clean_up),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -220,6 +220,9 @@ static void test_pages(void **state)
     fake_lock(&fake);
     assert_int_equal(fake.nodes[1].linear_query_count + fake.nodes[2].linear_query_count, 2);
     fake_unlock(&fake);
+    fake_lock(&fake);
+    size_t counting = fake.nodes[1].counting_query_count + fake.nodes[2].counting_query_count;
+    fake_unlock(&fake);
     request.as.range.limit = 20;
     struct synod_result *result = NULL;
     assert_ok(s, synod_request(s, &request, SYNOD_LOCAL, &result));
@@ -227,6 +230,10 @@ static void test_pages(void **state)
     assert_int_equal(result->response.count, 50);
     assert_true(result->response.more);
     synod_result_free(result);
+    fake_lock(&fake); /* the first page only makes the learner count them all */
+    assert_int_equal(fake.nodes[1].counting_query_count + fake.nodes[2].counting_query_count,
+                     counting + 1);
+    fake_unlock(&fake);
     request.as.range.limit = 0;
     request.as.range.target = SYNOD_BY_MOD;
     assert_refused(s, synod_request(s, &request, SYNOD_LOCAL, NULL), SYNOD_E_TOO_LARGE, "limit");
