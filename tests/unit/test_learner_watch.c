@@ -1,6 +1,6 @@
 /* Watches and queries at a learner: a watch waits for what it wants, however much else happens, is
- * answered from what is in the store, and looks at a long past a piece a turn; what nobody waits for
- * any more is dropped. */
+ * answered from what is in the store, and looks at a long past a piece a turn; what nobody waits
+ * for any more is dropped. */
 #include "common/base/bytes.h"
 #include "common/protocol/kv.h"
 #include "common/protocol/value.h"
