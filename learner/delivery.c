@@ -66,7 +66,7 @@ static void note_commit(struct learner *l, const struct ballot *ballot, slot_t c
     if (ballot_compare(ballot, &l->commit_ballot) < 0) {
         effects_mark(out, MARK_COMMIT_OF_LOWER_BALLOT);
     }
-    if (ballot_equal(ballot, &l->commit_ballot) || MUTANT(commit_of_other_ballot_taken)) {
+    if (ballot_equal(ballot, &l->commit_ballot)) {
         if (commit > l->commit_slot) {
             l->commit_slot = commit;
         }
@@ -104,7 +104,10 @@ void learner_on_accept(struct learner *l, const struct event *event, struct effe
 
 void learner_on_commit(struct learner *l, const struct event *event, struct effects *out)
 {
-    note_commit(l, &event->msg->commit.ballot, event->msg->commit.commit, event->now, out);
+    const struct msg_commit *commit = &event->msg->commit;
+    int is_mistaken = MUTANT(commit_of_other_ballot_taken) && !ballot_is_none(&l->commit_ballot);
+    note_commit(l, is_mistaken ? &l->commit_ballot : &commit->ballot, commit->commit, event->now,
+                out);
 }
 
 int learner_misses_leader(const struct learner *l, time_ms_t now)

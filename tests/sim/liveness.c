@@ -62,6 +62,7 @@ static void make_well(struct sim *sim, size_t index)
     process->is_full = 0;
     process->fails_write = 0;
     process->crash_in = 0;
+    process->straggle_until = 0;
     process->sync_us = sim->plan.sync_us;
     process->turn_us = sim->plan.turn_us;
     sim->cluster->nodes[index].disk_low = 0;
@@ -105,9 +106,9 @@ void liveness_heal(struct sim *sim)
 
 void liveness_on_leading(struct sim *sim, size_t index)
 {
-    (void)index;
     sim->outcome->leaders++;
     scenario_on_leading(sim);
+    stranded_on_leading(sim, index);
     sim->led_at = sim->now;
     if (sim->is_healed && sim->outcome->healed_us >= 0) {
         sim_violate(sim, "stability", "%s begins to lead when all was well",
@@ -149,18 +150,32 @@ static void check_drained(struct sim *sim)
     }
 }
 
+/* Reads need no leader, but whoever appends next does. */
+static int has_leader(const struct sim *sim)
+{
+    for (size_t i = 0; i < sim->servers; i++) {
+        const struct node *node = &sim->cluster->nodes[i];
+        if (sim->is_core[i] && node->proposer != NULL &&
+            proposer_state(node->proposer) == NODE_LEADING) {
+            return 1;
+        }
+    }
+    return 0;
+}
+
 void liveness_on_watch(struct sim *sim)
 {
     char text[200] = "";
     time_us_t since = sim->now - sim->heal_at;
     size_t pending = client_pending(sim, text, sizeof text);
     if (sim->outcome->healed_us < 0) {
-        if (pending == 0) {
+        if (pending == 0 && has_leader(sim)) {
             sim->outcome->healed_us = since;
             report_line(sim, NULL, "sim=nothing_pending");
         } else if (since > elections(sim, DONE_WITHIN)) {
-            sim_violate(sim, "progress", "%zu clients wait after %d election timeouts; %s", pending,
-                        DONE_WITHIN, text);
+            sim_violate(sim, "progress",
+                        "%zu clients wait after %d election timeouts, %s leads; %s", pending,
+                        DONE_WITHIN, has_leader(sim) ? "somebody" : "nobody", text);
         }
     }
     if (sim->now + elections(sim, 2) < sim->end_at) {

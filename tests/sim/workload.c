@@ -20,6 +20,10 @@
 #define BURST_RECORD_BYTES 700000
 #define BURST_RECORDS 30
 
+/* Records that client_flood sends: beyond STREAM_EARLY_BYTES a value goes to learners at once. */
+enum flood { FLOOD_NONE, FLOOD_SHORT, FLOOD_LONG };
+#define FLOOD_LONG_BYTES 12000
+
 enum session_state { SESSION_NONE, SESSION_OPENING, SESSION_OPEN };
 
 struct block_sent {
@@ -52,7 +56,8 @@ struct client_state {
     size_t learner; /* reads go there */
     time_us_t progress_at, retry_us, hold_until, sleep_until;
     uint32_t burst; /* so many long records go out at once */
-    int is_due;     /* the target is another one: send again as soon as hold_until allows */
+    enum flood flood;
+    int is_due; /* the target is another one: send again as soon as hold_until allows */
     /* After the healing: one more append and one more read of each must get through. */
     uint64_t final_number;
     int is_final_acked, is_final_read;
@@ -129,6 +134,7 @@ static struct blob *encode(struct sim *sim, struct client_state *client, uint32_
             sizes[i] += rng_below(&sim->work, client->burst > 0 ? BURST_RECORD_BYTES
                                                                 : sim->plan.record_bytes_max);
         }
+        sizes[i] += client->flood == FLOOD_LONG ? FLOOD_LONG_BYTES : 0;
         size += COMMAND_HEAD_BYTES + sizes[i];
     }
     /* The client has every result below its oldest block. */
@@ -161,7 +167,8 @@ static struct blob *encode(struct sim *sim, struct client_state *client, uint32_
 
 static void append(struct sim *sim, struct client_state *client)
 {
-    size_t most = client->burst > 0 ? BURST_RECORDS : sim->plan.outstanding_max;
+    size_t most = client->burst > 0 || client->flood != FLOOD_NONE ? BURST_RECORDS
+                                                                   : sim->plan.outstanding_max;
     if (client->block_count == BLOCKS_MAX || client->next_seq - client->acked > most) {
         return;
     }
@@ -259,7 +266,11 @@ static void read_log(struct sim *sim, struct client_state *client)
         return;
     }
     uint64_t floor = audit_floor(sim->audit);
-    uint64_t newest = floor > 20 && chance(&sim->work, 700) ? floor - 20 : 1;
+    /* Mostly its end, often somewhere in the middle, now and then its begin. */
+    uint64_t newest = floor > 20 ? floor - 20 : 1;
+    if (chance(&sim->work, 500)) {
+        newest = chance(&sim->work, 800) ? 1 + rng_below(&sim->work, newest) : 1;
+    }
     uint64_t from = newest + rng_below(&sim->work, 20);
     uint64_t count = 1 + rng_below(&sim->work, 20);
     uint32_t wait_ms = 0;
@@ -493,7 +504,9 @@ static void plan_next(struct sim *sim, size_t position)
 /* After the healing nothing new begins but one append and one read of each client. */
 static void act_healed(struct sim *sim, struct client_state *client)
 {
-    if (client->state == SESSION_OPEN && client->final_number == 0) {
+    if (sim->plan.ends_quietly) {
+        client->is_final_acked = 1;
+    } else if (client->state == SESSION_OPEN && client->final_number == 0) {
         append(sim, client);
     }
     if (!has_final_read(client)) {
@@ -570,6 +583,18 @@ void client_burst(struct sim *sim, size_t position)
         }
         client->burst--;
     }
+}
+
+/* Short and long records, each in a block of its own, whether the client waits or not. */
+void client_flood(struct sim *sim, size_t position)
+{
+    struct client_state *client = &sim->clients[position];
+    uint64_t count = 2 + rng_below(&sim->work, 20);
+    for (uint64_t i = 0; i < count && client->state == SESSION_OPEN; i++) {
+        client->flood = chance(&sim->work, 300) ? FLOOD_LONG : FLOOD_SHORT;
+        append(sim, client);
+    }
+    client->flood = FLOOD_NONE;
 }
 
 void client_die(struct sim *sim, size_t position)

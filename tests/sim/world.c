@@ -4,6 +4,7 @@
 #include "common/base/check.h"
 #include "common/base/memory.h"
 #include "tests/sim/audit.h"
+#include "tests/sim/mirror.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -74,7 +75,7 @@ static void on_writes(void *self, const struct node *node, const struct effects 
 {
     struct sim *sim = self;
     if (node->self.role == ROLE_LEARNER) {
-        audit_on_learner_writes(sim, node, fx);
+        mirror_on_writes(sim, node, fx);
     }
 }
 
@@ -133,6 +134,7 @@ static struct sim *sim_new(const struct sim_options *options, struct outcome_of_
     make_cluster(sim);
     sim->report = report_new(sim);
     sim->audit = audit_new(sim);
+    sim->mirror = mirror_new();
     transport_init(sim);
     for (size_t i = 0; i < sim->servers; i++) {
         process_init(sim, i);
@@ -153,6 +155,7 @@ static void sim_free(struct sim *sim)
     }
     client_free_all(sim);
     audit_free(sim->audit);
+    mirror_free(sim->mirror);
     report_free(sim->report);
     transport_close(sim);
     cluster_free(sim->cluster);

@@ -54,7 +54,7 @@ struct node {
     time_ms_t wake_at;
     time_ms_t clock_ahead_ms; /* its own clock, less the cluster's */
     int disk_low;             /* as its core is told */
-    int may_end;              /* it has a reason to end that is no bug */
+    int may_end;              /* a record of its store cannot be read: it ends when it meets it */
     int disk_held;            /* synced writes do not complete */
     int write_waits;          /* a turn's write waits for the disk: the process hangs in it */
     uint32_t priority;        /* of a proposer */
