@@ -59,6 +59,20 @@ const char *message_kind_name(enum message_kind kind)
         return "progress";
     case MSG_DIGEST:
         return "digest";
+    case MSG_REQUEST_VOTE:
+        return "request_vote";
+    case MSG_VOTE:
+        return "vote";
+    case MSG_APPEND:
+        return "append";
+    case MSG_APPENDED:
+        return "appended";
+    case MSG_TIMEOUT_NOW:
+        return "timeout_now";
+    case MSG_PROPOSE:
+        return "propose";
+    case MSG_PROPOSED:
+        return "proposed";
     case MSG_QUERY:
         return "query";
     case MSG_ANSWER:
