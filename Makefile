@@ -235,7 +235,8 @@ bench: deps ## measure against the limit of the machine and, if installed, etcd 
 # ---- what a Debian 12 machine needs
 
 DEPS := gcc make pkg-config libzmq3-dev libmsgpack-dev libleveldb-dev libcmocka-dev \
-        libyaml-dev libjansson-dev uthash-dev libxxhash-dev python3 \
+        libyaml-dev libjansson-dev uthash-dev libbsd-dev libxxhash-dev \
+        python3 \
         $(if $(filter clang,$(cc_name)),clang)
 LINT_DEPS := clang-tidy clang-format cppcheck
 

@@ -39,7 +39,7 @@ static int read_range(struct reader *body, struct kv_range *out)
     out->max_create = reader_u64(body);
     out->key = reader_bytes(body, reader_u32(body));
     out->end = body->rest;
-    return body->is_short || out->flags > (KV_KEYS_ONLY | KV_COUNT_ONLY) ||
+    return body->is_short || out->flags > (KV_KEYS_ONLY | KV_COUNT_ONLY | KV_NO_COUNT) ||
            out->order > KV_ORDER_DESCEND || out->target > KV_TARGET_VALUE;
 }
 

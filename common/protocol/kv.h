@@ -47,6 +47,7 @@ enum kv_relation { KV_EQUAL = 0, KV_GREATER = 1, KV_LESS = 2, KV_NOT_EQUAL = 3 }
 /* Flags of ranges. */
 #define KV_KEYS_ONLY 1U
 #define KV_COUNT_ONLY 2U
+#define KV_NO_COUNT 4U /* do not look beyond the limit or the page: count is of what was seen */
 
 /* Flags of puts; the first is also one of deletes. */
 #define KV_PREVIOUS 1U     /* answer with what was there before */
@@ -60,9 +61,9 @@ enum kv_relation { KV_EQUAL = 0, KV_GREATER = 1, KV_LESS = 2, KV_NOT_EQUAL = 3 }
 
 struct kv_range {
     uint32_t flags;
-    enum kv_order
-        order; /* NONE: by key, as ASCEND; but for another target than the key, see below */
-    enum kv_target target; /* with order NONE it is ignored, as etcd does */
+    enum kv_order order; /* NONE: by key if that is the target; else the first `limit` keys and one
+                            more are taken, and ordered as by ASCEND, as etcd 3.4 does */
+    enum kv_target target; /* keys of one rank stand in the order of their bytes */
     uint64_t limit;        /* at most so many keys; 0: no bound */
     uint64_t revision;     /* as of then; 0: now */
     uint64_t min_mod, max_mod, min_create, max_create; /* filters, 0: none */
@@ -83,7 +84,7 @@ struct kv_delete {
 struct kv_compare {
     enum kv_target target;
     enum kv_relation relation;
-    uint64_t number; /* to compare with, unless target is VALUE */
+    uint64_t number; /* to compare with, as a signed number; unless target is VALUE */
     struct slice key, end;
     struct slice value;
 };
@@ -131,8 +132,9 @@ int kv_next_compare(struct slice *rest, struct kv_compare *out);
 
 /* Reads all of bytes as one request and validates it whole, with the rules and limits of etcd's
  * server and of limits.h: no empty key, at most TXN_OPS_MAX operations along each path, no key put
- * twice or put and deleted in one transaction. 0, or ERROR_USAGE with a sentence that names the
- * limit. */
+ * twice or put and deleted in one transaction; what cannot happen together, since it stands in the
+ * two branches of one transaction, is no conflict, and neither is a put before a nested transaction
+ * that deletes. 0, or ERROR_USAGE with a sentence that names the limit. */
 int kv_request_parse(struct slice bytes, struct kv_request *out, struct errmsg *err) MUST_USE;
 
 /* 1 if it changes nothing, whatever its compares say: it may be asked as a query. */

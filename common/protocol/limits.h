@@ -31,6 +31,9 @@
 #define TXN_OPS_MAX 128
 #define TXN_DEPTH_MAX 8
 
+/* Operations of a transaction in all, on paths that are taken and those that are not. */
+#define TXN_OPS_TOTAL_MAX 2048
+
 /* Ids in one command that keeps leases alive. */
 #define KEEPALIVE_LEASES_MAX 4096
 

@@ -149,7 +149,8 @@
     X(SESSION_OPENED_TWICE, "second open of a client answered with its session")                   \
     X(SESSION_EXPIRED, "session expired")                                                          \
     X(SESSION_CLOSED, "session closed")                                                            \
-    X(STAMP_BEHIND, "stamp behind the cluster's time")
+    X(STAMP_BEHIND, "stamp behind the cluster's time")                                             \
+    X(SWEPT, "piece of the history swept after a compaction")
 
 enum mark {
 #define MARK_CONSTANT(name, text) MARK_##name,

@@ -10,6 +10,7 @@
 struct engine {
     leveldb_t *db;
     leveldb_options_t *options;
+    leveldb_filterpolicy_t *filter;
     leveldb_readoptions_t *get_options;
     leveldb_readoptions_t *scan_options; /* does not push single reads out of the cache */
     leveldb_writeoptions_t *sync_options;

@@ -166,8 +166,8 @@ static int stamp_new_store(struct disk_store *disk, const struct store_identity 
     if (getrandom(&stamp.store_id, sizeof stamp.store_id, 0) != (ssize_t)sizeof stamp.store_id) {
         return errmsg_set(err, ERROR_IO, "cannot draw a random id (%s)", strerror(errno));
     }
-    struct record record = {.key_size = sizeof identity_key, .head_size = IDENTITY_BYTES};
-    memcpy(record.key, identity_key, sizeof identity_key);
+    struct record record = {
+        .key = identity_key, .key_size = sizeof identity_key, .head_size = IDENTITY_BYTES};
     stamp_encode(record.head, &stamp);
     int rc = disk_follow_log(disk, err);
     if (rc == 0) {

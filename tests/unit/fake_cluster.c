@@ -146,7 +146,8 @@ static void apply_block(struct fake *f, const struct block *block)
         if (range.count > 0) {
             send_range(f, session->id, session->nonce, range);
         }
-        range = (struct result_range){sequence, 1, RESULT_OK, value};
+        range = (struct result_range){
+            .sequence = sequence, .count = 1, .status = RESULT_OK, .value = value};
     }
     if (range.count > 0) {
         send_range(f, session->id, session->nonce, range);
