@@ -34,11 +34,11 @@ void raft_on_heartbeat(struct raft *r, const struct event *event, struct effects
 void raft_on_fetch(struct raft *r, const struct message *msg, struct effects *out)
 {
     const struct msg_fetch *fetch = &msg->fetch;
-    struct log_page page = {0};
+    struct raft_page page = {0};
     if (fetch->from > r->commit) {
         effects_mark(out, MARK_FETCH_BEYOND_CHOSEN);
     } else {
-        log_read(r, fetch->from, r->commit, fetch->bytes_max, &page, out);
+        raft_log_read(r, fetch->from, r->commit, fetch->bytes_max, &page, out);
         if (fetch->from + page.count <= r->commit) {
             effects_mark(out, MARK_PAGE_FULL);
         }

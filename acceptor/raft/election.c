@@ -66,7 +66,7 @@ static void ask_for_votes(struct raft *r, enum vote_mode mode, uint64_t term, st
         .term = term,
         .mode = mode,
         .last_index = r->log.last,
-        .last_term = log_term(r, r->log.last, out),
+        .last_term = raft_log_term(r, r->log.last, out),
     };
 }
 
@@ -104,7 +104,7 @@ void raft_campaign(struct raft *r, int is_transfer, time_ms_t now, struct effect
     ask_for_votes(r, is_transfer ? VOTE_TRANSFER : VOTE_REAL, r->term, out);
     effects_note(out, NOTE_INFO, "event=campaign term=%llu last=%llu last_term=%llu%s",
                  (unsigned long long)r->term, (unsigned long long)r->log.last,
-                 (unsigned long long)log_term(r, r->log.last, out),
+                 (unsigned long long)raft_log_term(r, r->log.last, out),
                  is_transfer ? " transfer=1" : "");
 }
 
@@ -128,7 +128,7 @@ void raft_maybe_win(struct raft *r, time_ms_t now, struct effects *out)
 static int is_up_to_date(const struct raft *r, const struct msg_request_vote *request,
                          struct effects *out)
 {
-    uint64_t own_term = log_term(r, r->log.last, out);
+    uint64_t own_term = raft_log_term(r, r->log.last, out);
     if (MUTANT(raft_votes_for_shorter_log)) {
         return request->last_term >= own_term;
     }

@@ -18,8 +18,8 @@ uint64_t raft_stamp(const struct raft *r, time_ms_t now)
 
 int raft_window_has_room(const struct raft *r)
 {
-    return r->log.last - r->commit < WINDOW_SLOTS_MAX && log_has_room(r) &&
-           log_bytes_between(r, r->commit, r->log.last) < WINDOW_BYTES_MAX;
+    return r->log.last - r->commit < WINDOW_SLOTS_MAX && raft_log_has_room(r) &&
+           raft_log_bytes_between(r, r->commit, r->log.last) < WINDOW_BYTES_MAX;
 }
 
 /* ---- batches of proposers */
@@ -156,7 +156,7 @@ static void form_entry(struct raft *r, time_ms_t now, struct effects *out)
     if (count > 1) {
         effects_mark(out, MARK_BLOCKS_JOINED);
     }
-    log_append(r, &r->ballot, value, out);
+    raft_log_append(r, &r->ballot, value, out);
     slice_drop(&value);
     for (size_t i = 0; i < count; i++) {
         answer(r, taken[i].proposer, taken[i].incarnation, &r->ballot, taken[i].sequence,
@@ -228,7 +228,7 @@ void raft_tell_time(struct raft *r, time_ms_t now, struct effects *out)
     if (raft_window_has_room(r)) {
         effects_mark(out, MARK_TIME_TOLD);
         struct slice noop = slice_of(value_noop(stamp_ms));
-        log_append(r, &r->ballot, noop, out);
+        raft_log_append(r, &r->ballot, noop, out);
         slice_drop(&noop);
     }
 }
@@ -256,7 +256,7 @@ void raft_tell_learners(struct raft *r, struct effects *out)
 {
     slot_t covered = r->told;
     for (slot_t index = r->told + 1; index <= r->commit; index++) {
-        const struct entry *entry = log_find(r, index);
+        const struct entry *entry = raft_log_find(r, index);
         int is_early = index <= r->streamed && index >= r->lead_index && entry != NULL &&
                        entry->value.size > STREAM_EARLY_BYTES;
         if (entry != NULL && entry->value.size > 0 && !is_early) {
@@ -266,7 +266,7 @@ void raft_tell_learners(struct raft *r, struct effects *out)
     }
     slot_t streamed = r->streamed > r->commit ? r->streamed : r->commit;
     for (slot_t index = streamed + 1; index <= r->log.last; index++) {
-        const struct entry *entry = log_find(r, index);
+        const struct entry *entry = raft_log_find(r, index);
         if (entry != NULL && entry->value.size > STREAM_EARLY_BYTES) {
             effects_mark(out, MARK_VALUE_STREAMED_EARLY);
             stream(r, entry, out);

@@ -37,7 +37,7 @@ static struct entry *ring_at(const struct raft *r, slot_t index)
     return &r->log.ring[index % LOG_RING_ENTRIES];
 }
 
-const struct entry *log_find(const struct raft *r, slot_t index)
+const struct entry *raft_log_find(const struct raft *r, slot_t index)
 {
     const struct entry *entry = ring_at(r, index);
     return entry->index == index && index != 0 ? entry : NULL;
@@ -53,7 +53,7 @@ static void ring_clear(struct raft *r, struct entry *entry)
 /* Puts the entry behind the last one into memory; value is referenced if keep. */
 static void ring_append(struct raft *r, const struct ballot *ballot, struct slice value, int keep)
 {
-    struct log *log = &r->log;
+    struct raft_log *log = &r->log;
     slot_t index = ++log->last;
     struct entry *entry = ring_at(r, index);
     CHECK(entry->index == 0 || entry->index <= log->durable); /* what it displaces can be read */
@@ -68,17 +68,17 @@ static void ring_append(struct raft *r, const struct ballot *ballot, struct slic
     log->stamp_ms = stamp_ms > log->stamp_ms ? stamp_ms : log->stamp_ms;
 }
 
-int log_has_room(const struct raft *r)
+int raft_log_has_room(const struct raft *r)
 {
     return r->log.last - r->log.durable < LOG_RING_ENTRIES / 2;
 }
 
-void log_append(struct raft *r, const struct ballot *ballot, struct slice value,
-                struct effects *out)
+void raft_log_append(struct raft *r, const struct ballot *ballot, struct slice value,
+                     struct effects *out)
 {
     uint8_t key[ENTRY_KEY_BYTES];
     uint8_t head[BALLOT_BYTES];
-    CHECK(log_has_room(r));
+    CHECK(raft_log_has_room(r));
     put_entry_key(key, r->log.last + 1);
     put_ballot(head, ballot);
     enum durability durability = MUTANT(raft_entry_not_durable) ? RECORD_LAZY : RECORD_DURABLE;
@@ -87,9 +87,9 @@ void log_append(struct raft *r, const struct ballot *ballot, struct slice value,
     ring_append(r, ballot, value, 1);
 }
 
-void log_truncate(struct raft *r, slot_t index, struct effects *out)
+void raft_log_truncate(struct raft *r, slot_t index, struct effects *out)
 {
-    struct log *log = &r->log;
+    struct raft_log *log = &r->log;
     CHECK(index > r->commit);
     effects_mark(out, MARK_RAFT_TRUNCATES);
     effects_note(out, NOTE_INFO, "event=truncated from=%llu to=%llu term=%llu",
@@ -99,7 +99,7 @@ void log_truncate(struct raft *r, slot_t index, struct effects *out)
         uint8_t key[ENTRY_KEY_BYTES];
         put_entry_key(key, i);
         effects_delete(out, slice_borrow(key, sizeof key));
-        if (log_find(r, i) != NULL) {
+        if (raft_log_find(r, i) != NULL) {
             ring_clear(r, ring_at(r, i));
         }
     }
@@ -109,9 +109,9 @@ void log_truncate(struct raft *r, slot_t index, struct effects *out)
     log->evicted_to = log->evicted_to < log->last ? log->evicted_to : log->last;
 }
 
-void log_written(struct raft *r, struct effects *out)
+void raft_log_written(struct raft *r, struct effects *out)
 {
-    struct log *log = &r->log;
+    struct raft_log *log = &r->log;
     log->durable = log->last;
     while (log->ring_bytes > ACCEPTOR_CACHE_BYTES_MAX && log->evicted_to < log->last) {
         struct entry *entry = ring_at(r, ++log->evicted_to);
@@ -134,7 +134,7 @@ void raft_store_term(struct raft *r, struct effects *out)
                 slice_borrow("t", 1), slice_borrow(head, sizeof head), SLICE_EMPTY);
 }
 
-void log_store_commit(struct raft *r, struct effects *out)
+void raft_log_store_commit(struct raft *r, struct effects *out)
 {
     uint8_t head[8];
     bytes_put_u64(head, r->commit);
@@ -143,23 +143,23 @@ void log_store_commit(struct raft *r, struct effects *out)
     r->commit_stored = r->commit;
 }
 
-uint64_t log_bytes_between(const struct raft *r, slot_t from, slot_t to)
+uint64_t raft_log_bytes_between(const struct raft *r, slot_t from, slot_t to)
 {
-    const struct entry *last = log_find(r, to);
+    const struct entry *last = raft_log_find(r, to);
     if (to <= from || last == NULL) {
         return 0;
     }
     /* The oldest entry in memory stands for what lies before it. */
     slot_t oldest = to >= LOG_RING_ENTRIES ? to - LOG_RING_ENTRIES + 1 : 1;
-    const struct entry *first = log_find(r, from > oldest ? from : oldest);
+    const struct entry *first = raft_log_find(r, from > oldest ? from : oldest);
     return first != NULL && first->bytes_to < last->bytes_to ? last->bytes_to - first->bytes_to : 0;
 }
 
-slot_t log_last_with_term(const struct raft *r, slot_t from, uint64_t term)
+slot_t raft_log_last_with_term(const struct raft *r, slot_t from, uint64_t term)
 {
     slot_t index = from;
     const struct entry *entry;
-    while (index > 0 && (entry = log_find(r, index)) != NULL && entry->ballot.round > term) {
+    while (index > 0 && (entry = raft_log_find(r, index)) != NULL && entry->ballot.round > term) {
         index--;
     }
     return index;
@@ -177,13 +177,13 @@ static int scan(const struct raft *r, slot_t from, slot_t to, store_visit_fn vis
                                   slice_borrow(end, sizeof end), visit, arg);
 }
 
-uint64_t log_term(const struct raft *r, slot_t index, struct effects *out)
+uint64_t raft_log_term(const struct raft *r, slot_t index, struct effects *out)
 {
     CHECK(index <= r->log.last);
     if (index == 0) {
         return 0;
     }
-    const struct entry *entry = log_find(r, index);
+    const struct entry *entry = raft_log_find(r, index);
     if (entry != NULL) {
         return entry->ballot.round;
     }
@@ -258,7 +258,7 @@ static int load_entry(void *arg, struct slice key, struct slice value)
     return 0;
 }
 
-void log_load(struct raft *r, struct effects *out)
+void raft_log_load(struct raft *r, struct effects *out)
 {
     uint8_t term[TERM_BYTES];
     uint8_t commit[8];
@@ -288,7 +288,7 @@ void log_load(struct raft *r, struct effects *out)
     r->log.durable = r->log.last;
 }
 
-void log_close(struct log *log)
+void raft_log_close(struct raft_log *log)
 {
     for (size_t i = 0; i < LOG_RING_ENTRIES && log->ring != NULL; i++) {
         slice_drop(&log->ring[i].value);
@@ -299,7 +299,7 @@ void log_close(struct log *log)
 /* ---- pages */
 
 struct page_scan {
-    struct log_page *page;
+    struct raft_page *page;
     struct effects *out;
     size_t capacity;
     size_t bytes_max;
@@ -314,7 +314,7 @@ static int page_is_full(const struct page_scan *scan)
 
 static void page_add(struct page_scan *scan, const struct ballot *ballot, struct slice value)
 {
-    struct log_page *page = scan->page;
+    struct raft_page *page = scan->page;
     if (page->count == scan->capacity) {
         size_t grown = scan->capacity == 0 ? 16 : scan->capacity * 2;
         struct slot_entry *entries = effects_alloc(scan->out, grown * sizeof *entries);
@@ -346,7 +346,7 @@ static int page_visit(void *arg, struct slice key, struct slice value)
 
 static int is_in_memory(const struct raft *r, slot_t index)
 {
-    const struct entry *entry = log_find(r, index);
+    const struct entry *entry = raft_log_find(r, index);
     return entry != NULL && entry->value.size > 0;
 }
 
@@ -360,10 +360,10 @@ static slot_t disk_end(const struct raft *r, slot_t from, slot_t to)
     return end;
 }
 
-void log_read(const struct raft *r, slot_t from, slot_t to, size_t bytes_max, struct log_page *page,
-              struct effects *out)
+void raft_log_read(const struct raft *r, slot_t from, slot_t to, size_t bytes_max,
+                   struct raft_page *page, struct effects *out)
 {
-    *page = (struct log_page){0};
+    *page = (struct raft_page){0};
     struct page_scan pages = {.page = page,
                               .out = out,
                               .bytes_max =
@@ -371,7 +371,7 @@ void log_read(const struct raft *r, slot_t from, slot_t to, size_t bytes_max, st
                               .next = from};
     CHECK(to <= r->log.last);
     while (pages.next <= to && !page_is_full(&pages) && out->fatal == 0) {
-        const struct entry *entry = log_find(r, pages.next);
+        const struct entry *entry = raft_log_find(r, pages.next);
         if (entry != NULL && entry->value.size > 0) {
             page_add(&pages, &entry->ballot, entry->value);
             continue;

@@ -2,7 +2,7 @@
 
 #include "common/base/mutant.h"
 
-void progress_start(struct raft *r, time_ms_t now)
+void raft_progress_start(struct raft *r, time_ms_t now)
 {
     for (size_t i = 0; i < r->options.members.acceptor_count; i++) {
         /* "initialized to leader last log index + 1" (Fig. 2), the entry of our term among them */
@@ -11,7 +11,7 @@ void progress_start(struct raft *r, time_ms_t now)
     }
 }
 
-acceptor_set_t progress_active(const struct raft *r, time_ms_t now)
+acceptor_set_t raft_progress_active(const struct raft *r, time_ms_t now)
 {
     acceptor_set_t active = (acceptor_set_t)1 << r->self_index;
     for (size_t i = 0; i < r->options.members.acceptor_count; i++) {
@@ -28,10 +28,10 @@ static slot_t send_end(const struct raft *r, const struct progress *p)
 {
     slot_t end = p->acked + FOLLOWER_ENTRIES_MAX;
     end = end < r->log.last ? end : r->log.last;
-    const struct entry *next = log_find(r, p->next);
+    const struct entry *next = raft_log_find(r, p->next);
     int is_from_disk = next == NULL || next->value.size == 0;
     if (p->next - 1 > p->acked &&
-        (is_from_disk || log_bytes_between(r, p->acked, p->next - 1) >= FOLLOWER_BYTES_MAX)) {
+        (is_from_disk || raft_log_bytes_between(r, p->acked, p->next - 1) >= FOLLOWER_BYTES_MAX)) {
         return p->next - 1;
     }
     return end;
@@ -41,14 +41,14 @@ static slot_t send_end(const struct raft *r, const struct progress *p)
 static slot_t fill(struct raft *r, struct message *msg, slot_t next, slot_t end,
                    struct effects *out)
 {
-    struct log_page page = {0};
+    struct raft_page page = {0};
     if (next <= end) {
-        log_read(r, next, end, PAGE_BYTES_TARGET, &page, out);
+        raft_log_read(r, next, end, PAGE_BYTES_TARGET, &page, out);
     }
     msg->append = (struct msg_append){.ballot = r->ballot,
                                       .sequence = ++r->sequence,
                                       .prev_index = next - 1,
-                                      .prev_term = log_term(r, next - 1, out),
+                                      .prev_term = raft_log_term(r, next - 1, out),
                                       .commit = r->commit,
                                       .entry_count = page.count,
                                       .entries = page.entries};
@@ -106,7 +106,7 @@ static void send_level(struct raft *r, slot_t next, slot_t end, struct effects *
     }
 }
 
-void progress_send_all(struct raft *r, struct effects *out)
+void raft_progress_send_all(struct raft *r, struct effects *out)
 {
     slot_t next;
     slot_t end;
@@ -124,7 +124,7 @@ void progress_send_all(struct raft *r, struct effects *out)
 }
 
 /* An append without entries. Behind everything that was sent, so that it finds out what was lost. */
-void progress_heartbeat_to(struct raft *r, size_t index, struct effects *out)
+void raft_progress_heartbeat_to(struct raft *r, size_t index, struct effects *out)
 {
     struct message msg = {0};
     slot_t next = r->progress[index].next;
@@ -135,7 +135,7 @@ void progress_heartbeat_to(struct raft *r, size_t index, struct effects *out)
     effects_send(out, SEND_NOW, follower(r, index), MSG_APPEND)->append = msg.append;
 }
 
-void progress_heartbeat(struct raft *r, time_ms_t now, struct effects *out)
+void raft_progress_heartbeat(struct raft *r, time_ms_t now, struct effects *out)
 {
     r->heartbeat_at = now + r->options.heartbeat_ms;
     slot_t next;
@@ -144,7 +144,7 @@ void progress_heartbeat(struct raft *r, time_ms_t now, struct effects *out)
         send_level(r, next, next - 1, out);
     } else {
         for (size_t i = 0; i < r->options.members.acceptor_count; i++) {
-            progress_heartbeat_to(r, i, out);
+            raft_progress_heartbeat_to(r, i, out);
         }
     }
     raft_send_commit(r, out); /* learners that missed one, or that have just come */

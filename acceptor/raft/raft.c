@@ -26,7 +26,7 @@ void raft_free(struct raft *r)
         return;
     }
     raft_free_handed(r);
-    log_close(&r->log);
+    raft_log_close(&r->log);
     free(r);
 }
 
@@ -82,13 +82,13 @@ void raft_lead(struct raft *r, time_ms_t now, struct effects *out)
     r->streamed = r->log.last;
     r->heartbeat_at = now;
     memset(r->streams, 0, sizeof r->streams);
-    progress_start(r, now);
+    raft_progress_start(r, now);
     r->lead_index = r->log.last + 1;
     if (!MUTANT(raft_no_entry_at_term_start)) {
         /* Without an entry of its own term a leader could not commit those of earlier ones (8, first
          * paragraph; 5.4.2), and a read would wait until somebody writes. */
         struct slice lead = slice_of(value_lead(raft_stamp(r, now), &r->ballot));
-        log_append(r, &r->ballot, lead, out);
+        raft_log_append(r, &r->ballot, lead, out);
         slice_drop(&lead);
     }
     struct message *msg = effects_broadcast(out, SEND_NOW, ROLE_PROPOSER, MSG_LEADING);
@@ -102,7 +102,7 @@ void raft_lead(struct raft *r, time_ms_t now, struct effects *out)
 
 static void on_start(struct raft *r, time_ms_t now, struct effects *out)
 {
-    log_load(r, out);
+    raft_log_load(r, out);
     if (out->fatal != 0) {
         return;
     }
@@ -162,7 +162,7 @@ static void on_message(struct raft *r, const struct event *event, struct effects
 
 static void tick_leader(struct raft *r, time_ms_t now, struct effects *out)
 {
-    acceptor_set_t active = progress_active(r, now);
+    acceptor_set_t active = raft_progress_active(r, now);
     int has_quorum = is_accept_quorum(&r->options.members, active) &&
                      acceptor_set_count(active) >= majority_of(r->options.members.acceptor_count);
     if (now >= r->lead_since + r->options.election_ms && !has_quorum &&
@@ -172,7 +172,7 @@ static void tick_leader(struct raft *r, time_ms_t now, struct effects *out)
         return;
     }
     if (now >= r->heartbeat_at) {
-        progress_heartbeat(r, now, out);
+        raft_progress_heartbeat(r, now, out);
     }
 }
 
@@ -191,13 +191,13 @@ static void on_flush(struct raft *r, time_ms_t now, struct effects *out)
         raft_maybe_commit(r, out);
         raft_form_batches(r, now, out);
         raft_tell_time(r, now, out);
-        progress_send_all(r, out);
+        raft_progress_send_all(r, out);
         raft_tell_learners(r, out);
     }
-    transfer_work(r, now, out);
+    raft_transfer_work(r, now, out);
     raft_flush_acknowledgement(r, out);
     if (r->commit_stored != r->commit && out->record_count > 0) {
-        log_store_commit(r, out);
+        raft_log_store_commit(r, out);
     }
     effects_wake(out, r->role == RAFT_LEADER ? r->heartbeat_at : r->election_at);
 }
@@ -205,7 +205,7 @@ static void on_flush(struct raft *r, time_ms_t now, struct effects *out)
 /* Our own disk is one of the quorum, like those of the followers, and worked at the same time. */
 static void on_written(struct raft *r, time_ms_t now, struct effects *out)
 {
-    log_written(r, out);
+    raft_log_written(r, out);
     if (r->role == RAFT_CANDIDATE && r->vote.round == r->term &&
         r->vote.proposer == r->options.id) {
         r->votes |= (acceptor_set_t)1 << r->self_index;
@@ -227,7 +227,7 @@ static void on_shutdown(struct raft *r, time_ms_t now, struct effects *out)
 {
     r->is_stopping = 1;
     if (r->role == RAFT_LEADER) {
-        transfer_begin(r, now, out);
+        raft_transfer_begin(r, now, out);
     }
 }
 
@@ -238,7 +238,7 @@ static void on_peer_up(struct raft *r, struct peer peer, struct effects *out)
         return;
     }
     if (peer.role == ROLE_ACCEPTOR && index >= 0) {
-        progress_heartbeat_to(r, (size_t)index, out); /* what it lacks shows at once */
+        raft_progress_heartbeat_to(r, (size_t)index, out); /* what it lacks shows at once */
     } else if (peer.role == ROLE_PROPOSER) {
         struct message *msg = effects_send(out, SEND_NOW, peer, MSG_LEADING);
         msg->leading = (struct msg_leading){r->ballot};
@@ -320,7 +320,7 @@ struct ballot raft_ballot(const struct raft *r)
 
 int raft_entry(const struct raft *r, slot_t index, uint64_t *term, struct slice *value)
 {
-    const struct entry *entry = log_find(r, index);
+    const struct entry *entry = raft_log_find(r, index);
     if (entry == NULL || entry->value.size == 0) {
         return 0;
     }

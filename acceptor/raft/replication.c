@@ -61,7 +61,7 @@ static slot_t take_entries(struct raft *r, const struct msg_append *append, stru
         const struct slot_entry *entry = &append->entries[i];
         CHECK(entry->slot == match + 1); /* the wire let no other through */
         if (entry->slot <= r->log.last) {
-            if (log_term(r, entry->slot, out) == entry->ballot.round &&
+            if (raft_log_term(r, entry->slot, out) == entry->ballot.round &&
                 !MUTANT(raft_truncates_always)) {
                 effects_mark(out, MARK_RAFT_ENTRY_TWICE);
                 match = entry->slot;
@@ -74,17 +74,17 @@ static slot_t take_entries(struct raft *r, const struct msg_append *append, stru
                 break;
             }
             if (!MUTANT(raft_conflict_not_truncated)) {
-                log_truncate(r, entry->slot, out);
+                raft_log_truncate(r, entry->slot, out);
             } else {
                 match = entry->slot;
                 continue;
             }
         }
-        if (!log_has_room(r)) {
+        if (!raft_log_has_room(r)) {
             effects_mark(out, MARK_RAFT_TURN_FULL);
             break; /* the leader finds out what was not taken */
         }
-        log_append(r, &entry->ballot, entry->value, out);
+        raft_log_append(r, &entry->ballot, entry->value, out);
         match = entry->slot;
     }
     return match;
@@ -113,12 +113,12 @@ static void refuse_conflict(struct raft *r, const struct message *msg, struct ef
     slot_t from = append->prev_index < r->log.last ? append->prev_index : r->log.last;
     slot_t hint = from;
     if (append->prev_index <= r->log.last) {
-        hint = log_last_with_term(r, from, append->prev_term);
+        hint = raft_log_last_with_term(r, from, append->prev_term);
         hint -= hint == append->prev_index && hint > 0; /* of a lower term, and not the leader's */
     }
     effects_mark(out, append->prev_index > r->log.last ? MARK_RAFT_APPEND_BEHIND_GAP
                                                        : MARK_RAFT_APPEND_CONFLICTS);
-    refuse(r, msg, hint, log_term(r, hint, out), out);
+    refuse(r, msg, hint, raft_log_term(r, hint, out), out);
 }
 
 void raft_on_append(struct raft *r, const struct event *event, struct effects *out)
@@ -145,7 +145,7 @@ void raft_on_append(struct raft *r, const struct event *event, struct effects *o
     }
     note_leader(r, event, out);
     if (append->prev_index > r->log.last ||
-        (log_term(r, append->prev_index, out) != append->prev_term &&
+        (raft_log_term(r, append->prev_index, out) != append->prev_term &&
          !MUTANT(raft_prev_term_ignored))) {
         refuse_conflict(r, msg, out);
         return;
@@ -196,7 +196,7 @@ static void on_conflict(struct raft *r, int index, const struct msg_appended *ap
     }
     effects_mark(out, MARK_RAFT_STREAM_RESTARTED);
     slot_t behind = appended->match < r->log.last ? appended->match : r->log.last;
-    behind = log_last_with_term(r, behind, appended->hint_term);
+    behind = raft_log_last_with_term(r, behind, appended->hint_term);
     restart_stream(r, p, behind > p->match ? behind : p->match);
 }
 

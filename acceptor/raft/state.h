@@ -21,7 +21,7 @@ struct entry {
     struct slice value;   /* a reference; empty if the value is only in the store */
 };
 
-struct log {
+struct raft_log {
     struct entry *ring; /* by index % LOG_RING_ENTRIES: the newest entries */
     size_t ring_bytes;  /* of the values in it */
     slot_t last;        /* index of the last entry, 0: the log is empty */
@@ -82,7 +82,7 @@ struct raft {
     uint64_t term;      /* never falls */
     struct ballot vote; /* the last vote given; of this term if its round is the term */
 
-    struct log log;
+    struct raft_log log;
     slot_t commit;        /* everything up to here is committed; never falls */
     slot_t commit_stored; /* the same, as the last record put says */
 
@@ -157,46 +157,46 @@ int raft_hears_leader(const struct raft *r, time_ms_t now);
 int raft_is_election_quorum(const struct raft *r, acceptor_set_t set);
 
 /* ---- log.c */
-void log_load(struct raft *r, struct effects *out);
-void log_close(struct log *log);
+void raft_log_load(struct raft *r, struct effects *out);
+void raft_log_close(struct raft_log *log);
 
 /* The entry if it is in memory, else NULL. */
-const struct entry *log_find(const struct raft *r, slot_t index);
+const struct entry *raft_log_find(const struct raft *r, slot_t index);
 
 /* The term of an entry; 0 for index 0. Reads the store for an old one. */
-uint64_t log_term(const struct raft *r, slot_t index, struct effects *out);
+uint64_t raft_log_term(const struct raft *r, slot_t index, struct effects *out);
 
 /* Puts the entry behind the last one, for the disk, too. value is referenced. */
-void log_append(struct raft *r, const struct ballot *ballot, struct slice value,
-                struct effects *out);
+void raft_log_append(struct raft *r, const struct ballot *ballot, struct slice value,
+                     struct effects *out);
 
 /* Takes away every entry from index on. Never one that is committed. */
-void log_truncate(struct raft *r, slot_t index, struct effects *out);
+void raft_log_truncate(struct raft *r, slot_t index, struct effects *out);
 
 /* Everything that was appended is in the store: entries may leave memory. */
-void log_written(struct raft *r, struct effects *out);
-void log_store_commit(struct raft *r, struct effects *out);
+void raft_log_written(struct raft *r, struct effects *out);
+void raft_log_store_commit(struct raft *r, struct effects *out);
 
 /* 1 if one more entry may be appended in this turn. */
-int log_has_room(const struct raft *r);
+int raft_log_has_room(const struct raft *r);
 
 /* Bytes of the values of entries (from, to], as far as they are known. */
-uint64_t log_bytes_between(const struct raft *r, slot_t from, slot_t to);
+uint64_t raft_log_bytes_between(const struct raft *r, slot_t from, slot_t to);
 
 /* The highest index up to `from` whose term is not above `term`, looking at entries in memory only:
  * what it finds is a hint. */
-slot_t log_last_with_term(const struct raft *r, slot_t from, uint64_t term);
+slot_t raft_log_last_with_term(const struct raft *r, slot_t from, uint64_t term);
 
 /* Entries in rising order. */
-struct log_page {
+struct raft_page {
     struct slot_entry *entries; /* owned by the effects */
     uint32_t count;
     size_t bytes;
 };
 
 /* Collects entries from `from` up to `to` until the page is full; at least one if there is any. */
-void log_read(const struct raft *r, slot_t from, slot_t to, size_t bytes_max, struct log_page *page,
-              struct effects *out);
+void raft_log_read(const struct raft *r, slot_t from, slot_t to, size_t bytes_max,
+                   struct raft_page *page, struct effects *out);
 
 /* ---- replication.c */
 void raft_on_append(struct raft *r, const struct event *event, struct effects *out);
@@ -207,13 +207,13 @@ void raft_flush_acknowledgement(struct raft *r, struct effects *out);
 void raft_maybe_commit(struct raft *r, struct effects *out);
 
 /* ---- progress.c */
-void progress_start(struct raft *r, time_ms_t now);
-void progress_send_all(struct raft *r, struct effects *out);
-void progress_heartbeat(struct raft *r, time_ms_t now, struct effects *out);
-void progress_heartbeat_to(struct raft *r, size_t index, struct effects *out);
+void raft_progress_start(struct raft *r, time_ms_t now);
+void raft_progress_send_all(struct raft *r, struct effects *out);
+void raft_progress_heartbeat(struct raft *r, time_ms_t now, struct effects *out);
+void raft_progress_heartbeat_to(struct raft *r, size_t index, struct effects *out);
 
 /* The members that have answered within one election timeout, this one included. */
-acceptor_set_t progress_active(const struct raft *r, time_ms_t now);
+acceptor_set_t raft_progress_active(const struct raft *r, time_ms_t now);
 
 /* ---- intake.c */
 void raft_on_propose(struct raft *r, const struct event *event, struct effects *out);
@@ -237,8 +237,8 @@ void raft_on_fetch(struct raft *r, const struct message *msg, struct effects *ou
 void raft_on_read_index(struct raft *r, const struct event *event, struct effects *out);
 
 /* ---- transfer.c */
-void transfer_begin(struct raft *r, time_ms_t now, struct effects *out);
-void transfer_work(struct raft *r, time_ms_t now, struct effects *out);
+void raft_transfer_begin(struct raft *r, time_ms_t now, struct effects *out);
+void raft_transfer_work(struct raft *r, time_ms_t now, struct effects *out);
 void raft_on_timeout_now(struct raft *r, const struct event *event, struct effects *out);
 
 #endif

@@ -6,7 +6,7 @@
 static node_id_t choose(const struct raft *r, time_ms_t now)
 {
     const struct members *members = &r->options.members;
-    acceptor_set_t active = progress_active(r, now);
+    acceptor_set_t active = raft_progress_active(r, now);
     int best = -1;
     for (size_t i = 0; i < members->acceptor_count; i++) {
         if ((int)i == r->self_index || (active >> i & 1) == 0) {
@@ -21,7 +21,7 @@ static node_id_t choose(const struct raft *r, time_ms_t now)
     return best < 0 ? 0 : members->acceptors[best];
 }
 
-void transfer_begin(struct raft *r, time_ms_t now, struct effects *out)
+void raft_transfer_begin(struct raft *r, time_ms_t now, struct effects *out)
 {
     CHECK(r->role == RAFT_LEADER);
     r->transfer_to = choose(r, now);
@@ -55,7 +55,7 @@ static void work_as_leader(struct raft *r, time_ms_t now, struct effects *out)
     }
 }
 
-void transfer_work(struct raft *r, time_ms_t now, struct effects *out)
+void raft_transfer_work(struct raft *r, time_ms_t now, struct effects *out)
 {
     if (r->role == RAFT_LEADER && (r->transfer_to != 0 || r->is_stopping)) {
         work_as_leader(r, now, out);
