@@ -158,7 +158,8 @@ static void freeze_lists(const struct proposer *p, struct bytes *out)
         bytes_append(out, &p->clients.known[i], sizeof p->clients.known[i]);
     }
     for (size_t i = 0; i < p->clients.waiting_count; i++) {
-        struct waiting_block block = p->clients.waiting[(p->clients.waiting_head + i) % p->clients.waiting_capacity];
+        struct waiting_block block =
+            p->clients.waiting[(p->clients.waiting_head + i) % p->clients.waiting_capacity];
         block.bytes = number_of(block.bytes);
         CLEAR_PADDING(&block);
         append_sparse(out, &block, sizeof block);
@@ -199,7 +200,8 @@ static void thaw_lists(struct proposer *p, const uint8_t **in)
             p->recovery[slot].value = value_of(p->recovery[slot].value);
         }
     }
-    p->clients.known = memory_grow(NULL, &p->clients.known_capacity, p->clients.known_count, sizeof *p->clients.known);
+    p->clients.known = memory_grow(NULL, &p->clients.known_capacity, p->clients.known_count,
+                                   sizeof *p->clients.known);
     if (p->clients.known_count > 0) {
         bytes_take(in, p->clients.known, p->clients.known_count * sizeof *p->clients.known);
     }
@@ -236,7 +238,8 @@ void empty_proposer(struct proposer *p)
         }
     }
     for (size_t i = 0; i < p->clients.waiting_count; i++) {
-        slice_drop(&p->clients.waiting[(p->clients.waiting_head + i) % p->clients.waiting_capacity].bytes);
+        slice_drop(
+            &p->clients.waiting[(p->clients.waiting_head + i) % p->clients.waiting_capacity].bytes);
     }
     free(p->recovery);
     free(p->clients.waiting);
