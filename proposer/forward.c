@@ -34,7 +34,7 @@ struct forward {
 
     struct slice sent[SENT_BATCHES_MAX]; /* references, by sequence % SENT_BATCHES_MAX */
     size_t sent_bytes;
-    uint64_t taken;    /* batches of this leader up to here are in its log */
+    uint64_t taken;    /* batches up to here are in the leader's log, or given up */
     uint64_t next;     /* sequence of the next batch, from 1 */
     time_ms_t sent_at; /* when the oldest batch without an answer was sent, or sent again */
     time_ms_t resent_at;
@@ -61,8 +61,7 @@ static void drop_sent(struct forward *f)
         slice_drop(&f->sent[sequence % SENT_BATCHES_MAX]);
     }
     f->sent_bytes = 0;
-    f->taken = 0;
-    f->next = 1;
+    f->taken = f->next - 1;
 }
 
 void forward_free(struct forward *f)
@@ -80,7 +79,7 @@ static void send_batch(const struct forward *f, uint64_t sequence, struct effect
     struct slice held = effects_hold(out, f->sent[sequence % SENT_BATCHES_MAX]);
     struct peer leader = {ROLE_ACCEPTOR, f->leader.proposer};
     struct message *msg = effects_send(out, SEND_NOW, leader, MSG_PROPOSE);
-    msg->propose = (struct msg_propose){f->leader, sequence, held};
+    msg->propose = (struct msg_propose){f->leader, sequence, f->taken + 1, held};
 }
 
 /* Sends again what the leader may have missed. Once, whatever number of answers asks for it. */

@@ -114,9 +114,17 @@ void raft_on_propose(struct raft *r, const struct event *event, struct effects *
     if (stream->incarnation != msg->incarnation) {
         *stream = (struct stream){.incarnation = msg->incarnation};
     }
+    if (propose->first > stream->sequence + 1) {
+        stream->sequence = propose->first - 1; /* nobody will send what came before */
+    }
     if (propose->sequence <= stream->sequence) {
         effects_mark(out, MARK_RAFT_PROPOSE_TWICE);
-        return; /* it is in the log, or in the queue, and is answered when it gets into the log */
+        if (stream->logged >
+            0) { /* the answer was lost; what is in the queue gets one of its own */
+            answer(r, msg->from, msg->incarnation, &propose->ballot, stream->logged, PROPOSED_TAKEN,
+                   out);
+        }
+        return;
     }
     if (propose->sequence != stream->sequence + 1 ||
         r->handed_bytes + propose->value.size > CLIENTS_PENDING_BYTES_MAX) {
@@ -136,6 +144,14 @@ void raft_on_propose(struct raft *r, const struct event *event, struct effects *
 static struct slice blocks_of(struct slice value)
 {
     return (struct slice){value.data + VALUE_HEAD_BYTES, value.size - VALUE_HEAD_BYTES, NULL};
+}
+
+static void note_logged(struct raft *r, const struct handed *handed)
+{
+    int index = members_proposer_index(&r->options.members, handed->proposer.id);
+    if (r->streams[index].incarnation == handed->incarnation) { /* else it restarted since */
+        r->streams[index].logged = handed->sequence;
+    }
 }
 
 /* Joins batches from the head of the queue into one entry. */
@@ -159,6 +175,7 @@ static void form_entry(struct raft *r, time_ms_t now, struct effects *out)
     raft_log_append(r, &r->ballot, value, out);
     slice_drop(&value);
     for (size_t i = 0; i < count; i++) {
+        note_logged(r, &taken[i]);
         answer(r, taken[i].proposer, taken[i].incarnation, &r->ballot, taken[i].sequence,
                PROPOSED_TAKEN, out);
         slice_drop(&taken[i].value);

@@ -7,7 +7,26 @@ void raft_progress_start(struct raft *r, time_ms_t now)
     for (size_t i = 0; i < r->options.members.acceptor_count; i++) {
         /* "initialized to leader last log index + 1" (Fig. 2), the entry of our term among them */
         r->progress[i] =
-            (struct progress){.next = r->log.last + 1, .acked = r->log.last, .active_at = now};
+            (struct progress){.next = r->log.last + 1, .acked = r->log.last, .acked_sent_at = now};
+    }
+    r->sending_count = 0;
+}
+
+/* From now on appends are known to be sent at this time or later. */
+static void note_sending(struct raft *r, time_ms_t now)
+{
+    r->sendings[r->sending_count++ % SENDINGS_REMEMBERED] = (struct sending){r->sequence + 1, now};
+}
+
+/* An answer proves that the follower was there after its append was sent, and nothing about the time at
+ * which it came: it may have been under way for long. */
+void raft_progress_acknowledge(struct raft *r, struct progress *p, uint64_t sequence)
+{
+    for (size_t i = 0; i < SENDINGS_REMEMBERED && i < r->sending_count; i++) {
+        const struct sending *sending = &r->sendings[i];
+        if (sending->sequence <= sequence && sending->at > p->acked_sent_at) {
+            p->acked_sent_at = sending->at;
+        }
     }
 }
 
@@ -16,7 +35,7 @@ acceptor_set_t raft_progress_active(const struct raft *r, time_ms_t now)
     acceptor_set_t active = (acceptor_set_t)1 << r->self_index;
     for (size_t i = 0; i < r->options.members.acceptor_count; i++) {
         const struct progress *p = &r->progress[i];
-        if (!p->is_amnesiac && now - p->active_at < r->options.election_ms) {
+        if (now - p->acked_sent_at < r->options.election_ms) {
             active |= (acceptor_set_t)1 << i;
         }
     }
@@ -86,7 +105,7 @@ static int are_level(const struct raft *r, slot_t *next, slot_t *end)
             continue;
         }
         slot_t own_end = send_end(r, p);
-        if (p->is_amnesiac || (first != NULL && (p->next != first->next || own_end != *end))) {
+        if (first != NULL && (p->next != first->next || own_end != *end)) {
             return 0;
         }
         first = p;
@@ -117,7 +136,7 @@ void raft_progress_send_all(struct raft *r, struct effects *out)
         send_level(r, next, end, out);
     }
     for (size_t i = 0; i < r->options.members.acceptor_count; i++) {
-        if ((int)i != r->self_index && !r->progress[i].is_amnesiac) {
+        if ((int)i != r->self_index) {
             send_to(r, i, out);
         }
     }
@@ -128,7 +147,7 @@ void raft_progress_heartbeat_to(struct raft *r, size_t index, struct effects *ou
 {
     struct message msg = {0};
     slot_t next = r->progress[index].next;
-    if ((int)index == r->self_index || r->progress[index].is_amnesiac) {
+    if ((int)index == r->self_index) {
         return;
     }
     (void)fill(r, &msg, next, next - 1, out);
@@ -138,6 +157,7 @@ void raft_progress_heartbeat_to(struct raft *r, size_t index, struct effects *ou
 void raft_progress_heartbeat(struct raft *r, time_ms_t now, struct effects *out)
 {
     r->heartbeat_at = now + r->options.heartbeat_ms;
+    note_sending(r, now);
     slot_t next;
     slot_t end;
     if (are_level(r, &next, &end)) {

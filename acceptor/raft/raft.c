@@ -80,7 +80,7 @@ void raft_lead(struct raft *r, time_ms_t now, struct effects *out)
     r->stamp_base_ms = r->log.stamp_ms;
     r->told = r->commit;
     r->streamed = r->log.last;
-    r->heartbeat_at = now;
+    r->heartbeat_at = now + r->options.heartbeat_ms; /* the entry of our term is the first */
     memset(r->streams, 0, sizeof r->streams);
     raft_progress_start(r, now);
     r->lead_index = r->log.last + 1;

@@ -180,18 +180,10 @@ static void on_conflict(struct raft *r, int index, const struct msg_appended *ap
     if (appended->sequence < p->restart_sequence) {
         return; /* the stream was set back already, for this or for an earlier one */
     }
-    if (appended->sequence > p->match_sequence && appended->last_index < p->match) {
-        /* It lacks what it said was on its disk. Counting it again could lose what is committed
-         * (TRAPS 7.5). */
-        effects_mark(out, MARK_RAFT_FOLLOWER_AMNESIAC);
-        effects_note(
-            out, NOTE_WARN,
-            "event=follower_lost_state acceptor=%u had=%llu has=%llu try=\"replace it by an "
-            "acceptor with a new id\"",
-            r->options.members.acceptors[index], (unsigned long long)p->match,
-            (unsigned long long)appended->last_index);
-        p->is_amnesiac = 1;
-        p->match = 0;
+    if (appended->last_index < p->match) {
+        /* Said before it acknowledged more; or else it lost what it had acknowledged, and sending that
+         * again would have it counted again (TRAPS 7.5). */
+        effects_mark(out, MARK_RAFT_CONFLICT_LATE);
         return;
     }
     effects_mark(out, MARK_RAFT_STREAM_RESTARTED);
@@ -215,21 +207,17 @@ void raft_on_appended(struct raft *r, const struct event *event, struct effects 
     struct progress *p = &r->progress[index];
     int is_of_term =
         ballot_equal(&appended->ballot, &r->ballot) || MUTANT(raft_ack_of_other_term_counted);
-    if (r->role != RAFT_LEADER || !is_of_term || p->is_amnesiac) {
+    if (r->role != RAFT_LEADER || !is_of_term) {
         effects_mark(out, MARK_RAFT_APPENDED_LATE);
         return; /* of an earlier term: the entry at that index may have been another one */
     }
-    p->active_at = event->now;
+    raft_progress_acknowledge(r, p, appended->sequence);
     if (appended->conflict) {
         on_conflict(r, index, appended, out);
         return;
     }
     slot_t match = appended->match < r->log.last ? appended->match : r->log.last;
-    if (match >= p->match) {
-        p->match = match;
-        p->match_sequence =
-            appended->sequence > p->match_sequence ? appended->sequence : p->match_sequence;
-    }
+    p->match = match > p->match ? match : p->match;
     p->acked = match > p->acked ? match : p->acked;
     p->next = match >= p->next ? match + 1 : p->next;
 }

@@ -36,10 +36,8 @@ struct progress {
     slot_t match; /* its log is ours up to here, durably: it said so in this term */
     slot_t next;  /* first entry it was not sent */
     slot_t acked; /* the stream that is under way is acknowledged up to here, or began behind it */
-    uint64_t match_sequence;   /* of the append whose answer gave match */
     uint64_t restart_sequence; /* conflicts of appends before this one are known */
-    time_ms_t active_at;       /* its last answer in this term */
-    int is_amnesiac;           /* it lacks what it had acknowledged: it counts no more */
+    time_ms_t acked_sent_at;   /* when the newest append that it answered was sent, or earlier */
 };
 
 /* A batch of blocks that a proposer handed over and that is not in the log yet. */
@@ -53,8 +51,18 @@ struct handed {
 /* How far the stream of one proposer has come, in this term. */
 struct stream {
     uint64_t incarnation; /* of the proposer; 0: nothing came */
-    uint64_t sequence;    /* taken up to here */
+    uint64_t sequence;    /* in the queue up to here */
+    uint64_t logged;      /* and in the log */
 };
+
+/* When appends were sent: that of sequence and all behind it, up to the next such mark. */
+struct sending {
+    uint64_t sequence;
+    time_ms_t at;
+};
+
+/* Heartbeats whose sending time is remembered until their answers are back. */
+#define SENDINGS_REMEMBERED 64
 
 /* What is known of one learner. */
 struct learner_view {
@@ -106,9 +114,11 @@ struct raft {
     slot_t lead_index;    /* first entry of our term (5.4.2: what may be committed by counting) */
     uint64_t sequence;    /* of the last append */
     time_ms_t heartbeat_at;
-    struct progress progress[MEMBERS_MAX]; /* by index in members.acceptors */
-    slot_t told;                           /* learners were told of the commit up to here */
-    slot_t streamed;                       /* long values up to here were sent to them */
+    struct sending sendings[SENDINGS_REMEMBERED]; /* of the last heartbeats, in a ring */
+    size_t sending_count;                         /* so far in this term */
+    struct progress progress[MEMBERS_MAX];        /* by index in members.acceptors */
+    slot_t told;                                  /* learners were told of the commit up to here */
+    slot_t streamed;                              /* long values up to here were sent to them */
     time_ms_t lead_since;
     uint64_t stamp_base_ms; /* cluster time at lead_since */
 
@@ -212,7 +222,10 @@ void raft_progress_send_all(struct raft *r, struct effects *out);
 void raft_progress_heartbeat(struct raft *r, time_ms_t now, struct effects *out);
 void raft_progress_heartbeat_to(struct raft *r, size_t index, struct effects *out);
 
-/* The members that have answered within one election timeout, this one included. */
+/* Notes that a member has answered the append of that sequence. */
+void raft_progress_acknowledge(struct raft *r, struct progress *p, uint64_t sequence);
+
+/* The members that have answered an append of the last election timeout, this one included. */
 acceptor_set_t raft_progress_active(const struct raft *r, time_ms_t now);
 
 /* ---- intake.c */

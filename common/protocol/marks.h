@@ -130,7 +130,7 @@
     X(RAFT_APPEND_OF_DEPOSED, "append of a deposed leader refused")                                \
     X(RAFT_APPENDED_LATE, "acknowledgement of another term ignored")                               \
     X(RAFT_STREAM_RESTARTED, "follower sent entries anew from a hint")                             \
-    X(RAFT_FOLLOWER_AMNESIAC, "follower that lost what it had acknowledged")                       \
+    X(RAFT_CONFLICT_LATE, "conflict below what was acknowledged ignored")                          \
     X(RAFT_OLD_TERM_NOT_COUNTED, "entries of an old term wait for one of the own")                 \
     X(RAFT_READ_INDEX_UNSETTLED, "read index not answered with an unsettled log")                  \
     X(RAFT_TRANSFERRED, "election asked for by the leader")                                        \

@@ -295,7 +295,8 @@ struct msg_timeout_now {
 
 struct msg_propose {
     struct ballot ballot; /* of the leader it is meant for */
-    uint64_t sequence;    /* of this proposer's batches for that leader, from 1, dense */
+    uint64_t sequence;    /* of this proposer's batches, from 1 at its start, dense */
+    uint64_t first;       /* the oldest batch that it may send (again): those below are given up */
     struct slice value;   /* a batch; its stamp means nothing */
 };
 

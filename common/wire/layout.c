@@ -341,6 +341,7 @@ static const struct field timeout_now_fields[] = {
 static const struct field propose_fields[] = {
     PLAIN(msg_propose, ballot, FIELD_BALLOT),
     U64(msg_propose, sequence, 1, UINT64_MAX),
+    U64(msg_propose, first, 1, UINT64_MAX),
     BYTES(msg_propose, value, FIELD_VALUE, VALUE_HEAD_BYTES, VALUE_BYTES_MAX),
 };
 

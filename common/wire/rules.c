@@ -138,6 +138,10 @@ static int check_propose(const struct msg_propose *propose, struct errmsg *err)
     if (propose->value.data[0] != VALUE_BATCH) {
         return errmsg_set(err, ERROR_CORRUPT, "value: a proposer hands over batches only");
     }
+    if (propose->first > propose->sequence) {
+        return errmsg_set(err, ERROR_CORRUPT, "batch %" PRIu64 " lies below first %" PRIu64,
+                          propose->sequence, propose->first);
+    }
     return 0;
 }
 

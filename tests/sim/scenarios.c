@@ -120,11 +120,13 @@ void scenario_start(struct sim *sim)
     }
 }
 
-static size_t leading_proposer(struct sim *sim)
+/* The host of the proposer, or of the acceptor, that leads: there are as many of either. */
+static size_t leading_host(struct sim *sim)
 {
+    enum role role = sim->options.is_raft ? ROLE_ACCEPTOR : ROLE_PROPOSER;
     for (size_t i = 0; i < sim->plan.proposers; i++) {
-        const struct node *node = sim_node(sim, ROLE_PROPOSER, i);
-        if (node->proposer != NULL && proposer_state(node->proposer) == NODE_LEADING) {
+        const struct node *node = sim_node(sim, role, i);
+        if (sim_leads(node)) {
             return i;
         }
     }
@@ -141,7 +143,7 @@ static size_t another(struct sim *sim, size_t leader)
 void scenario_on_item(struct sim *sim, const struct item *item)
 {
     const char *shape = shape_of(sim);
-    size_t leader = leading_proposer(sim);
+    size_t leader = leading_host(sim);
     if (strcmp(shape, "constrained") == 0 && item->b == 0) {
         /* First the one who will be in the middle falls behind. */
         sim->scenario_hub = another(sim, leader);

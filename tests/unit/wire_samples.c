@@ -390,8 +390,9 @@ static void add_replication(void)
                                            .match = 40,
                                            .hint_term = 4,
                                            .last_index = 44};
-    add("propose", MSG_PROPOSE, proposer, "proposer 1 hands its third batch to acceptor 2")
-        ->propose = (struct msg_propose){term, 3, values[APPEND].bytes};
+    add("propose", MSG_PROPOSE, proposer,
+        "proposer 1 hands its third batch to acceptor 2; the first is done with")
+        ->propose = (struct msg_propose){term, 3, 2, values[APPEND].bytes};
     add_reply("proposed", MSG_PROPOSED, acceptor, PROPOSER_INCARNATION,
               "acceptor 2 has three batches in its log")
         ->proposed = (struct msg_proposed){term, 3, PROPOSED_TAKEN, term};
