@@ -181,8 +181,8 @@ void freeze_proposer(const struct proposer *p, struct bytes *out)
     /* Whether there is a recovery is a part of the state; where it lies, and how much memory was
      * asked for the lists, is not. */
     image.recovery = p->recovery != NULL ? (struct recovered *)(uintptr_t)8 : NULL;
-    image.clients = NULL;
-    image.client_capacity = 0;
+    image.clients.known = NULL;
+    image.clients.known_capacity = 0;
     image.clients.waiting = NULL;
     image.clients.waiting_head = 0;
     image.clients.waiting_capacity = 0;
