@@ -186,7 +186,8 @@ install: all ## install programs, library, header and synod.pc under PREFIX (and
 # ---- tests
 
 test_parts := $(synod_parts) $(if $(command_src),$(B)/libcommand.a)
-helpers = $(call object,$(filter $(patsubst $(B)/%,%,$(dir $(1)))%,$(test_help)))
+helpers = $(call object,$(filter $(patsubst $(B)/%,%,$(dir $(1)))%,$(test_help)) \
+          $(if $(filter tests/check/ tests/unit/,$(patsubst $(B)/%,%,$(dir $(1)))),$(filter tests/model/reference%,$(test_help))))
 
 .SECONDEXPANSION:
 $(test_bin) $(tool_bin): $(B)/%: $(B)/obj/%.o $$(call helpers,$$@) $(test_parts)
@@ -195,7 +196,7 @@ $(test_bin) $(tool_bin): $(B)/%: $(B)/obj/%.o $$(call helpers,$$@) $(test_parts)
 	$(Q)$(LINK) -o $@ $(filter %.o,$^) -Wl,--start-group $(test_parts) -Wl,--end-group -lcmocka $(LIBS) -lm
 
 # The simulator links the archive of cores and nothing else of Synod: no clock, no socket, no disk.
-sim_parts = $(call object,$(sim_main) $(filter tests/sim/% tests/trace/% tests/check/%,$(test_help)))
+sim_parts = $(call object,$(sim_main) $(filter tests/sim/% tests/trace/% tests/check/% tests/model/reference% tests/model/generate%,$(test_help)))
 $(B)/synod-sim: $(sim_parts) $(B)/libcores.a
 	$(say)
 	$(Q)$(LINK) -o $@ $(sim_parts) $(B)/libcores.a -lxxhash

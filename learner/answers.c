@@ -115,7 +115,6 @@ static int answer_watch(struct learner *l, struct question *question, time_ms_t 
         watch->revision = page.next_revision;
         watch->sub = page.next_sub;
         if (watch->revision <= revision) { /* a long way to look: a piece of it each turn */
-            effects_mark(out, MARK_WATCH_IN_PIECES);
             l->has_more_to_scan = 1;
             return 0;
         }

@@ -51,8 +51,8 @@ struct checkpoint {
     uint64_t digests[MEMBERS_MAX]; /* by index in members.learners */
 };
 
-/* Checkpoints of which digests are remembered. A learner that is further behind compares itself when
- * it reports its own. */
+/* Checkpoints of which digests are remembered. A learner that is further behind compares itself
+ * when it reports its own. */
 #define CHECKPOINTS_KEPT 64
 
 /* What the acceptors are asked, for every question that was waiting then. */

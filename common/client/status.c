@@ -50,6 +50,8 @@ static void note_status(struct synod *s, const struct node_status *status)
     node->last_index = status->last_index;
     node->digest = status->digest;
     node->sessions = status->session_count;
+    node->revision = status->revision;
+    node->compacted = status->compacted;
     node->pending_bytes = status->pending_bytes;
     node->dropped = status->dropped_count;
 }

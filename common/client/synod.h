@@ -3,7 +3,8 @@
  * A handle (struct synod) belongs to one thread at a time: no two calls on it may overlap. It
  * starts no thread of its own; its work is done inside the calls below. A program that has
  * operations under way calls synod_poll often, or watches synod_fd. Different handles are
- * independent.
+ * independent. Within a callback nothing can be waited for: there the blocking calls answer
+ * SYNOD_E_USAGE.
  *
  * Exactly once: every append carries the handle's session and a sequence. However often the library
  * sends it again, through whichever proposer, it enters the log once. Appends of one handle enter
@@ -38,7 +39,7 @@ enum synod_code {
     SYNOD_OK = 0,
     SYNOD_E_USAGE = -1, /* an argument, cluster.yml or the record's size is wrong: correct it */
     SYNOD_E_BUSY = -2,  /* SYNOD_OUTSTANDING_MAX or _BYTES_MAX is reached: call synod_poll, then
-                           again */
+                           again; or the cluster has no room for another lease */
     SYNOD_E_UNAVAILABLE =
         -4, /* no connection, leader or quorum before the deadline. An append may still happen */
     SYNOD_E_REFUSED = -5,   /* the cluster does not take us: another cluster, version or key */
@@ -74,7 +75,8 @@ struct synod_options {
 int synod_open(const struct synod_options *options, struct synod **out, char *why);
 
 /* Ends the session if the cluster can be reached within a moment, and frees the handle. Callbacks
- * of operations that are still outstanding are called with SYNOD_E_INTERRUPTED first. NULL is
+ * of operations that are still outstanding are called with SYNOD_E_INTERRUPTED first. Watches,
+ * locks and elections that were not given back are freed with it, and end with its session. NULL is
  * allowed. */
 void synod_close(struct synod *s);
 
@@ -272,8 +274,8 @@ struct synod_result {
 /* Frees a result with all that is in it. NULL is allowed. */
 void synod_result_free(struct synod_result *result);
 
-/* Executes a request and waits: what changes something goes through the log, exactly once; what only
- * reads is answered by a learner, at the consistency wanted (without the log, and without the
+/* Executes a request and waits: what changes something goes through the log, exactly once; what
+ * only reads is answered by a learner, at the consistency wanted (without the log, and without the
  * leader). *out (which may be NULL) is written on success; give it back with synod_result_free.
  * SYNOD_E_USAGE (the sentence names the limit or the rule), SYNOD_E_COMPACTED, SYNOD_E_FUTURE,
  * SYNOD_E_LEASE, SYNOD_E_NOT_FOUND (ignore_value, ignore_lease: no such key), SYNOD_E_TOO_LARGE,
@@ -335,7 +337,10 @@ typedef void (*synod_watch_fn)(void *arg, int code, const struct synod_events *e
 
 /* Starts a watch; it goes on through changes of learners and leaders until synod_watch_stop, or
  * synod_close. The handle does not run ahead of its calls: while it is not polled nothing is
- * fetched, and nothing is lost. Any number of watches may be open. SYNOD_E_USAGE. */
+ * fetched, and nothing is lost. Any number of watches may be open. With a revision the call does
+ * not wait. Without, it asks for the present one first, as synod_request does
+ * (SYNOD_E_UNAVAILABLE, SYNOD_E_INTERRUPTED): what is acknowledged to anybody after the call is
+ * told, what was before is not. SYNOD_E_USAGE, also in a callback without a revision. */
 int synod_watch_start(struct synod *s, const struct synod_watch_options *options, synod_watch_fn fn,
                       void *arg, struct synod_watch **out);
 
@@ -404,7 +409,8 @@ struct synod_lock;
 /* Waits until the lock is ours, at most timeout_ms (UINT32_MAX: for ever; 0: only if it is free
  * now). Those who wait are served in the order in which they came. The lock is released when the
  * session ends. name: 1 to 1024 bytes. SYNOD_E_UNAVAILABLE: not in time, and we do not wait any
- * more. */
+ * more. SYNOD_E_SESSION: our session ended while we waited. SYNOD_E_EXISTS: this handle has it, or
+ * did not give it back: it must be unlocked first. */
 int synod_lock(struct synod *s, const char *name, uint32_t timeout_ms, struct synod_lock **out);
 uint64_t synod_lock_token(const struct synod_lock *lock);
 
@@ -436,7 +442,8 @@ struct synod_leadership {
 };
 
 /* Tells of the present leader, and of every change of leader or value since, until fn returns other
- * than 0 (SYNOD_OK), or a signal. All observers see the same leaders in the same order. */
+ * than 0 (SYNOD_OK), or a signal. All observers see the same leaders in the same order; one that is
+ * so slow that what it has to see was compacted goes on with the present leader. */
 typedef int (*synod_observe_fn)(void *arg, const struct synod_leadership *leadership);
 int synod_observe(struct synod *s, const char *name, synod_observe_fn fn, void *arg);
 
@@ -456,9 +463,9 @@ struct synod_work {
     struct synod_bytes result; /* DONE: as its holder gave it; valid until the next call */
 };
 
-/* Claims an item (which begins to exist by that) for ttl_ms. owner: who we are, for people to read.
- * is_detached: the claim outlives this handle's session. SYNOD_E_EXISTS: it is claimed or done; *out
- * says by whom. */
+/* Claims an item (which begins to exist by that) for ttl_ms. owner: who we are, for people to
+ * read. is_detached: the claim outlives this handle's session. SYNOD_E_EXISTS: it is claimed or
+ * done; *out says by whom. */
 int synod_work_claim(struct synod *s, const char *item, const char *owner, uint64_t ttl_ms,
                      int is_detached, struct synod_work *out);
 /* SYNOD_E_LOST: the token is of the past. */

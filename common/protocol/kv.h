@@ -17,7 +17,8 @@
  *     put    = has_previous u8, key_size u32, key (of a sequential put, else empty), [kv]
  *     delete = deleted u64, kv_count u32, kv*
  *     txn    = succeeded u8, response_count u32, response*
- *   kv       = create u64, mod u64, version u64, lease u64, key_size u32, value_size u32, key, value
+ *   kv       = create u64, mod u64, version u64, lease u64, key_size u32, value_size u32, key,
+ *              value
  *   event    = kind u8, sub u32, has_previous u8, kv, [kv]
  *
  * A range of keys is [key, end): end empty is the one key; end of one zero byte is everything from
@@ -162,7 +163,8 @@ void kv_put_compare(struct buffer *out, const struct kv_compare *compare);
 void kv_put_kv(struct buffer *out, const struct kv *kv);
 void kv_put_event(struct buffer *out, const struct kv_event *event);
 
-/* A response is written between these two: begin returns a mark for end, which fills in the size. */
+/* A response is written between these two: begin returns a mark for end, which fills in the size.
+ */
 size_t kv_begin_response(struct buffer *out, enum kv_op op);
 void kv_end_response(struct buffer *out, size_t mark);
 

@@ -110,7 +110,6 @@
     /* learner: answers.c */                                                                       \
     X(WATCH_WAITS, "watch waits for something new")                                                \
     X(WATCH_COMPACTED, "watch from below the compacted revision")                                  \
-    X(WATCH_IN_PIECES, "watch that has far to look")                                               \
     /* raft */                                                                                     \
     X(RAFT_PREVOTE_REFUSED_BY_LEADER, "pre-vote refused because a leader is heard")                \
     X(RAFT_VOTE_REFUSED_BY_LEADER, "vote refused because a leader is heard")                       \

@@ -179,6 +179,11 @@ static int stamp_new_store(struct disk_store *disk, const struct store_identity 
     return rc != 0 ? rc : directory_sync(disk->dir_fd, err);
 }
 
+static enum engine_use use_of(const struct store_identity *identity)
+{
+    return identity->node.role == ROLE_LEARNER ? ENGINE_KEYS : ENGINE_LOG;
+}
+
 int store_create(const char *dir, const struct store_identity *identity, int guarded,
                  struct errmsg *err)
 {
@@ -189,7 +194,7 @@ int store_create(const char *dir, const struct store_identity *identity, int gua
         return rc;
     }
     struct engine engine;
-    rc = engine_open(&engine, dir, 1, err);
+    rc = engine_open(&engine, dir, use_of(identity), 1, err);
     if (rc != 0) {
         close(fd);
         errmsg_wrap(err, "cannot make a store in %s", dir);
@@ -296,7 +301,7 @@ int store_open(const char *dir, const struct store_identity *identity, int guard
         return rc;
     }
     struct engine engine;
-    rc = engine_open(&engine, dir, 0, err);
+    rc = engine_open(&engine, dir, use_of(identity), 0, err);
     if (rc != 0) {
         close(fd);
         struct errmsg why = err != NULL ? *err : (struct errmsg){""};

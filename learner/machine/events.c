@@ -10,8 +10,8 @@
 struct reading {
     struct machine *machine;
     const struct msg_watch *watch;
-    struct effects *out;
     struct buffer page;
+    size_t bytes_max;
     uint32_t count;
     size_t scanned, scanned_bytes;
     uint64_t revision;      /* the one that is being added */
@@ -27,32 +27,47 @@ static int is_wanted(const struct msg_watch *watch, const struct change *change)
     return (watch->flags & filter) == 0 && kv_in_range(change->kv.key, watch->key, watch->end);
 }
 
+struct earlier {
+    struct machine *machine;
+    struct kv *kv;
+    struct blob **blob;
+    int is_found;
+};
+
+static int visit_earlier(void *arg, struct found *found)
+{
+    struct earlier *earlier = arg;
+    if (found_load(earlier->machine, found)) {
+        *earlier->kv = found->kv;
+        *earlier->blob = blob_ref(found->blob);
+        earlier->is_found = 1;
+    }
+    return 1;
+}
+
 /* The key as of the revision before the change, if that can be read still. */
 static int load_previous(struct machine *m, const struct change *change, struct kv *previous,
                          struct blob **blob)
 {
     uint64_t revision = change->kv.mod;
     struct position at = change->previous;
-    if (revision <= m->compacted || (change->kind == KV_EVENT_PUT && change->kv.version == 1)) {
+    if (at.revision == 0 || revision <= m->compacted ||
+        (change->kind == KV_EVENT_PUT && change->kv.version == 1)) {
         return 0;
     }
-    while (at.revision != 0) { /* several changes of one key in one revision have one before */
-        struct change before;
-        if (!keys_change_at(m, at, &before, blob)) {
-            return 0;
-        }
-        if (at.revision < revision) {
-            *previous = before.kv;
-            if (before.kind == KV_EVENT_PUT) {
-                return 1;
-            }
-            at.revision = 0;
-        } else {
-            at = before.previous;
-        }
-        blob_unref(*blob);
+    if (at.revision == revision) {
+        /* Several changes of one key in one revision have one before. If the key was deleted and
+         * made anew in between, no chain leads there. */
+        struct earlier earlier = {.machine = m, .kv = previous, .blob = blob};
+        range_walk(m, change->kv.key, SLICE_EMPTY, revision - 1, visit_earlier, &earlier);
+        return earlier.is_found;
     }
-    return 0;
+    struct change before;
+    if (!keys_change_at(m, at, &before, blob)) {
+        return 0;
+    }
+    *previous = before.kv;
+    return 1;
 }
 
 /* The page ends before the position; a revision of which it has a part goes out of it, unless it
@@ -90,7 +105,7 @@ static int add_event(struct reading *reading, struct position at, const struct c
     if (event.has_previous) {
         blob_unref(blob);
     }
-    if (before > 0 && reading->page.size > reading->watch->bytes_max) {
+    if (before > 0 && reading->page.size > reading->bytes_max) {
         reading->page.size = before;
         return end_page(reading, at);
     }
@@ -146,7 +161,10 @@ void machine_events(struct machine *m, const struct msg_watch *watch, struct eve
     if (watch->revision >= after) {
         return;
     }
-    struct reading reading = {.machine = m, .watch = watch, .out = out};
+    size_t wanted = watch->bytes_max;
+    struct reading reading = {.machine = m,
+                              .watch = watch,
+                              .bytes_max = wanted < PAGE_BYTES_TARGET ? wanted : PAGE_BYTES_TARGET};
     struct record_key from;
     struct record_key to;
     view_scan(m, record_event(&from, (struct position){watch->revision, watch->sub}),

@@ -246,12 +246,13 @@ void keys_delete_attached(struct machine *m, uint64_t lease)
 
 enum result_status keys_compact(struct machine *m, uint64_t revision)
 {
-    if (revision <= m->compacted) {
+    if (m->is_compacted && revision <= m->compacted) {
         return RESULT_COMPACTED;
     }
     if (revision > m->revision) {
         return RESULT_FUTURE;
     }
+    m->is_compacted = 1;
     m->compacted = revision;
     machine_mix_numbers(m, 'c', revision, 0);
     return RESULT_OK;

@@ -10,8 +10,8 @@
 #include <xxhash.h>
 
 /* Key 'm': applied slot, digest, last index, next lease, stamp_ms, slot and ballot of the last
- * leader's announcement, revision, compacted revision. */
-#define MACHINE_BYTES 84
+ * leader's announcement, revision, compacted revision, whether it was compacted. */
+#define MACHINE_BYTES 85
 
 /* A scratch buffer that one large response made large is not kept. */
 #define SCRATCH_KEPT_BYTES (256 * KIB)
@@ -82,6 +82,7 @@ static void load_state(struct machine *m, const uint8_t *p)
     m->lead = (struct ballot){bytes_get_u64(p + 48), bytes_get_u32(p + 56), bytes_get_u64(p + 60)};
     m->revision = bytes_get_u64(p + 68);
     m->compacted = bytes_get_u64(p + 76);
+    m->is_compacted = p[84];
     m->stored = m->applied;
 }
 
@@ -127,6 +128,7 @@ static void store_state(struct machine *m)
     bytes_put_u64(state + 60, m->lead.incarnation);
     bytes_put_u64(state + 68, m->revision);
     bytes_put_u64(state + 76, m->compacted);
+    state[84] = (uint8_t)m->is_compacted;
     view_put(m, slice_borrow("m", 1), blob);
 }
 

@@ -9,14 +9,18 @@
  * until the store has it (machine_written).
  *
  * machine.c   apply, digest, load and store
- * view.c      the store with the changes of this turn on top
+ * commands.c  what each command of a session does
  * lease.c     leases: granted, kept alive, revoked, expired
  * session.c   sessions: leases with results
- * log.c       records: chunks on disk, reading
+ * log.c       records of the log: chunks on disk, reading
+ * txn.c       requests on keys: checked, then executed
  * keys.c      puts and deletes under revisions; compaction
  * range.c     ranges of keys, now and at old revisions
- * txn.c       requests on keys: checked, then executed
- * events.c    what changed since a revision, for watches */
+ * events.c    what changed since a revision, for watches
+ * query.c     questions
+ * sweep.c     deletes what compaction has made unreachable
+ * records.c   keys and values of the tables that hold users' keys
+ * view.c      the store with the changes of this turn on top */
 #ifndef SYNOD_LEARNER_MACHINE_MACHINE_H
 #define SYNOD_LEARNER_MACHINE_MACHINE_H
 
@@ -36,7 +40,7 @@ void machine_load(struct machine *m, struct effects *out);
 struct outcome {
     uint64_t client; /* nonce */
     uint64_t session;
-    struct result_range range;
+    struct result_range range; /* its body lives as long as out */
 };
 
 /* Called for each outcome, in the order of the commands. */
@@ -75,7 +79,8 @@ void machine_query(struct machine *m, enum query_op op, struct slice body, uint6
                    struct query_answer *answer, struct effects *out);
 
 /* A page of the changes that a watch asks for, and where the next page begins. status: OK or
- * COMPACTED. */
+ * COMPACTED. One call looks at a bounded number of changes: a page without events whose
+ * next_revision is not above machine_revision is not the end. */
 struct events_page {
     enum result_status status;
     uint64_t next_revision;

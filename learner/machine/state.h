@@ -84,6 +84,7 @@ struct machine {
     struct ballot lead;
 
     uint64_t revision;     /* of the keys */
+    int is_compacted;      /* at least once, were it at revision 0 */
     uint64_t compacted;    /* what was overwritten or deleted before it is gone; 0: nothing */
     uint32_t sub;          /* changes of the command under way, which have revision + 1 */
     struct position swept; /* history before it is swept */

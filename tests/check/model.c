@@ -4,18 +4,21 @@
 #include "common/base/memory.h"
 #include "common/protocol/message.h"
 #include "common/protocol/value.h"
+#include "tests/check/model_keys.h"
 
 #include <stdlib.h>
 
 /* What a session remembers of an executed command: for ever, though clients may be told that it is
  * forgotten once they acknowledged it. */
 struct memory {
+    uint32_t status;
     uint64_t value;
+    struct slice body;
     int is_unknown;
 };
 
 struct model_session {
-    uint64_t id, client, ttl_ms, seen_ms;
+    uint64_t id, client; /* as a lease it has a time to live, which the reference keeps */
     uint64_t executed, acknowledged; /* sequences up to here */
     struct memory *memories;         /* by sequence */
     size_t memory_capacity;
@@ -32,10 +35,11 @@ struct step {
 struct model {
     struct step *steps; /* by slot; [0] is before the first */
     size_t step_count, step_capacity;
-    struct model_session *sessions; /* by id - 1: also those that are gone */
+    struct model_session *sessions; /* by rising id: also those that are gone */
     size_t session_count, session_capacity;
-    uint64_t open_count;
-    uint64_t now_ms; /* cluster time */
+    struct reference *reference; /* keys and leases; a session is a lease */
+    struct arena arena;          /* what the reference answered */
+    uint64_t next_id;
     struct slice *records;
     size_t record_count, record_capacity;
     struct model_answer *answers;
@@ -48,6 +52,8 @@ struct model *model_new(void)
     model->steps = memory_grow(NULL, &model->step_capacity, 1, sizeof *model->steps);
     model->steps[0] = (struct step){0};
     model->step_count = 1;
+    model->reference = reference_new();
+    model->next_id = 1;
     return model;
 }
 
@@ -59,6 +65,8 @@ void model_free(struct model *model)
     for (size_t i = 0; i < model->session_count; i++) {
         free(model->sessions[i].memories);
     }
+    reference_free(model->reference);
+    arena_close(&model->arena);
     free(model->steps);
     free(model->sessions);
     free(model->records);
@@ -70,27 +78,21 @@ void model_free(struct model *model)
 
 static struct model_session *find_session(struct model *model, uint64_t id, uint64_t client)
 {
-    if (id == 0 || id > model->session_count) {
-        return NULL;
+    for (size_t i = model->session_count; i > 0; i--) { /* the newest is the likeliest */
+        struct model_session *session = &model->sessions[i - 1];
+        if (session->id == id) {
+            return session->is_gone || session->client != client ? NULL : session;
+        }
     }
-    struct model_session *session = &model->sessions[id - 1];
-    return session->is_gone || session->client != client ? NULL : session;
+    return NULL;
 }
 
-static void end_session(struct model *model, struct model_session *session)
-{
-    session->is_gone = 1;
-    model->open_count--;
-}
-
-/* A session ends when cluster time has passed its last block by more than its time to live. */
-static void expire(struct model *model)
+/* A session ends with its lease. */
+static void note_the_gone(struct model *model)
 {
     for (size_t i = 0; i < model->session_count; i++) {
         struct model_session *session = &model->sessions[i];
-        if (!session->is_gone && session->seen_ms + session->ttl_ms < model->now_ms) {
-            end_session(model, session);
-        }
+        session->is_gone |= reference_lease(model->reference, session->id) == NULL;
     }
 }
 
@@ -134,14 +136,17 @@ static void execute(struct model *model, struct model_session *session, const st
         what.value = add_record(model, payload);
         break;
     case COMMAND_CLOSE_SESSION:
-        end_session(model, session);
+        (void)reference_revoke(model->reference, session->id);
         break;
     default:
-        what.is_unknown = 1;
+        model_keys_execute(model->reference, &model->arena, &model->next_id, session->id, op,
+                           payload, &what);
         break;
     }
-    remember(session, sequence, (struct memory){what.value, what.is_unknown});
+    remember(session, sequence,
+             (struct memory){what.status, what.value, what.body, what.is_unknown});
     answer(model, block, what);
+    note_the_gone(model); /* leases, and so sessions, may have been revoked, this one, too */
 }
 
 /* A client that has a session gets it again. */
@@ -153,18 +158,21 @@ static void open_session(struct model *model, const struct block *block, struct 
             what.value = model->sessions[i].id;
         }
     }
-    if (what.value == 0 && model->open_count == SESSIONS_MAX) {
+    size_t lease_count;
+    (void)reference_leases(model->reference, &lease_count);
+    if (what.value == 0 && lease_count >= SESSIONS_MAX) {
         what.status = RESULT_SESSIONS_FULL;
     } else if (what.value == 0) {
+        while (reference_lease(model->reference, model->next_id) != NULL) {
+            model->next_id++;
+        }
         model->sessions = memory_grow(model->sessions, &model->session_capacity,
                                       model->session_count + 1, sizeof *model->sessions);
-        what.value = ++model->session_count;
-        model->sessions[what.value - 1] =
-            (struct model_session){.id = what.value,
-                                   .client = block->client,
-                                   .ttl_ms = payload.size >= 4 ? bytes_get_u32(payload.data) : 0,
-                                   .seen_ms = model->now_ms};
-        model->open_count++;
+        what.value = model->next_id++;
+        model->sessions[model->session_count++] =
+            (struct model_session){.id = what.value, .client = block->client};
+        (void)reference_grant(model->reference, what.value,
+                              payload.size >= 4 ? bytes_get_u32(payload.data) : 0, 0);
     }
     answer(model, block, what);
 }
@@ -180,8 +188,9 @@ static void repeat(struct model *model, const struct model_session *session,
     } else {
         answer(model, block,
                (struct model_answer){.sequence = sequence,
-                                     .status = RESULT_OK,
+                                     .status = memory->status,
                                      .value = memory->value,
+                                     .body = memory->body,
                                      .is_unknown = memory->is_unknown});
     }
 }
@@ -221,7 +230,7 @@ static void apply_block(struct model *model, const struct block *block)
                    .sequence = block->first_seq, .status = RESULT_UNKNOWN_SESSION, .is_single = 1});
         return;
     }
-    session->seen_ms = model->now_ms;
+    (void)reference_keepalive(model->reference, session->id);
     if (block->acked_seq > session->acknowledged) {
         session->acknowledged =
             block->acked_seq < session->executed ? block->acked_seq : session->executed;
@@ -269,8 +278,8 @@ int model_apply(struct model *model, struct slice value)
     }
     value = slice_keep(value); /* records are parts of it */
     uint64_t stamp_ms = bytes_get_u64(value.data + 1);
-    model->now_ms = stamp_ms > model->now_ms ? stamp_ms : model->now_ms;
-    expire(model);
+    reference_advance(model->reference, stamp_ms);
+    note_the_gone(model);
     if (value.data[0] == VALUE_BATCH) {
         struct slice rest =
             slice_borrow(value.data + VALUE_HEAD_BYTES, value.size - VALUE_HEAD_BYTES);
@@ -281,14 +290,21 @@ int model_apply(struct model *model, struct slice value)
     }
     model->steps = memory_grow(model->steps, &model->step_capacity, model->step_count + 1,
                                sizeof *model->steps);
+    size_t lease_count;
+    (void)reference_leases(model->reference, &lease_count);
     model->steps[model->step_count++] = (struct step){.last_index = model->record_count,
-                                                      .session_count = model->open_count,
+                                                      .session_count = lease_count,
                                                       .answers = model->answer_count,
                                                       .value = value};
     return 0;
 }
 
 /* ---- what there was */
+
+struct reference *model_reference(const struct model *model)
+{
+    return model->reference;
+}
 
 uint64_t model_slot(const struct model *model)
 {

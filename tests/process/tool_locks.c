@@ -1,7 +1,7 @@
 /* Takes and gives back one lock from many clients at once: `tool_locks CLUSTER CLIENTS COUNT TTL_MS
  * PAUSES`. Some holders stand still for longer than their session lives, and use the resource all
- * the same. The resource (a page that all clients share) checks tokens as the README tells users to:
- * a token below the highest seen is refused. It ends with 1 if two holders had one token, if a new
+ * the same. The resource (a page that all clients share) checks tokens as the README tells users
+ * to: a token below the highest seen is refused. It ends with 1 if two holders had one token, if a new
  * holder's token did not rise, or if a holder without a pause was refused. */
 #include "common/client/synod.h"
 
@@ -74,7 +74,8 @@ static int hold(struct synod *s, const struct task *task, uint64_t number)
         return rc;
     }
     uint64_t token = synod_lock_token(lock);
-    int pauses = task->pause_every > 0 && (number + task->client) % task->pause_every == 0;
+    uint64_t of_all = task->client * task->count + number;
+    int pauses = task->pause_every > 0 && of_all % task->pause_every == 0;
     use(task, token, 1, 0);
     if (pauses) {
         sleep_ms(task->ttl_ms * 2);

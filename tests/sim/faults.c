@@ -310,18 +310,8 @@ static void sleep_client(struct sim *sim)
     client_sleep(sim, position, span(sim));
 }
 
-void fault_on_item(struct sim *sim, const struct item *item)
+static void strike(struct sim *sim, enum fault fault)
 {
-    enum fault fault = (enum fault)item->a;
-    if (sim->is_healed) {
-        return;
-    }
-    if (item->b > 0) {
-        stranded_on_item(sim, item->b);
-        return;
-    }
-    plan_fault(sim, fault);
-    sim->outcome->faults[fault]++;
     switch (fault) {
     case FAULT_KILL:
     case FAULT_POWER:
@@ -382,4 +372,22 @@ void fault_on_item(struct sim *sim, const struct item *item)
         misbehave(sim, fault, pick(sim));
         break;
     }
+}
+
+void fault_on_item(struct sim *sim, const struct item *item)
+{
+    enum fault fault = (enum fault)item->a;
+    if (sim->is_healed) {
+        return;
+    }
+    if (item->b > 0) {
+        stranded_on_item(sim, item->b);
+        return;
+    }
+    plan_fault(sim, fault);
+    if (sim->stranded.stage != 0 && sim->stranded.is_last) {
+        return; /* nothing else happens in the last story */
+    }
+    sim->outcome->faults[fault]++;
+    strike(sim, fault);
 }

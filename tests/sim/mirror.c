@@ -46,6 +46,11 @@ struct slice mirror_record(const struct mirror *mirror, uint64_t index)
     return model_record(mirror->model, index);
 }
 
+struct reference *mirror_reference(const struct mirror *mirror)
+{
+    return model_reference(mirror->model);
+}
+
 /* ---- records */
 
 void mirror_on_writes(struct sim *sim, const struct node *node, const struct effects *fx)
@@ -104,12 +109,38 @@ static int find_answer(struct expected *expected, const struct result_range *ran
             answer->sequence != sequence || answer->is_single != (range->count == 0)) {
             continue;
         }
-        if (answer->is_unknown || (answer->status == range->status && answer->value == value)) {
+        if (answer->is_unknown || (answer->status == range->status && answer->value == value &&
+                                   slice_equal(answer->body, range->body))) {
             expected->next++;
             return 1;
         }
     }
     return 0;
+}
+
+/* Says what was told, and what the model would tell of the same command. */
+static void violate_result(struct sim *sim, const struct node *from,
+                           const struct msg_result *result, const struct result_range *range,
+                           uint64_t sequence, slot_t before)
+{
+    const struct model *model = sim->mirror->model;
+    size_t count;
+    const struct model_answer *answers = model_answers(model, before + 1, result->applied, &count);
+    const struct model_answer none = {0};
+    const struct model_answer *expected = &none;
+    for (size_t i = 0; i < count; i++) {
+        if (answers[i].session == result->session && answers[i].sequence == sequence) {
+            expected = &answers[i];
+        }
+    }
+    sim_violate(sim, "model",
+                "%s tells of session %llu sequence %llu status %u value %llu and %zu bytes; slots "
+                "%llu to %llu say status %u value %llu and %zu bytes in slot %llu",
+                from->name, (unsigned long long)result->session, (unsigned long long)sequence,
+                range->status, (unsigned long long)range->value, range->body.size,
+                (unsigned long long)before + 1, (unsigned long long)result->applied,
+                expected->status, (unsigned long long)expected->value, expected->body.size,
+                (unsigned long long)expected->slot);
 }
 
 static void check_results(struct sim *sim, const struct node *from, const struct node *to,
@@ -133,13 +164,7 @@ static void check_results(struct sim *sim, const struct node *from, const struct
         for (uint32_t k = 0; k < commands; k++) {
             uint64_t value = range->status == RESULT_OK ? range->value + k : range->value;
             if (!find_answer(&expected, range, range->sequence + k, value)) {
-                sim_violate(sim, "model",
-                            "%s tells %s of session %llu sequence %llu: status %u value %llu, "
-                            "which no slot from %llu to %llu says",
-                            from->name, to->name, (unsigned long long)result->session,
-                            (unsigned long long)range->sequence + k, range->status,
-                            (unsigned long long)value, (unsigned long long)before + 1,
-                            (unsigned long long)result->applied);
+                violate_result(sim, from, result, range, range->sequence + k, before);
                 return;
             }
         }

@@ -56,6 +56,7 @@ static void steady(struct plan *plan)
                           .turn_us = 20,
                           .operations_per_s = 200,
                           .reads = 200,
+                          .keys = 300,
                           .record_bytes_max = 500,
                           .session_ttl_ms = 2000000000,
                           .outstanding_max = 40};

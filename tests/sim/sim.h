@@ -66,6 +66,7 @@ struct plan {
     /* clients */
     uint32_t operations_per_s; /* of all clients */
     uint32_t reads;            /* per mille of operations */
+    uint32_t keys;             /* per mille of operations, reads too, that are on keys */
     size_t record_bytes_max;
     uint32_t session_ttl_ms;
     size_t outstanding_max; /* commands without answer, of one client */
@@ -96,6 +97,7 @@ struct connection {
 struct stranded {
     int stage;   /* 0: nobody is on stage */
     int returns; /* the leader that was deposed leads again */
+    int is_last; /* the healing follows */
     size_t leader, acceptor, learner;
 };
 
@@ -162,6 +164,7 @@ struct outcome_of_run {
     char rule[24];
     char sentence[512];
     uint64_t messages, turns, appends, reads, slots;
+    uint64_t key_commands, queries, watch_pages;
     uint32_t faults[FAULT_KINDS];
     uint32_t marks[MARK_COUNT]; /* rare events of the cores (common/protocol/marks.h) */
     uint32_t leaders;           /* how often one began to lead */
@@ -191,6 +194,7 @@ struct sim {
     uint8_t is_healed;
     struct client_state *clients;
     struct audit *audit;
+    struct keys *keys;
     struct mirror *mirror;
     struct stamps stamps;
     struct stranded stranded;
@@ -200,8 +204,9 @@ struct sim {
     size_t scenario_hub;
     time_us_t scenario_cut_at;
     uint64_t scenario_first;
-    slot_t drain_to;  /* chosen long enough before the end for everybody to know it */
-    time_us_t led_at; /* when somebody last began to lead */
+    slot_t drain_to;    /* chosen long enough before the end for everybody to know it */
+    slot_t accepted_to; /* accepted in the core long enough before the end to be chosen */
+    time_us_t led_at;   /* when somebody last began to lead */
 };
 
 enum item_kind {

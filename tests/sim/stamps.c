@@ -1,5 +1,6 @@
-/* Cluster time: the stamps that leaders put on values. It runs no faster than the fastest clock of
- * any who may lead, and what a leader stamps anew is never behind what was chosen before it (DESIGN 7). */
+/* Cluster time: the stamps that leaders put on values. It runs no faster than the fastest clock
+ * of any who may lead, and what a leader stamps anew is never behind what was chosen before it
+ * (DESIGN 7). */
 #include "common/base/bytes.h"
 #include "common/protocol/value.h"
 #include "tests/sim/sim.h"

@@ -1,16 +1,18 @@
-/* A story that chance alone seldom tells: a leader loses the other acceptors and is deposed, and one
- * acceptor, with holes in what it has, hears nobody but that leader. What it hears comes late, in two
- * bursts: time enough to fetch from the others what the next leader got chosen, before the first one's
- * own proposals for the same slots arrive. Meanwhile a learner has seen values of the deposed leader and
- * misses some of the next one's. At the end the acceptor has votes far above where the others are, and
- * often nobody appends any more.
+/* A story that chance alone seldom tells: a leader loses the other acceptors and is deposed, and
+ * one acceptor, with holes in what it has, hears nobody but that leader. What it hears comes
+ * late, in two bursts: time enough to fetch from the others what the next leader got chosen,
+ * before the first one's own proposals for the same slots arrive. Meanwhile a learner has seen
+ * values of the deposed leader and misses some of the next one's. At the end the acceptor has
+ * votes far above where the others are, and often nobody appends any more.
  *
- * Or the same leader leads again, at a higher ballot, without the acceptor; what that one had accepted
- * at the lower ballot, for the same slots, is told to it then. */
+ * Or the same leader leads again, at a higher ballot, without the acceptor; what that one had
+ * accepted at the lower ballot, for the same slots, is told to it then. */
 #include "tests/sim/sim.h"
 
 /* 0: nobody is on stage. */
-enum { STAGE_DEPOSED = 1, STAGE_REMOVED, STAGE_AWAY, STAGE_BACK, STAGE_OVER };
+enum { STAGE_DEPOSED = 1, STAGE_FLOOD, STAGE_REMOVED, STAGE_AWAY, STAGE_BACK, STAGE_OVER };
+
+#define FLOODS_MAX 60
 
 static time_us_t elections(struct sim *sim, int64_t low_tenths, int64_t high_tenths)
 {
@@ -113,8 +115,11 @@ static void depose(struct sim *sim)
     if (chance(&sim->fate, 600)) {
         confuse_learner(sim);
     }
-    for (size_t i = 0; i < sim->plan.clients; i++) {
-        client_flood(sim, i);
+    /* One after the other, so that each takes slots of its own. */
+    time_us_t at = sim->now;
+    for (int64_t floods = between(&sim->fate, 1, FLOODS_MAX); floods > 0; floods--) {
+        sim_at(sim, at, ITEM_FAULT, FAULT_STRANDED, STAGE_FLOOD);
+        at += between(&sim->fate, 1, 4 * MS);
     }
 }
 
@@ -148,10 +153,12 @@ static void remove_leader(struct sim *sim)
             process_start_in(sim, leader, elections(sim, 0, 60));
         }
     }
-    if (chance(&sim->fate, 600)) {
-        for (size_t i = 0; i < sim->plan.clients; i++) {
-            client_sleep(sim, i, elections(sim, 20, 100));
+    int fate = sim->stranded.is_last ? 1 : (int)rng_below(&sim->fate, 3); /* of the clients */
+    for (size_t i = 0; i < sim->plan.clients && fate > 0; i++) {
+        if (fate == 1) { /* what they sent nobody asks for any more */
+            client_die(sim, i);
         }
+        client_sleep(sim, i, elections(sim, 20, 100));
     }
 }
 
@@ -166,13 +173,21 @@ static void end_story(struct sim *sim)
     sim->stranded.stage = 0;
 }
 
-static void begin_story(struct sim *sim)
+/* The last story mostly leaves votes behind that nobody but the next leader looks after. */
+static void begin_story(struct sim *sim, int is_last)
 {
     struct stranded *cast = &sim->stranded;
     if (cast->stage != 0 || !choose_cast(sim)) {
         return;
     }
-    cast->returns = sim->plan.proposers < 2 || chance(&sim->fate, 400);
+    cast->is_last = is_last;
+    if (is_last) {
+        partition_heal(sim);
+    }
+    cast->returns = sim->plan.proposers < 2 || chance(&sim->fate, is_last ? 200 : 400);
+    if (is_last && chance(&sim->fate, 700)) {
+        sim->plan.ends_quietly = 1;
+    }
     report_line(sim, &sim->cluster->nodes[cast->acceptor], "sim=stranded leader=%s returns=%d",
                 sim->cluster->nodes[cast->leader].name, cast->returns);
     if (cast->returns) {
@@ -195,6 +210,9 @@ void stranded_on_item(struct sim *sim, uint32_t stage)
             next_stage(sim, elections(sim, 1, 8), STAGE_REMOVED);
         }
         break;
+    case STAGE_FLOOD:
+        client_flood(sim, rng_below(&sim->fate, sim->plan.clients));
+        break;
     case STAGE_AWAY: /* now it loses the last acceptor, too */
         transport_cut(sim, cast->leader, cast->acceptor, 1);
         next_stage(sim, elections(sim, 10, 15), STAGE_BACK);
@@ -205,13 +223,15 @@ void stranded_on_item(struct sim *sim, uint32_t stage)
         break;
     case STAGE_REMOVED:
         remove_leader(sim);
-        next_stage(sim, elections(sim, 20, 80), STAGE_OVER);
+        if (!cast->is_last) { /* else the healing ends it */
+            next_stage(sim, elections(sim, 20, 80), STAGE_OVER);
+        }
         break;
     case STAGE_OVER:
         end_story(sim);
         break;
     default:
-        begin_story(sim);
+        begin_story(sim, stage == STRANDED_BEGINS);
         break;
     }
 }

@@ -47,6 +47,7 @@ static void draw_work(struct sim *sim)
     struct plan *plan = &sim->plan;
     plan->operations_per_s = (uint32_t)between(&sim->fate, 10, chance(&sim->fate, 300) ? 500 : 150);
     plan->reads = (uint32_t)between(&sim->fate, 0, 500);
+    plan->keys = chance(&sim->fate, 700) ? (uint32_t)between(&sim->fate, 1, 900) : 0;
     plan->record_bytes_max = chance(&sim->fate, 200) ? 40000 : 500;
     plan->session_ttl_ms =
         chance(&sim->fate, 250) ? (uint32_t)between(&sim->fate, 300, 6000) : 2000000000;
@@ -75,7 +76,7 @@ static void draw_faults(struct sim *sim)
         [FAULT_CLOCK_JUMP] = {200, 2 * SECOND}, [FAULT_CLOCK_RATE] = {200, 4 * SECOND},
         [FAULT_CLOCK_STOP] = {150, 4 * SECOND}, [FAULT_CLIENT_DIES] = {250, 3 * SECOND},
         [FAULT_BURST] = {40, 8 * SECOND},       [FAULT_CLIENT_SLEEPS] = {250, 3 * SECOND},
-        [FAULT_STRAGGLE] = {250, 3 * SECOND},   [FAULT_STRANDED] = {250, 5 * SECOND},
+        [FAULT_STRAGGLE] = {250, 3 * SECOND},   [FAULT_STRANDED] = {400, 5 * SECOND},
     };
     for (enum fault fault = 0; fault < FAULT_KINDS; fault++) {
         if (chance(&sim->fate, kinds[fault].odds)) {

@@ -27,6 +27,7 @@ struct arguments {
 /* What all seeds came to. */
 struct totals {
     uint64_t seeds, failed, messages, turns, appends, reads, slots, leaders, refused;
+    uint64_t key_commands, queries, watch_pages;
     uint64_t faults[FAULT_KINDS];
     uint64_t marks[MARK_COUNT];
     time_us_t virtual_us;
@@ -137,6 +138,9 @@ static void add(struct totals *totals, const struct outcome_of_run *outcome)
     totals->turns += outcome->turns;
     totals->appends += outcome->appends;
     totals->reads += outcome->reads;
+    totals->key_commands += outcome->key_commands;
+    totals->queries += outcome->queries;
+    totals->watch_pages += outcome->watch_pages;
     totals->slots += outcome->slots;
     totals->leaders += outcome->leaders;
     totals->refused += outcome->refused_stores;
@@ -295,6 +299,8 @@ static void print_totals(const struct arguments *arguments, struct totals *total
            " reads=%" PRIu64 " leaders=%" PRIu64 " refused_stores=%" PRIu64 "\n",
            totals->messages, totals->turns, totals->slots, totals->appends, totals->reads,
            totals->leaders, totals->refused);
+    printf("keys commands=%" PRIu64 " queries=%" PRIu64 " watch_pages=%" PRIu64 "\n",
+           totals->key_commands, totals->queries, totals->watch_pages);
     printf("faults");
     for (size_t i = 0; i < FAULT_KINDS; i++) {
         if (totals->faults[i] > 0) {

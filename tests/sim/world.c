@@ -4,6 +4,7 @@
 #include "common/base/check.h"
 #include "common/base/memory.h"
 #include "tests/sim/audit.h"
+#include "tests/sim/keys.h"
 #include "tests/sim/mirror.h"
 
 #include <stdarg.h>
@@ -143,6 +144,7 @@ static struct sim *sim_new(const struct sim_options *options, struct outcome_of_
     sim->report = report_new(sim);
     sim->audit = audit_new(sim);
     sim->mirror = mirror_new();
+    sim->keys = keys_new(sim->options.seed);
     transport_init(sim);
     for (size_t i = 0; i < sim->servers; i++) {
         process_init(sim, i);
@@ -164,6 +166,7 @@ static void sim_free(struct sim *sim)
     client_free_all(sim);
     audit_free(sim->audit);
     mirror_free(sim->mirror);
+    keys_free(sim->keys);
     report_free(sim->report);
     transport_close(sim);
     cluster_free(sim->cluster);

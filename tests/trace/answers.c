@@ -265,7 +265,8 @@ static void check_told(struct checker *checker, const struct answers_step *step,
     }
 }
 
-/* A reader waits for the highest slot that a quorum names: none that was accepted may be missing. */
+/* A reader waits for the highest slot that a quorum names: none that was accepted may be
+ * missing. */
 static void check_accepted_max(struct checker *checker, const struct answers_step *step,
                                const char *what, slot_t accepted_max)
 {

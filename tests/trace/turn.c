@@ -266,8 +266,8 @@ void turn_drop(struct cluster *cluster, struct packet *packet)
     packet_free(packet);
 }
 
-/* An answer to a former life of this process must not reach its core (DESIGN 4): the numbers that it
- * carries may have been given out again. */
+/* An answer to a former life of this process must not reach its core (DESIGN 4): the numbers
+ * that it carries may have been given out again. */
 static void check_echo(struct cluster *cluster, const struct node *node, const struct message *msg)
 {
     if (msg->echo != 0 && msg->echo != node->incarnation) {

@@ -104,6 +104,11 @@ int machine_kit_sweep(struct machine_kit *kit)
     return pieces;
 }
 
+void machine_kit_apply(struct machine_kit *kit, struct slice block)
+{
+    apply(kit, value_batch(kit->now_ms, &block, 1));
+}
+
 static void submit(struct machine_kit *kit, uint64_t sequence, enum command_op op,
                    struct slice payload)
 {
@@ -123,8 +128,7 @@ static void submit(struct machine_kit *kit, uint64_t sequence, enum command_op o
         fprintf(stderr, "%s\n", err.text);
         CHECK(0);
     }
-    struct slice slice = buffer_slice(&bytes);
-    apply(kit, value_batch(kit->now_ms, &slice, 1));
+    machine_kit_apply(kit, buffer_slice(&bytes));
     buffer_close(&bytes);
 }
 
