@@ -1,5 +1,5 @@
-/* synod-acceptor: the acceptor's core, or the Raft node in its place, its guarded store and the loop
- * that drives them. */
+/* synod-acceptor: the acceptor's core, or the Raft node in its place, its guarded store and the
+ * loop that drives them. */
 #include "acceptor/acceptor.h"
 #include "acceptor/raft/raft.h"
 #include "common/runtime/log.h"

@@ -1,5 +1,5 @@
-/* The clients of one proposer and the blocks of theirs that wait, within their budgets. What the two
- * cores of this folder, which drive Paxos or hand over to Raft, have in common. */
+/* The clients of one proposer and the blocks of theirs that wait, within their budgets. What the
+ * two cores of this folder, which drive Paxos or hand over to Raft, have in common. */
 #ifndef SYNOD_PROPOSER_CLIENTS_H
 #define SYNOD_PROPOSER_CLIENTS_H
 

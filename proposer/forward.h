@@ -1,6 +1,6 @@
-/* The proposer of Raft mode. It holds no ballot: the acceptors elect one of themselves, and this core
- * hands the blocks of its clients to that one, finds it again when it changes, and tells the clients
- * to send again what may be lost by that. Every proposer that knows a leader serves. */
+/* The proposer of Raft mode. It holds no ballot: the acceptors elect one of themselves, and this
+ * core hands the blocks of its clients to that one, finds it again when it changes, and tells
+ * the clients to send again what may be lost by that. Every proposer that knows a leader serves. */
 #ifndef SYNOD_PROPOSER_FORWARD_H
 #define SYNOD_PROPOSER_FORWARD_H
 

@@ -55,9 +55,9 @@ void raft_on_read_index(struct raft *r, const struct event *event, struct effect
 {
     const struct message *msg = event->msg;
     if (r->log.last > r->commit && !raft_hears_leader(r, event->now)) {
-        /* Whether the end of this log will ever be committed nobody can tell, and a read that waited
-         * for it could wait for ever. Where there is a leader, others answer; where there is none,
-         * the learner asks again. */
+        /* Whether the end of this log will ever be committed nobody can tell, and a read that
+         * waited for it could wait for ever. Where there is a leader, others answer; where there
+         * is none, the learner asks again. */
         effects_mark(out, MARK_RAFT_READ_INDEX_UNSETTLED);
         return;
     }

@@ -155,8 +155,8 @@ static void on_prevote(struct raft *r, const struct event *event, struct effects
     if (!is_granted && raft_hears_leader(r, event->now)) {
         effects_mark(out, MARK_RAFT_PREVOTE_REFUSED_BY_LEADER);
     }
-    /* A refusal carries our term: who is behind in terms could otherwise be refused for ever (raft-rs
-     * #84, TRAPS 7.11). */
+    /* A refusal carries our term: who is behind in terms could otherwise be refused for ever
+     * (raft-rs #84, TRAPS 7.11). */
     answer(r, event->msg, is_granted, out);
 }
 
@@ -180,7 +180,8 @@ void raft_on_request_vote(struct raft *r, const struct event *event, struct effe
         }
         raft_enter_term(r, request->term, event->now, out);
     }
-    /* "first-come-first-served" (5.2): one vote a term, and the same again for a copy of the request */
+    /* "first-come-first-served" (5.2): one vote a term, and the same again for a copy of the
+     * request */
     int has_voted = r->vote.round == r->term && !MUTANT(raft_votes_twice);
     int is_same = r->vote.round == r->term && r->vote.proposer == msg->from.id &&
                   r->vote.incarnation == msg->incarnation;

@@ -18,8 +18,8 @@ static void note_sending(struct raft *r, time_ms_t now)
     r->sendings[r->sending_count++ % SENDINGS_REMEMBERED] = (struct sending){r->sequence + 1, now};
 }
 
-/* An answer proves that the follower was there after its append was sent, and nothing about the time at
- * which it came: it may have been under way for long. */
+/* An answer proves that the follower was there after its append was sent, and nothing about the
+ * time at which it came: it may have been under way for long. */
 void raft_progress_acknowledge(struct raft *r, struct progress *p, uint64_t sequence)
 {
     for (size_t i = 0; i < SENDINGS_REMEMBERED && i < r->sending_count; i++) {
@@ -42,7 +42,8 @@ acceptor_set_t raft_progress_active(const struct raft *r, time_ms_t now)
     return active;
 }
 
-/* The last entry that may be on its way to a follower now. What left memory is sent page by page. */
+/* The last entry that may be on its way to a follower now. What left memory is sent page by
+ * page. */
 static slot_t send_end(const struct raft *r, const struct progress *p)
 {
     slot_t end = p->acked + FOLLOWER_ENTRIES_MAX;
@@ -142,7 +143,8 @@ void raft_progress_send_all(struct raft *r, struct effects *out)
     }
 }
 
-/* An append without entries. Behind everything that was sent, so that it finds out what was lost. */
+/* An append without entries. Behind everything that was sent, so that it finds out what was
+ * lost. */
 void raft_progress_heartbeat_to(struct raft *r, size_t index, struct effects *out)
 {
     struct message msg = {0};

@@ -85,8 +85,8 @@ void raft_lead(struct raft *r, time_ms_t now, struct effects *out)
     raft_progress_start(r, now);
     r->lead_index = r->log.last + 1;
     if (!MUTANT(raft_no_entry_at_term_start)) {
-        /* Without an entry of its own term a leader could not commit those of earlier ones (8, first
-         * paragraph; 5.4.2), and a read would wait until somebody writes. */
+        /* Without an entry of its own term a leader could not commit those of earlier ones (8,
+         * first paragraph; 5.4.2), and a read would wait until somebody writes. */
         struct slice lead = slice_of(value_lead(raft_stamp(r, now), &r->ballot));
         raft_log_append(r, &r->ballot, lead, out);
         slice_drop(&lead);

@@ -1,7 +1,7 @@
-/* A Raft node: what an acceptor runs when cluster.yml says `protocol: raft` (Ongaro, Ousterhout, "In
- * Search of an Understandable Consensus Algorithm", 2014; the figures and sections named here are
- * those of that paper). The log index is the slot, the term is the round, and an entry holds the same
- * bytes as a slot does in Paxos mode, so that learners and clients see no difference.
+/* A Raft node: what an acceptor runs when cluster.yml says `protocol: raft` (Ongaro, Ousterhout,
+ * "In Search of an Understandable Consensus Algorithm", 2014; the figures and sections named here
+ * are those of that paper). The log index is the slot, the term is the round, and an entry holds
+ * the same bytes as a slot does in Paxos mode, so that learners and clients see no difference.
  *
  * raft.c         start, dispatch, tick, flush; terms and who leads
  * election.c     pre-vote, votes, stickiness, priorities

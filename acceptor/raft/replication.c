@@ -35,7 +35,8 @@ void raft_flush_acknowledgement(struct raft *r, struct effects *out)
     ack->is_open = 0;
 }
 
-/* One answer covers the appends of a turn: the group commit of the disk becomes one of the network. */
+/* One answer covers the appends of a turn: the group commit of the disk becomes one of the
+ * network. */
 static void acknowledge(struct raft *r, const struct message *msg, slot_t match)
 {
     const struct msg_append *append = &msg->append;
@@ -181,8 +182,8 @@ static void on_conflict(struct raft *r, int index, const struct msg_appended *ap
         return; /* the stream was set back already, for this or for an earlier one */
     }
     if (appended->last_index < p->match) {
-        /* Said before it acknowledged more; or else it lost what it had acknowledged, and sending that
-         * again would have it counted again (TRAPS 7.5). */
+        /* Said before it acknowledged more; or else it lost what it had acknowledged, and
+         * sending that again would have it counted again (TRAPS 7.5). */
         effects_mark(out, MARK_RAFT_CONFLICT_LATE);
         return;
     }

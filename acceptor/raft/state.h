@@ -163,7 +163,8 @@ void raft_maybe_win(struct raft *r, time_ms_t now, struct effects *out);
 /* 1 while a leader is known to serve: nobody who asks for a vote is listened to. */
 int raft_hears_leader(const struct raft *r, time_ms_t now);
 
-/* A majority that also is a prepare quorum: two of these always meet, with flexible quorums, too. */
+/* A majority that also is a prepare quorum: two of these always meet, with flexible quorums,
+ * too. */
 int raft_is_election_quorum(const struct raft *r, acceptor_set_t set);
 
 /* ---- log.c */

@@ -1,5 +1,5 @@
-/* Leadership handed to a follower whose log is complete (Ongaro's thesis, 3.10): a round trip, not a
- * timeout. */
+/* Leadership handed to a follower whose log is complete (Ongaro's thesis, 3.10): a round trip,
+ * not a timeout. */
 #include "acceptor/raft/state.h"
 
 /* The follower that should lead next: alive, then of the highest priority, then the furthest. */

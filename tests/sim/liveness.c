@@ -178,7 +178,8 @@ static void check_drained(struct sim *sim)
     }
 }
 
-/* Reads need no leader, but whoever appends next does: in the core, since one outside is deposed. */
+/* Reads need no leader, but whoever appends next does: in the core, since one outside is
+ * deposed. */
 static int has_leader(const struct sim *sim)
 {
     int leads = !sim->options.is_raft;

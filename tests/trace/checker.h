@@ -110,8 +110,8 @@ void checker_close(struct checker *checker);
 void checker_violate(struct checker *checker, const char *rule, const char *fmt, ...)
     PRINTF_LIKE(3, 4);
 
-/* For the rules of both modes: the slot; the votes for a value at a ballot, made if there are none; the
- * slot is chosen; a commit, and slots that are served, against what is chosen. */
+/* For the rules of both modes: the slot; the votes for a value at a ballot, made if there are
+ * none; the slot is chosen; a commit, and slots that are served, against what is chosen. */
 struct slot_votes *checker_slot(struct checker *checker, slot_t slot);
 struct vote *checker_vote(struct checker *checker, slot_t slot, const struct ballot *ballot,
                           struct slice value);

@@ -205,7 +205,8 @@ static int cmd_until(struct scenario *s, char **w, size_t n, struct errmsg *err)
     }
 }
 
-/* elect P1, in Raft mode elect A1: runs in silence until it leads, and lets its first slot settle. */
+/* elect P1, in Raft mode elect A1: runs in silence until it leads, and lets its first slot
+ * settle. */
 static int cmd_elect(struct scenario *s, char **w, size_t n, struct errmsg *err)
 {
     if (n != 2) {

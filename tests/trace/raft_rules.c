@@ -41,6 +41,7 @@ struct link {
 struct links {
     struct link *list;
     size_t count, capacity;
+    uint64_t committed_in; /* the term whose leader committed the entry at this index */
 };
 
 struct raft_rules {
@@ -183,6 +184,7 @@ static void commit_up_to(struct checker *checker, const struct durable_log *log,
 {
     for (slot_t i = checker->chosen_prefix + 1; i <= index && i < log->count; i++) {
         const struct durable_entry *entry = &log->entries[i];
+        checker->raft->links[i].committed_in = log->term;
         checker_choose(checker, i, &entry->ballot, entry->value);
     }
 }
@@ -357,7 +359,8 @@ struct raft_before raft_rules_before(const struct raft *raft, const struct effec
                                 .record_count = fx->record_count};
 }
 
-/* Leader Completeness: who is elected has every committed entry, and a quorum's durable votes. */
+/* Leader Completeness: who is elected has every entry that was committed in an earlier term, and a
+ * quorum's durable votes. */
 static void check_new_leader(struct checker *checker, int acceptor, const struct raft *raft)
 {
     const struct durable_log *log = &checker->raft->logs[acceptor];
@@ -370,6 +373,9 @@ static void check_new_leader(struct checker *checker, int acceptor, const struct
                         name(checker, acceptor), ballot.round, acceptor_set_count(voters));
     }
     for (slot_t i = 1; i <= checker->chosen_prefix; i++) {
+        if (checker->raft->links[i].committed_in >= ballot.round) {
+            continue; /* it hears of its votes late, when another one leads */
+        }
         if (i >= log->count || !slice_equal(log->entries[i].value, checker->slots[i].chosen)) {
             checker_violate(checker, "leader-completeness",
                             "acceptor %u leads in term %" PRIu64

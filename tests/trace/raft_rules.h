@@ -1,9 +1,10 @@
-/* The five properties of Raft (Fig. 3 of the paper) and what they rest on, watched at every write,
- * every message and after every step of a Raft node. They feed the same picture of what is chosen that
- * the checker has of Paxos, so that everything that is said of learners holds in both modes.
+/* The five properties of Raft (Fig. 3 of the paper) and what they rest on, watched at every
+ * write, every message and after every step of a Raft node. They feed the same picture of what
+ * is chosen that the checker has of Paxos, so that everything that is said of learners holds in
+ * both modes.
  *
- * An entry of term S counts from the moment its record is synced at an acceptor whose durable term is
- * S then. A quorum of such makes it committed, and everything before it in that log. */
+ * An entry of term S counts from the moment its record is synced at an acceptor whose durable
+ * term is S then. A quorum of such makes it committed, and everything before it in that log. */
 #ifndef SYNOD_TESTS_TRACE_RAFT_RULES_H
 #define SYNOD_TESTS_TRACE_RAFT_RULES_H
 
