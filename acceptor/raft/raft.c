@@ -36,6 +36,9 @@ void raft_follow(struct raft *r, const struct ballot *leader, const char *reason
                  struct effects *out)
 {
     int was_leader = r->role == RAFT_LEADER;
+    if (MUTANT(raft_vote_cleared_on_step_down) && r->role != RAFT_FOLLOWER) {
+        r->vote = BALLOT_NONE;
+    }
     r->role = RAFT_FOLLOWER;
     r->leader = *leader;
     r->transfer_to = 0;

@@ -35,6 +35,11 @@ def sources_of(mutant):
             and mutant in MUTANT.findall(blank_comments_and_strings(read(ROOT, path)))]
 
 
+def protocol_of(mutant):
+    """Bugs of the Raft core and of who hands over to it are named raft_."""
+    return "raft" if mutant.startswith("raft_") else "paxos"
+
+
 def build(mutant):
     """The path of a synod-sim with the bug. The objects with it come before the archive that has the
     same ones without, so that the linker takes nothing but the rest from there."""
@@ -52,10 +57,10 @@ def build(mutant):
     return program
 
 
-def run(program):
+def run(program, protocol):
     """(seed, checker, sentence) of the first seed that fails, or None."""
-    done = subprocess.run([program, "--seeds", f"1..{SEEDS}", "--failures", "1"],
-                          capture_output=True, text=True, check=False)
+    done = subprocess.run([program, "--seeds", f"1..{SEEDS}", "--failures", "1", "--protocol",
+                           protocol], capture_output=True, text=True, check=False)
     found = FAILED.search(done.stdout)
     if found is None:
         if done.returncode != 0:
@@ -69,20 +74,21 @@ def run(program):
 
 
 def main():
-    found = run(os.path.join(BUILD, "synod-sim"))
-    if found:
-        print(f"error: seed {found[0]} fails without a seeded bug ({found[2]}); "
-              f"try: {BUILD}/synod-sim --seed {found[0]} -v")
-        return 1
     known = names(ROOT)
     chosen = sys.argv[1:] or known
+    for protocol in sorted({protocol_of(mutant) for mutant in chosen}):
+        found = run(os.path.join(BUILD, "synod-sim"), protocol)
+        if found:
+            print(f"error: seed {found[0]} fails without a seeded bug ({found[2]}); "
+                  f"try: {BUILD}/synod-sim --protocol {protocol} --seed {found[0]} -v")
+            return 1
     survivors = []
     print(f"{'seeded bug':36} {'caught by':14} {'seed':>4}  what broke")
     for mutant in chosen:
         if mutant not in known:
             print(f"error: no source mentions MUTANT({mutant}); try: one of {' '.join(known)}")
             return 3
-        found = run(build(mutant))
+        found = run(build(mutant), protocol_of(mutant))
         if found is None:
             survivors.append(mutant)
             print(f"{mutant:36} {'NOBODY':14} {SEEDS:4}", flush=True)
