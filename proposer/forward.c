@@ -2,7 +2,6 @@
 
 #include "common/base/check.h"
 #include "common/base/memory.h"
-#include "common/base/mutant.h"
 #include "proposer/clients.h"
 
 #include <stdlib.h>
@@ -152,10 +151,8 @@ static void find_leader(struct forward *f, const struct ballot *leader, time_ms_
     f->heard_at = heard_at;
     /* What the last one was handed may be lost. The clients know what has no result yet, and what
      * comes twice is executed once. */
-    if (!MUTANT(raft_leader_not_announced)) {
-        struct ballot ballot = own_ballot(f);
-        clients_announce(&f->clients, 1, &ballot, out);
-    }
+    struct ballot ballot = own_ballot(f);
+    clients_announce(&f->clients, 1, &ballot, out);
 }
 
 static void refuse_leader(struct forward *f, const struct ballot *leader, struct effects *out)

@@ -223,20 +223,25 @@ void raft_on_appended(struct raft *r, const struct event *event, struct effects 
     p->next = match >= p->next ? match + 1 : p->next;
 }
 
-/* The highest index that an accept quorum has, this node's disk among them. */
+/* How far the log is on the disk of a member, this node's own among them (thesis, 10.2.1). */
+static slot_t match_of(const struct raft *r, size_t index)
+{
+    if ((int)index != r->self_index) {
+        return r->progress[index].match;
+    }
+    return MUTANT(raft_leader_counts_before_sync) ? r->log.last : r->log.durable;
+}
+
+/* The highest index that an accept quorum has. */
 static slot_t quorum_match(const struct raft *r)
 {
     const struct members *members = &r->options.members;
     slot_t best = 0;
     for (size_t i = 0; i < members->acceptor_count; i++) {
-        slot_t match = (int)i == r->self_index ? r->log.durable : r->progress[i].match;
+        slot_t match = match_of(r, i);
         acceptor_set_t have = 0;
         for (size_t k = 0; k < members->acceptor_count; k++) {
-            slot_t other = (int)k == r->self_index ? r->log.durable : r->progress[k].match;
-            if ((int)k == r->self_index && MUTANT(raft_leader_counts_before_sync)) {
-                other = r->log.last;
-            }
-            have |= (acceptor_set_t)(other >= match) << k;
+            have |= (acceptor_set_t)(match_of(r, k) >= match) << k;
         }
         if ((is_accept_quorum(members, have) || MUTANT(raft_minority_commits)) && match > best) {
             best = match;

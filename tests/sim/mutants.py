@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Measures the simulator by the bugs it catches. Each seeded bug of common/base/mutant.h is compiled
 into the cores in turn, and synod-sim runs with it until a seed fails; one that survives all seeds
-fails this program. Without a bug the same seeds must pass, or a failure would prove nothing.
+has to break a scenario of tests/trace, or fails this program. Without a bug the same seeds must pass, or a failure would prove nothing.
 
     make mutants                          all of them
     make mutants MUTANTS="name name"      only these
@@ -33,6 +33,27 @@ def sources_of(mutant):
     """The sources that behave otherwise with the bug."""
     return [path for path in c_files(ROOT) if path.endswith(".c")
             and mutant in MUTANT.findall(blank_comments_and_strings(read(ROOT, path)))]
+
+
+def scenario(mutant):
+    """What of tests/trace fails with the bug: (0, "scenario", its name), or None. Some rules matter only
+    where another one has failed already (pre-vote and stickiness, for example, stand in for each
+    other), so that no random run shows who is missing."""
+    folder = os.path.join(BUILD, "mutants", mutant)
+    program = os.path.join(folder, "tool_trace")
+    objects = [os.path.join(folder, name) for name in os.listdir(folder) if name.endswith(".o")]
+    parts = [part for part in os.environ["SIM_PARTS"].split() if "/tests/trace/" in part]
+    own = [os.path.join(BUILD, "obj", name) for name in ("tests/trace/tool_trace.o",
+                                                         "common/base/check.o")]
+    subprocess.run([*shlex.split(os.environ["LINK"]), "-o", program, *objects, *own, *parts,
+                    os.path.join(BUILD, "libcores.a"), "-lxxhash"], check=True)
+    for name in sorted(os.listdir("tests/trace/scenarios")):
+        if name.startswith("raft_") == (protocol_of(mutant) == "raft"):
+            done = subprocess.run([program, "tests/trace/scenarios/" + name], capture_output=True,
+                                  text=True, check=False)
+            if done.returncode != 0:
+                return 0, "scenario", name
+    return None
 
 
 def protocol_of(mutant):
@@ -88,7 +109,7 @@ def main():
         if mutant not in known:
             print(f"error: no source mentions MUTANT({mutant}); try: one of {' '.join(known)}")
             return 3
-        found = run(build(mutant), protocol_of(mutant))
+        found = run(build(mutant), protocol_of(mutant)) or scenario(mutant)
         if found is None:
             survivors.append(mutant)
             print(f"{mutant:36} {'NOBODY':14} {SEEDS:4}", flush=True)
