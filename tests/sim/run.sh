@@ -126,9 +126,11 @@ partition() { # shape acceptors
 }
 
 partitions() {
-    local shape acceptors
-    for shape in quorum-loss constrained chained majority-ring bridge isolated-leader halves \
-        leader-to-acceptors acceptors-to-leader leader-no-learners; do
+    local shape acceptors shapes=(quorum-loss constrained chained majority-ring bridge
+        isolated-leader halves leader-to-acceptors acceptors-to-leader leader-no-learners)
+    # Raft cannot elect who alone reaches a quorum but lacks entries, when who has them is gone.
+    [ "$protocol" = paxos ] && shapes+=(constrained-alone)
+    for shape in "${shapes[@]}"; do
         for acceptors in 3 5 7; do
             partition "$shape" "$acceptors"
         done
