@@ -217,7 +217,7 @@ soak: $(B)/synod-sim ## 20,000 random runs of the simulator, and 100 of each par
 	    tests/sim/run.sh
 
 .PHONY: mutants
-mutants: $(B)/synod-sim ## prove that the simulator can fail: it has to catch every seeded bug (MUTANTS= SEEDS=)
+mutants: $(B)/synod-sim $(B)/tests/trace/tool_trace ## prove that the simulator can fail: it has to catch every seeded bug (MUTANTS= SEEDS=)
 	@BUILD=$(B) SEEDS='$(SEEDS)' COMPILE='$(CC) $(BASE_FLAGS) $(CFLAGS)' LINK='$(LINK)' \
 	    SIM_PARTS='$(sim_parts)' tests/sim/mutants.py $(MUTANTS)
 

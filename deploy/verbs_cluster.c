@@ -12,7 +12,7 @@ static const char dev_help[] =
     "  --proposers N    default 2\n"
     "  --learners N     default 2\n"
     "  --port-base P    ports from P on (default: the first free range from 7400)\n"
-    "  --protocol P     paxos\n"
+    "  --protocol P     paxos or raft\n"
     "\n"
     "  synod dev --dir /tmp/demo\n";
 

@@ -91,7 +91,9 @@ void learner_on_digest(struct learner *l, const struct event *event, struct effe
 {
     const struct msg_digest *digest = &event->msg->digest;
     int index = members_learner_index(&l->options.members, digest->learner);
-    if (event->msg->from.role != ROLE_PROPOSER || index < 0 || digest->learner == l->options.id ||
+    int is_leader =
+        event->msg->from.role == ROLE_PROPOSER || event->msg->from.role == ROLE_ACCEPTOR;
+    if (!is_leader || index < 0 || digest->learner == l->options.id ||
         digest->slot % DIGEST_SLOTS != 0) {
         return;
     }
@@ -104,11 +106,13 @@ void learner_tell_progress(struct learner *l, time_ms_t now, struct effects *out
     int is_news = l->digest_slot != l->told_digest_slot || due_ms != l->told_due_ms;
     int is_time = now >= l->told_at + l->options.election_ms && due_ms != 0;
     if (is_news || is_time) { /* again, for a proposer that is new or missed it */
-        struct message *msg = effects_broadcast(out, SEND_NOW, ROLE_PROPOSER, MSG_PROGRESS);
-        msg->progress = (struct msg_progress){.applied = machine_applied(l->machine),
-                                              .digest_slot = l->digest_slot,
-                                              .digest = l->digest,
-                                              .due_ms = due_ms};
+        /* Whoever leads has to hear it: a proposer, or in Raft mode an acceptor. */
+        struct msg_progress progress = {.applied = machine_applied(l->machine),
+                                        .digest_slot = l->digest_slot,
+                                        .digest = l->digest,
+                                        .due_ms = due_ms};
+        effects_broadcast(out, SEND_NOW, ROLE_PROPOSER, MSG_PROGRESS)->progress = progress;
+        effects_broadcast(out, SEND_NOW, ROLE_ACCEPTOR, MSG_PROGRESS)->progress = progress;
         l->told_digest_slot = l->digest_slot;
         l->told_due_ms = due_ms;
         l->told_at = now;

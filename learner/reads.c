@@ -128,6 +128,14 @@ static void ask_round(struct learner *l, time_ms_t now, struct effects *out)
     msg->read_index = (struct msg_read_index){l->round.request};
 }
 
+/* What the acceptors had accepted may be taken back in Raft mode, with a leader that is deposed; then
+ * its slot may never come, and another round names a lower one. */
+static int must_ask_again(const struct learner *l, const struct question *question, time_ms_t now)
+{
+    return question->state == READ_STATE_APPLIED && question->has_target &&
+           question->target > machine_applied(l->machine) && now >= question->again_at;
+}
+
 /* Begins a round for all questions that are new, if none is under way: what was acknowledged before
  * one arrived was accepted by a quorum before the round asks (Charapko et al., "Linearizable Quorum
  * Reads in Paxos", 2019). */
@@ -147,7 +155,7 @@ static void maybe_begin_round(struct learner *l, time_ms_t now, struct effects *
     }
     int is_wanted = 0;
     for (size_t i = 0; i < l->question_count; i++) {
-        if (l->questions[i].state == READ_STATE_NEW) {
+        if (l->questions[i].state == READ_STATE_NEW || must_ask_again(l, &l->questions[i], now)) {
             l->questions[i].state = READ_STATE_ROUND;
             is_wanted = 1;
         }
@@ -181,9 +189,15 @@ void learner_on_read_index_reply(struct learner *l, const struct event *event, s
     }
     l->round.is_open = 0;
     for (size_t i = 0; i < l->question_count; i++) {
-        if (l->questions[i].state == READ_STATE_ROUND) {
-            l->questions[i].state = READ_STATE_APPLIED;
-            l->questions[i].target = l->round.target;
+        struct question *question = &l->questions[i];
+        if (question->state == READ_STATE_ROUND) {
+            question->state = READ_STATE_APPLIED;
+            /* Each round began after the question came: the lowest target is enough. */
+            if (!question->has_target || l->round.target < question->target) {
+                question->target = l->round.target;
+            }
+            question->has_target = 1;
+            question->again_at = event->now + l->options.election_ms;
         }
     }
 }
@@ -263,6 +277,9 @@ void learner_tick_reads(struct learner *l, time_ms_t now, struct effects *out)
         const struct question *question = &l->questions[i];
         int is_polling = question->state == READ_STATE_APPLIED && question->target <= l->readable;
         effects_wake(out, is_polling ? question->wait_until : question->give_up_at);
+        if (question->has_target && !is_polling && question->again_at > now) {
+            effects_wake(out, question->again_at);
+        }
     }
 }
 

@@ -40,6 +40,8 @@ struct question {
     } ask;
     enum read_state state;
     slot_t target;        /* READ_STATE_APPLIED: apply so far before answering */
+    int has_target;       /* of a round of the acceptors; a read that asks none has no target */
+    time_ms_t again_at;   /* ask another round then, if the target is not applied */
     time_ms_t give_up_at; /* no quorum by then: say so */
     time_ms_t wait_until; /* long poll: answer that there is nothing new then */
 };

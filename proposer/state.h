@@ -4,6 +4,7 @@
 
 #include "common/base/check.h"
 #include "common/base/rng.h"
+#include "proposer/clients.h"
 #include "proposer/oracle/oracle.h"
 #include "proposer/proposer.h"
 
@@ -59,21 +60,6 @@ struct flight {
     time_ms_t sent_at;
 };
 
-/* One block of commands that waits for a slot. */
-struct waiting_block {
-    struct slice bytes; /* a reference */
-    struct peer client;
-    uint64_t session;
-    uint64_t first_seq;
-};
-
-/* A client that said hello, or that sent a block. */
-struct client {
-    uint64_t nonce;
-    int is_gone; /* its connection broke; kept only while blocks of it wait */
-    size_t waiting_bytes;
-};
-
 struct proposer {
     struct proposer_options options;
     oracle_fn oracle;
@@ -120,14 +106,9 @@ struct proposer {
     uint64_t stamped_ms; /* highest stamp of a value that was proposed under this ballot */
 
     /* intake.c */
-    struct client *clients; /* rising nonces */
-    size_t client_count, client_capacity;
-    struct waiting_block *waiting; /* a ring */
-    size_t waiting_head, waiting_count, waiting_capacity;
-    size_t waiting_bytes;
+    struct clients clients;
 
     time_ms_t drain_deadline;
-    uint64_t rejected_count;
 };
 
 /* ---- proposer.c */
@@ -207,6 +188,5 @@ void proposer_announce(struct proposer *p, struct effects *out);
 
 /* Rejects everything that waits. */
 void proposer_drop_waiting(struct proposer *p, struct effects *out);
-void proposer_free_waiting(struct proposer *p);
 
 #endif

@@ -212,23 +212,24 @@ int synod_leader(struct synod *s, struct synod_leader *out)
     if (rc != SYNOD_OK) {
         return rc;
     }
-    struct synod_leader leader = {0};
+    int is_raft = s->config.protocol == CONFIG_RAFT;
+    struct synod_leader leader = {.role = is_raft ? SYNOD_ACCEPTOR : SYNOD_PROPOSER};
     for (size_t i = 0; i < s->node_count; i++) {
         const struct synod_node *node = &s->nodes[i];
         if (node->role == SYNOD_PROPOSER && node->state == state_names[NODE_LEADING] &&
             node->ballot_round > leader.round) {
-            leader.proposer = node->id;
+            leader.id = is_raft ? node->ballot_proposer : node->id;
             leader.round = node->ballot_round;
         }
     }
-    if (leader.proposer == 0) {
+    if (leader.id == 0) {
         return errmsg_set(&s->err, SYNOD_E_UNAVAILABLE,
                           "nobody leads (no proposer that answered says so); try: synod status");
     }
     for (size_t i = 0; i < s->node_count; i++) {
         const struct synod_node *node = &s->nodes[i];
         if (node->role == SYNOD_LEARNER && node->ballot_round == leader.round &&
-            node->ballot_proposer == leader.proposer && node->leading_since > leader.since) {
+            node->ballot_proposer == leader.id && node->leading_since > leader.since) {
             leader.since = node->leading_since;
         }
     }

@@ -548,8 +548,9 @@ int synod_status(struct synod *s, struct synod_node *nodes, size_t capacity, siz
 
 /* Who leads. */
 struct synod_leader {
-    uint32_t proposer;
-    uint64_t round;
+    enum synod_role role; /* SYNOD_PROPOSER; in Raft mode SYNOD_ACCEPTOR */
+    uint32_t id;
+    uint64_t round; /* of its ballot; in Raft mode its term */
     uint64_t since; /* slot of its announcement in the log */
 };
 

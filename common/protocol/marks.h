@@ -110,6 +110,35 @@
     /* learner: answers.c */                                                                       \
     X(WATCH_WAITS, "watch waits for something new")                                                \
     X(WATCH_COMPACTED, "watch from below the compacted revision")                                  \
+    /* raft */                                                                                     \
+    X(RAFT_PREVOTE_REFUSED_BY_LEADER, "pre-vote refused because a leader is heard")                \
+    X(RAFT_VOTE_REFUSED_BY_LEADER, "vote refused because a leader is heard")                       \
+    X(RAFT_VOTED_ALREADY, "second candidate of a term refused")                                    \
+    X(RAFT_CANDIDATE_BEHIND, "vote refused to a candidate that lacks entries")                     \
+    X(RAFT_HIGHER_TERM, "term of an answer taken over")                                            \
+    X(RAFT_VOTE_LATE, "vote of an earlier campaign ignored")                                       \
+    X(RAFT_VOTE_TWICE, "second vote of one acceptor")                                              \
+    X(RAFT_ELECTION_TIMED_OUT, "election without a winner")                                        \
+    X(RAFT_STEP_DOWN_BY_SILENCE, "Raft leader steps down because no quorum answers")               \
+    X(RAFT_TRUNCATES, "conflicting entries deleted")                                               \
+    X(RAFT_ENTRY_TWICE, "entry that the log has already")                                          \
+    X(RAFT_TURN_FULL, "append that is too long for one turn")                                      \
+    X(RAFT_APPEND_LATE, "late copy of an append")                                                  \
+    X(RAFT_APPEND_BEHIND_GAP, "append behind the end of the log refused")                          \
+    X(RAFT_APPEND_CONFLICTS, "append behind an entry of another term refused")                     \
+    X(RAFT_APPEND_OF_DEPOSED, "append of a deposed leader refused")                                \
+    X(RAFT_APPENDED_LATE, "acknowledgement of another term ignored")                               \
+    X(RAFT_STREAM_RESTARTED, "follower sent entries anew from a hint")                             \
+    X(RAFT_CONFLICT_LATE, "conflict below what was acknowledged ignored")                          \
+    X(RAFT_OLD_TERM_NOT_COUNTED, "entries of an old term wait for one of the own")                 \
+    X(RAFT_READ_INDEX_UNSETTLED, "read index not answered with an unsettled log")                  \
+    X(RAFT_TRANSFERRED, "election asked for by the leader")                                        \
+    X(RAFT_PROPOSE_TO_FOLLOWER, "batch handed to who does not lead")                               \
+    X(RAFT_PROPOSE_TWICE, "batch handed over twice")                                               \
+    X(RAFT_PROPOSE_GAP, "batch handed over behind a lost one")                                     \
+    X(RAFT_LEADER_CHANGED, "proposer learns of another leading acceptor")                          \
+    X(RAFT_PROPOSED_LATE, "answer of a former leader ignored")                                     \
+    X(RAFT_PROPOSED_AGAIN, "batches sent to the leading acceptor again")                           \
     /* machine */                                                                                  \
     X(DUPLICATE_ANSWERED, "duplicate answered from the table")                                     \
     X(DUPLICATE_IN_PART, "block of which a part was executed before")                              \

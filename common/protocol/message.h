@@ -37,12 +37,21 @@ enum message_kind {
     MSG_READ_INDEX = 22,       /* learner -> acceptor */
     MSG_READ_INDEX_REPLY = 23, /* acceptor -> learner */
     MSG_PROGRESS = 24,         /* learner -> proposer: how far it is, its digest, what is due */
-    MSG_DIGEST = 25,           /* proposer -> learner: the digest of another one */
+    MSG_DIGEST = 25,           /* leader -> learner: the digest of another one */
+
+    /* Raft, among acceptors; and how proposers reach the one that leads. */
+    MSG_REQUEST_VOTE = 26, /* candidate -> acceptor */
+    MSG_VOTE = 27,         /* acceptor -> candidate, after its disk */
+    MSG_APPEND = 28,       /* leader -> acceptor */
+    MSG_APPENDED = 29,     /* acceptor -> leader, after its disk */
+    MSG_TIMEOUT_NOW = 30,  /* leader -> acceptor: lead in my place */
+    MSG_PROPOSE = 31,      /* proposer -> leading acceptor: blocks of clients */
+    MSG_PROPOSED = 32,     /* acceptor -> proposer: taken, or who leads */
 
     /* Clients. */
     MSG_SUBMIT = 40,       /* client -> proposer */
     MSG_REJECT = 41,       /* proposer -> client: not taken, and why */
-    MSG_LEADING = 42,      /* proposer -> client: I lead */
+    MSG_LEADING = 42,      /* proposer -> client, and in Raft mode acceptor -> proposer: I lead */
     MSG_RESULT = 43,       /* learner -> client */
     MSG_READ = 44,         /* client -> learner */
     MSG_RECORDS = 45,      /* learner -> client */
@@ -60,7 +69,7 @@ const char *message_kind_name(enum message_kind kind);
 /* One slot as an acceptor reports it. */
 struct slot_entry {
     slot_t slot;
-    struct ballot ballot; /* at which value was accepted */
+    struct ballot ballot; /* at which value was accepted; in Raft mode of the leader that made it */
     struct slice value;
 };
 
@@ -233,6 +242,75 @@ struct msg_digest {
     node_id_t learner; /* whose */
     slot_t slot;
     uint64_t digest;
+};
+
+/* ---- Raft (the names are those of the paper, Fig. 2). A ballot names one leadership: its round is
+ * the term, its proposer the acceptor that leads. */
+
+enum vote_mode {
+    VOTE_PRE = 1,      /* would you vote for me in that term? Changes nothing */
+    VOTE_REAL = 2,     /* not listened to by who hears a leader */
+    VOTE_TRANSFER = 3, /* the leader itself asked for this election */
+};
+
+struct msg_request_vote {
+    uint64_t term; /* of the election; pre-vote: the one that it would be */
+    uint32_t mode; /* enum vote_mode */
+    slot_t last_index;
+    uint64_t last_term; /* of that entry; 0 if the log is empty */
+};
+
+struct msg_vote {
+    uint64_t term;       /* of the sender, now */
+    uint64_t asked_term; /* of the request */
+    uint32_t mode;       /* likewise */
+    uint32_t granted;    /* 1: yes */
+};
+
+struct msg_append {
+    struct ballot ballot;
+    uint64_t sequence; /* of the leader's appends, rising; answered with it */
+    slot_t prev_index;
+    uint64_t prev_term;
+    slot_t commit;
+    uint32_t entry_count;
+    struct slot_entry *entries; /* from prev_index + 1 on, dense; 0: a heartbeat */
+};
+
+struct msg_appended {
+    struct ballot ballot; /* of the append */
+    uint64_t term;        /* of the sender, now; above the ballot's round: the leader is none any
+                             more */
+    uint64_t sequence;    /* of the newest append that it answers */
+    uint32_t conflict;    /* 1: prev_index and prev_term are not in the log */
+    slot_t match;         /* the log is the leader's up to here, durably; of a conflict: it may be
+                             so at most up to here */
+    uint64_t hint_term;   /* of a conflict: the term of the entry at match */
+    slot_t last_index;    /* of the sender's log */
+};
+
+struct msg_timeout_now {
+    struct ballot ballot;
+};
+
+struct msg_propose {
+    struct ballot ballot; /* of the leader it is meant for */
+    uint64_t sequence;    /* of this proposer's batches, from 1 at its start, dense */
+    uint64_t first;       /* the oldest batch that it may send (again): those below are given up */
+    struct slice value;   /* a batch; its stamp means nothing */
+};
+
+enum propose_status {
+    PROPOSED_TAKEN = 0,       /* every batch up to sequence is in the leader's log */
+    PROPOSED_NOT_LEADING = 1, /* leader says who does */
+    PROPOSED_AGAIN = 2,       /* send again what comes after sequence */
+};
+
+struct msg_proposed {
+    struct ballot ballot; /* of the propose */
+    uint64_t sequence;
+    uint32_t status;      /* enum propose_status */
+    struct ballot leader; /* whom the sender follows; BALLOT_NONE if it knows none */
 };
 
 /* ---- clients */
@@ -470,6 +548,13 @@ struct message {
         struct msg_answer answer;
         struct msg_watch watch;
         struct msg_events events;
+        struct msg_request_vote request_vote;
+        struct msg_vote vote;
+        struct msg_append append;
+        struct msg_appended appended;
+        struct msg_timeout_now timeout_now;
+        struct msg_propose propose;
+        struct msg_proposed proposed;
     };
 };
 

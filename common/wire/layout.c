@@ -47,6 +47,13 @@ static const struct list_layout promise_entries = {
     .field_count = COUNT_OF(slot_entry_fields),
 };
 
+static const struct list_layout append_entries = {
+    .count_offset = offsetof(struct msg_append, entry_count),
+    .element_size = sizeof(struct slot_entry),
+    .fields = slot_entry_fields,
+    .field_count = COUNT_OF(slot_entry_fields),
+};
+
 static const struct list_layout chosen_entries = {
     .count_offset = offsetof(struct msg_chosen, entry_count),
     .element_size = sizeof(struct slot_entry),
@@ -297,6 +304,54 @@ static const struct field digest_fields[] = {
     U64(msg_digest, digest, 0, UINT64_MAX),
 };
 
+static const struct field request_vote_fields[] = {
+    U64(msg_request_vote, term, 1, POSITION_MAX),
+    U32(msg_request_vote, mode, VOTE_PRE, VOTE_TRANSFER),
+    U64(msg_request_vote, last_index, 0, POSITION_MAX),
+    U64(msg_request_vote, last_term, 0, POSITION_MAX),
+};
+
+static const struct field vote_fields[] = {
+    U64(msg_vote, term, 0, POSITION_MAX),
+    U64(msg_vote, asked_term, 1, POSITION_MAX),
+    U32(msg_vote, mode, VOTE_PRE, VOTE_TRANSFER),
+    U32(msg_vote, granted, 0, 1),
+};
+
+static const struct field append_fields[] = {
+    PLAIN(msg_append, ballot, FIELD_BALLOT),
+    U64(msg_append, sequence, 0, UINT64_MAX),
+    U64(msg_append, prev_index, 0, POSITION_MAX),
+    U64(msg_append, prev_term, 0, POSITION_MAX),
+    U64(msg_append, commit, 0, POSITION_MAX),
+    LIST(msg_append, entries, 0, PAGE_ENTRIES_MAX, append_entries),
+};
+
+static const struct field appended_fields[] = {
+    PLAIN(msg_appended, ballot, FIELD_BALLOT),      U64(msg_appended, term, 1, POSITION_MAX),
+    U64(msg_appended, sequence, 0, UINT64_MAX),     U32(msg_appended, conflict, 0, 1),
+    U64(msg_appended, match, 0, POSITION_MAX),      U64(msg_appended, hint_term, 0, POSITION_MAX),
+    U64(msg_appended, last_index, 0, POSITION_MAX),
+};
+
+static const struct field timeout_now_fields[] = {
+    PLAIN(msg_timeout_now, ballot, FIELD_BALLOT),
+};
+
+static const struct field propose_fields[] = {
+    PLAIN(msg_propose, ballot, FIELD_BALLOT),
+    U64(msg_propose, sequence, 1, UINT64_MAX),
+    U64(msg_propose, first, 1, UINT64_MAX),
+    BYTES(msg_propose, value, FIELD_VALUE, VALUE_HEAD_BYTES, VALUE_BYTES_MAX),
+};
+
+static const struct field proposed_fields[] = {
+    PLAIN(msg_proposed, ballot, FIELD_BALLOT),
+    U64(msg_proposed, sequence, 0, UINT64_MAX),
+    U32(msg_proposed, status, PROPOSED_TAKEN, PROPOSED_AGAIN),
+    PLAIN(msg_proposed, leader, FIELD_BALLOT_OR_NONE),
+};
+
 /* As with blocks, a malformed query reaches the learner, which answers it so. */
 static const struct field query_fields[] = {
     U64(msg_query, request, 0, UINT64_MAX),
@@ -353,10 +408,10 @@ static const struct layout layouts[] = {
     [MSG_REFUSED] = LAYOUT(refused, MEMBERS | CLIENTS),
     [MSG_PREPARE] = LAYOUT(prepare, PROPOSERS),
     [MSG_PROMISE] = LAYOUT(promise, ACCEPTORS),
-    [MSG_ACCEPT] = LAYOUT(accept, PROPOSERS),
+    [MSG_ACCEPT] = LAYOUT(accept, PROPOSERS | ACCEPTORS),
     [MSG_ACCEPTED] = LAYOUT(accepted, ACCEPTORS),
     [MSG_NACK] = LAYOUT(nack, ACCEPTORS),
-    [MSG_COMMIT] = LAYOUT(commit, PROPOSERS),
+    [MSG_COMMIT] = LAYOUT(commit, PROPOSERS | ACCEPTORS),
     [MSG_HEARTBEAT] = LAYOUT(heartbeat, PROPOSERS),
     [MSG_REPORT] = LAYOUT(report, ACCEPTORS),
     [MSG_RELEASE] = LAYOUT(release, PROPOSERS),
@@ -366,10 +421,17 @@ static const struct layout layouts[] = {
     [MSG_READ_INDEX] = LAYOUT(read_index, LEARNERS),
     [MSG_READ_INDEX_REPLY] = LAYOUT(read_index_reply, ACCEPTORS),
     [MSG_PROGRESS] = LAYOUT(progress, LEARNERS),
-    [MSG_DIGEST] = LAYOUT(digest, PROPOSERS),
+    [MSG_DIGEST] = LAYOUT(digest, PROPOSERS | ACCEPTORS),
+    [MSG_REQUEST_VOTE] = LAYOUT(request_vote, ACCEPTORS),
+    [MSG_VOTE] = LAYOUT(vote, ACCEPTORS),
+    [MSG_APPEND] = LAYOUT(append, ACCEPTORS),
+    [MSG_APPENDED] = LAYOUT(appended, ACCEPTORS),
+    [MSG_TIMEOUT_NOW] = LAYOUT(timeout_now, ACCEPTORS),
+    [MSG_PROPOSE] = LAYOUT(propose, PROPOSERS),
+    [MSG_PROPOSED] = LAYOUT(proposed, ACCEPTORS),
     [MSG_SUBMIT] = LAYOUT(submit, CLIENTS),
     [MSG_REJECT] = LAYOUT(reject, PROPOSERS),
-    [MSG_LEADING] = LAYOUT(leading, PROPOSERS),
+    [MSG_LEADING] = LAYOUT(leading, PROPOSERS | ACCEPTORS),
     [MSG_RESULT] = LAYOUT(result, LEARNERS),
     [MSG_READ] = LAYOUT(read, CLIENTS),
     [MSG_RECORDS] = LAYOUT(records, LEARNERS),

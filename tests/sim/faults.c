@@ -43,13 +43,14 @@ void fault_init(struct sim *sim)
     }
 }
 
-/* A process, those more often on which most depends: proposers that lead or want to. */
+/* A process, those more often on which most depends: that lead or want to. */
 static size_t pick(struct sim *sim)
 {
     if (chance(&sim->fate, 300)) {
         for (size_t i = 0; i < sim->servers; i++) {
             const struct node *node = &sim->cluster->nodes[i];
-            if (node->proposer != NULL && proposer_state(node->proposer) >= NODE_PREPARING) {
+            if ((node->proposer != NULL && proposer_state(node->proposer) >= NODE_PREPARING) ||
+                (node->raft != NULL && raft_role(node->raft) != RAFT_FOLLOWER)) {
                 return i;
             }
         }

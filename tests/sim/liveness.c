@@ -169,11 +169,10 @@ static void check_drained(struct sim *sim)
             sim_violate(sim, "drain", "%s stays at slot %llu of %llu", node->name,
                         (unsigned long long)learner_applied(node->learner),
                         (unsigned long long)end);
-        } else if (node->acceptor != NULL && acceptor_chosen(node->acceptor) < end) {
+        } else if (node->self.role == ROLE_ACCEPTOR && node_chosen(node) < end) {
             sim_violate(sim, "drain", "%s knows %llu of %llu slots as chosen", node->name,
-                        (unsigned long long)acceptor_chosen(node->acceptor),
-                        (unsigned long long)end);
-        } else if (node->proposer != NULL && proposer_state(node->proposer) != NODE_LEADING) {
+                        (unsigned long long)node_chosen(node), (unsigned long long)end);
+        } else if (node->self.role == ROLE_PROPOSER && node_leadership(node) != NODE_LEADING) {
             sim_violate(sim, "stability", "%s does not lead the healed core", node->name);
         } else if (sim->processes[i].waiting > WAITING_MAX) {
             sim_violate(sim, "drain", "%zu messages wait at %s", sim->processes[i].waiting,
@@ -199,13 +198,19 @@ static void check_leases(struct sim *sim)
     }
 }
 
-/* Reads need no leader, but whoever appends next does. */
+/* Reads need no leader, but whoever appends next does: in the core, since one outside is
+ * deposed. */
 static int has_leader(const struct sim *sim)
 {
+    int leads = !sim->options.is_raft;
+    for (size_t i = 0; i < sim->servers && !leads; i++) {
+        leads = sim->is_core[i] && sim->cluster->nodes[i].raft != NULL &&
+                sim->processes[i].last_state == NODE_LEADING; /* and its first turn is over */
+    }
     for (size_t i = 0; i < sim->servers; i++) {
         const struct node *node = &sim->cluster->nodes[i];
-        if (sim->is_core[i] && node->proposer != NULL &&
-            proposer_state(node->proposer) == NODE_LEADING) {
+        if (leads && sim->is_core[i] && node->self.role == ROLE_PROPOSER &&
+            node_leadership(node) == NODE_LEADING) {
             return 1;
         }
     }

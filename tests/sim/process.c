@@ -110,6 +110,13 @@ static void after_turn(struct sim *sim, size_t index)
         sim_at(sim, sim->now + took, ITEM_SYNCED, (uint32_t)index, 0);
         return;
     }
+    if (node->raft != NULL) {
+        enum node_state state = sim_leads(node) ? NODE_LEADING : NODE_STANDBY;
+        if (state == NODE_LEADING && process->last_state != NODE_LEADING) {
+            liveness_on_leading(sim, index);
+        }
+        process->last_state = state;
+    }
     if (node->proposer != NULL) {
         enum node_state state = proposer_state(node->proposer);
         if (state == NODE_LEADING && process->last_state != NODE_LEADING) {

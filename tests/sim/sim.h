@@ -151,6 +151,7 @@ struct report;
 
 struct sim_options {
     uint64_t seed;
+    int is_raft;
     const char *scenario; /* "swarm", or a name of scenarios.c */
     time_us_t length_us;
     int verbose;
@@ -337,6 +338,9 @@ void report_failure(const struct sim *sim);
 /* With -v twice: a message arrives. */
 void report_message(struct sim *sim, const struct node *from, const struct node *to,
                     const struct message *msg);
+
+/* 1 if the node leads: a proposer, in Raft mode an acceptor. */
+int sim_leads(const struct node *node);
 
 /* ---- small helps */
 static inline int chance(struct rng *rng, uint32_t per_mille)

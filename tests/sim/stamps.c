@@ -1,20 +1,22 @@
 /* Cluster time: the stamps that leaders put on values. It runs no faster than the fastest clock
- * of any proposer, and what a leader stamps anew is never behind what was chosen before it
+ * of any who may lead, and what a leader stamps anew is never behind what was chosen before it
  * (DESIGN 7). */
 #include "common/base/bytes.h"
 #include "common/protocol/value.h"
 #include "tests/sim/sim.h"
 
-/* The clock of a proposer is set, runs at another rate, or has jumped. */
+/* The clock of one who may lead is set, runs at another rate, or has jumped. */
 void stamps_on_clock(struct sim *sim, size_t index, int64_t forward)
 {
     int64_t rate = 0;
-    if (sim->cluster->nodes[index].self.role != ROLE_PROPOSER) {
+    enum role role = sim->options.is_raft ? ROLE_ACCEPTOR : ROLE_PROPOSER;
+    size_t count = sim->options.is_raft ? sim->plan.acceptors : sim->plan.proposers;
+    if (sim->cluster->nodes[index].self.role != role) {
         return;
     }
-    for (size_t i = 0; i < sim->plan.proposers; i++) {
-        size_t proposer = sim_index(sim, sim_node(sim, ROLE_PROPOSER, i));
-        int64_t its_rate = sim->processes[proposer].clock.rate;
+    for (size_t i = 0; i < count; i++) {
+        size_t leader = sim_index(sim, sim_node(sim, role, i));
+        int64_t its_rate = sim->processes[leader].clock.rate;
         rate = its_rate > rate ? its_rate : rate;
     }
     clock_set(&sim->stamps.fastest, sim->now, rate, forward);

@@ -16,6 +16,7 @@
 
 struct arguments {
     uint64_t first, last;
+    int is_raft;
     const char *scenario;
     time_us_t length_us;
     int verbose;
@@ -40,7 +41,7 @@ struct totals {
 static void print_help(void)
 {
     printf("usage: synod-sim [--seed N | --seeds A..B] [--scenario NAME[:ACCEPTORS]] [-v]\n"
-           "                 [--protocol paxos] [--minutes M] [--failures N] [--marks]\n"
+           "                 [--protocol paxos|raft] [--minutes M] [--failures N] [--marks]\n"
            "scenarios: %s\n",
            scenario_list());
 }
@@ -84,7 +85,8 @@ static int parse_option(const char *name, const char *value, struct arguments *a
         return scenario_exists(value) ? 0 : -1;
     }
     if (strcmp(name, "--protocol") == 0) {
-        return strcmp(value, "paxos") == 0 ? 0 : -1;
+        arguments->is_raft = strcmp(value, "raft") == 0;
+        return arguments->is_raft || strcmp(value, "paxos") == 0 ? 0 : -1;
     }
     if (strcmp(name, "--minutes") == 0) {
         return parse_minutes(value, &arguments->length_us);
@@ -121,6 +123,7 @@ static void run_seed(const struct arguments *arguments, uint64_t seed,
                      struct outcome_of_run *outcome)
 {
     const struct sim_options options = {.seed = seed,
+                                        .is_raft = arguments->is_raft,
                                         .scenario = arguments->scenario,
                                         .length_us = arguments->length_us,
                                         .verbose = arguments->verbose};
@@ -230,8 +233,8 @@ static void end(const struct arguments *arguments, struct worker *worker, struct
     if (WIFSIGNALED(status)) {
         printf("FAILED seed=%" PRIu64 " scenario=%s checker=signal: ended by signal %d\n",
                worker->next, arguments->scenario, WTERMSIG(status));
-        printf("replay: build/synod-sim --seed %" PRIu64 " --scenario %s -v\n", worker->next,
-               arguments->scenario);
+        printf("replay: build/synod-sim%s --seed %" PRIu64 " --scenario %s -v\n",
+               arguments->is_raft ? " --protocol raft" : "", worker->next, arguments->scenario);
     }
     totals->seeds++;
     totals->failed++;

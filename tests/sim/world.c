@@ -101,7 +101,8 @@ static void make_members(const struct plan *plan, struct members *members)
 static void make_cluster(struct sim *sim)
 {
     const struct plan *plan = &sim->plan;
-    struct cluster_options options = {.heartbeat_ms = plan->heartbeat_ms,
+    struct cluster_options options = {.is_raft = sim->options.is_raft,
+                                      .heartbeat_ms = plan->heartbeat_ms,
                                       .election_ms = plan->election_ms,
                                       .seed = sim->options.seed};
     make_members(plan, &options.members);
@@ -119,6 +120,13 @@ static void make_cluster(struct sim *sim)
         snprintf(name, sizeof name, "c%u", (unsigned)(i % 100 + 1));
         (void)cluster_add_client(sim->cluster, name, 0xc000000000U + i + 1);
     }
+}
+
+int sim_leads(const struct node *node)
+{
+    return node->raft != NULL
+               ? raft_role(node->raft) == RAFT_LEADER
+               : node->proposer != NULL && proposer_state(node->proposer) == NODE_LEADING;
 }
 
 static struct sim *sim_new(const struct sim_options *options, struct outcome_of_run *outcome)

@@ -3,6 +3,7 @@
 #include "common/base/bytes.h"
 #include "common/base/memory.h"
 #include "tests/trace/disk.h"
+#include "tests/trace/raft_rules.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -31,6 +32,7 @@ void checker_close(struct checker *checker)
     for (size_t i = 0; i < checker->log_count; i++) {
         blob_unref(checker->log[i].bytes);
     }
+    raft_rules_free(checker->raft);
     free(checker->slots);
     free(checker->attempts);
     free(checker->log);
@@ -48,7 +50,7 @@ void checker_violate(struct checker *checker, const char *rule, const char *fmt,
     va_end(args);
 }
 
-static struct slot_votes *slot_of(struct checker *checker, slot_t slot)
+struct slot_votes *checker_slot(struct checker *checker, slot_t slot)
 {
     size_t wanted = (size_t)slot + 1;
     if (wanted > checker->slot_count) {
@@ -81,11 +83,11 @@ static int is_known(const struct slot_votes *votes, struct slice value)
     return 0;
 }
 
-/* The vote of that ballot, made if there is none. One value per ballot and slot is checked. */
-static struct vote *vote_of(struct checker *checker, slot_t slot, const struct ballot *ballot,
-                            struct slice value)
+/* One value per ballot and slot is checked. */
+struct vote *checker_vote(struct checker *checker, slot_t slot, const struct ballot *ballot,
+                          struct slice value)
 {
-    struct slot_votes *votes = slot_of(checker, slot);
+    struct slot_votes *votes = checker_slot(checker, slot);
     for (size_t i = 0; i < votes->count; i++) {
         if (ballot_compare(&votes->votes[i].ballot, ballot) != 0) {
             continue;
@@ -120,7 +122,7 @@ static struct vote *vote_of(struct checker *checker, slot_t slot, const struct b
 static void check_safe(struct checker *checker, slot_t slot, const struct ballot *ballot,
                        struct slice value)
 {
-    const struct slot_votes *votes = slot_of(checker, slot);
+    const struct slot_votes *votes = checker_slot(checker, slot);
     for (size_t i = 0; i < votes->count && !checker->lenient; i++) {
         const struct vote *vote = &votes->votes[i];
         if (ballot_compare(&vote->ballot, ballot) >= 0 || slice_equal(vote->value, value)) {
@@ -156,6 +158,22 @@ static void advance_chosen_prefix(struct checker *checker)
     }
 }
 
+void checker_choose(struct checker *checker, slot_t slot, const struct ballot *ballot,
+                    struct slice value)
+{
+    struct slot_votes *votes = checker_slot(checker, slot);
+    struct vote *vote = checker_vote(checker, slot, ballot, value);
+    if (!votes->is_chosen) {
+        votes->is_chosen = 1;
+        votes->chosen = vote->value;
+        votes->chosen_ballot = *ballot;
+    } else if (!slice_equal(votes->chosen, vote->value)) {
+        checker_violate(checker, "agreement", "agreement: slot %llu was chosen with two values",
+                        (unsigned long long)slot);
+    }
+    advance_chosen_prefix(checker);
+}
+
 static void count_vote(struct checker *checker, int acceptor, slot_t slot,
                        const struct ballot *ballot, struct slice value)
 {
@@ -163,14 +181,14 @@ static void count_vote(struct checker *checker, int acceptor, slot_t slot,
         checker_violate(checker, "store", "an acceptor stores slot %llu", (unsigned long long)slot);
         return;
     }
-    struct vote *vote = vote_of(checker, slot, ballot, value);
+    struct vote *vote = checker_vote(checker, slot, ballot, value);
     /* What was fetched as chosen is stored, too, at the ballot that chose it: no vote. An equal
      * round of another incarnation is not what was promised. */
     const struct ballot *promised = &checker->promised[acceptor];
     int order = ballot_compare(ballot, promised);
     int is_allowed = order > 0 || (order == 0 && ballot_equal(ballot, promised));
-    int is_fetched =
-        slot_of(checker, slot)->is_chosen && slice_equal(slot_of(checker, slot)->chosen, value);
+    int is_fetched = checker_slot(checker, slot)->is_chosen &&
+                     slice_equal(checker_slot(checker, slot)->chosen, value);
     if (!is_allowed && !is_fetched) {
         checker_violate(checker, "vote",
                         "acceptor %u accepts slot %llu at %llu.%u below its promise",
@@ -181,16 +199,7 @@ static void count_vote(struct checker *checker, int acceptor, slot_t slot,
     if (!is_accept_quorum(checker->members, vote->voters)) {
         return;
     }
-    struct slot_votes *votes = slot_of(checker, slot);
-    if (!votes->is_chosen) {
-        votes->is_chosen = 1;
-        votes->chosen = vote->value;
-        votes->chosen_ballot = *ballot;
-    } else if (!slice_equal(votes->chosen, vote->value)) {
-        checker_violate(checker, "agreement", "agreement: slot %llu was chosen with two values",
-                        (unsigned long long)slot);
-    }
-    advance_chosen_prefix(checker);
+    checker_choose(checker, slot, &vote->ballot, vote->value);
 }
 
 /* The attempt of exactly that ballot, made if there is none. */
@@ -250,7 +259,9 @@ void checker_on_durable(struct checker *checker, node_id_t acceptor, struct slic
                         struct blob *value)
 {
     int index = members_acceptor_index(checker->members, acceptor);
-    if (key.size == 1 && key.data[0] == 'p') {
+    if (checker->raft != NULL) {
+        raft_rules_on_durable(checker, index, key, value);
+    } else if (key.size == 1 && key.data[0] == 'p') {
         check_promise(checker, index, value);
     } else if (key.size == 1 && key.data[0] == 'c') {
         check_watermark(checker, index, value);
@@ -271,6 +282,9 @@ void checker_on_wipe(struct checker *checker, node_id_t acceptor)
     int index = members_acceptor_index(checker->members, acceptor);
     checker->promised[index] = BALLOT_NONE;
     checker->watermark[index] = 0;
+    if (checker->raft != NULL) {
+        raft_rules_on_wipe(checker, index);
+    }
 }
 
 static int durable_ballot(const struct disk *disk, struct slice key, struct ballot *out)
@@ -304,7 +318,7 @@ static void check_promise_durable(struct checker *checker, const struct msg_prom
 static const struct vote *find_vote(struct checker *checker, slot_t slot,
                                     const struct ballot *ballot)
 {
-    const struct slot_votes *votes = slot_of(checker, slot);
+    const struct slot_votes *votes = checker_slot(checker, slot);
     for (size_t i = 0; i < votes->count; i++) {
         if (ballot_equal(&votes->votes[i].ballot, ballot)) {
             return &votes->votes[i];
@@ -323,8 +337,8 @@ static void check_accepted(struct checker *checker, int acceptor,
         const struct vote *vote = find_vote(checker, slot, &accepted->ballot);
         int is_voted = vote != NULL && (vote->voters >> acceptor & 1) != 0;
         int is_covered = slot <= checker->watermark[acceptor] && vote != NULL &&
-                         slot_of(checker, slot)->is_chosen &&
-                         slice_equal(slot_of(checker, slot)->chosen, vote->value);
+                         checker_slot(checker, slot)->is_chosen &&
+                         slice_equal(checker_slot(checker, slot)->chosen, vote->value);
         if (!is_voted && !is_covered && !checker->lenient) {
             checker_violate(checker, "durable",
                             "acceptor %u says accepted %llu.%u slot %llu, and has no such vote",
@@ -351,7 +365,7 @@ static void check_told(struct checker *checker, const char *what, const struct b
     }
 }
 
-static void check_commit(struct checker *checker, const char *where, slot_t commit)
+void checker_check_commit(struct checker *checker, const char *where, slot_t commit)
 {
     if (!checker->lenient && commit > checker->chosen_prefix) {
         checker_violate(checker, "commit",
@@ -360,9 +374,9 @@ static void check_commit(struct checker *checker, const char *where, slot_t comm
     }
 }
 
-static void check_chosen(struct checker *checker, const struct msg_chosen *chosen)
+void checker_check_chosen(struct checker *checker, const struct msg_chosen *chosen)
 {
-    check_commit(checker, "chosen", chosen->chosen);
+    checker_check_commit(checker, "chosen", chosen->chosen);
     if (checker->lenient) {
         return;
     }
@@ -407,10 +421,10 @@ static void check_attempt(struct checker *checker, const struct msg_accept *acce
 /* Only the first time: what is sent again was safe then, and stays so. */
 static void check_proposal(struct checker *checker, const struct msg_accept *accept)
 {
-    size_t count = slot_of(checker, accept->slot)->count;
+    size_t count = checker_slot(checker, accept->slot)->count;
     check_attempt(checker, accept);
-    (void)vote_of(checker, accept->slot, &accept->ballot, accept->value);
-    if (slot_of(checker, accept->slot)->count > count) {
+    (void)checker_vote(checker, accept->slot, &accept->ballot, accept->value);
+    if (checker_slot(checker, accept->slot)->count > count) {
         check_safe(checker, accept->slot, &accept->ballot, accept->value);
     }
 }
@@ -418,10 +432,14 @@ static void check_proposal(struct checker *checker, const struct msg_accept *acc
 void checker_on_send(struct checker *checker, struct peer from, const struct message *msg,
                      const struct disk *disk)
 {
+    if (checker->raft != NULL) {
+        raft_rules_on_send(checker, from, msg);
+        return;
+    }
     switch (msg->kind) {
     case MSG_PROMISE:
         check_promise_durable(checker, &msg->promise, disk);
-        check_commit(checker, "a promise", msg->promise.chosen);
+        checker_check_commit(checker, "a promise", msg->promise.chosen);
         break;
     case MSG_ACCEPTED:
         check_accepted(checker, members_acceptor_index(checker->members, (node_id_t)from.id),
@@ -429,23 +447,23 @@ void checker_on_send(struct checker *checker, struct peer from, const struct mes
         break;
     case MSG_ACCEPT:
         check_proposal(checker, &msg->accept);
-        check_commit(checker, "accept", msg->accept.commit);
+        checker_check_commit(checker, "accept", msg->accept.commit);
         break;
     case MSG_COMMIT:
-        check_commit(checker, "commit", msg->commit.commit);
+        checker_check_commit(checker, "commit", msg->commit.commit);
         break;
     case MSG_HEARTBEAT:
-        check_commit(checker, "heartbeat", msg->heartbeat.commit);
+        checker_check_commit(checker, "heartbeat", msg->heartbeat.commit);
         break;
     case MSG_NACK:
         check_told(checker, "nack", &msg->nack.promised, disk);
         break;
     case MSG_REPORT:
         check_told(checker, "report", &msg->report.promised, disk);
-        check_commit(checker, "report", msg->report.chosen);
+        checker_check_commit(checker, "report", msg->report.chosen);
         break;
     case MSG_CHOSEN:
-        check_chosen(checker, &msg->chosen);
+        checker_check_chosen(checker, &msg->chosen);
         break;
     default:
         break;
@@ -479,7 +497,7 @@ void checker_on_learner(struct checker *checker, const struct learner_state *sta
         checker_violate(checker, "learner", "learner %u applied slot %llu, which is not chosen",
                         state->id, (unsigned long long)applied);
     }
-    struct slot_votes *slot = slot_of(checker, applied);
+    struct slot_votes *slot = checker_slot(checker, applied);
     if (slot->has_digest && slot->digest != state->digest) {
         checker_violate(checker, "digest", "learner %u differs from another one at slot %llu",
                         state->id, (unsigned long long)applied);

@@ -77,8 +77,11 @@ struct checker_listener {
     void (*chosen)(void *self, slot_t slot, const struct ballot *ballot, struct slice value);
 };
 
+struct raft_rules;
+
 struct checker {
     const struct members *members;
+    struct raft_rules *raft; /* Raft mode: its rules, in the place of those of Paxos; else NULL */
     int lenient; /* a puppet plays a member and may tell what no vote shows: what is chosen by its
                     word is not checked */
     struct slot_votes *slots; /* by slot */
@@ -106,6 +109,16 @@ void checker_close(struct checker *checker);
 /* Remembers the first broken rule, by a name of one word (static storage) and a sentence. */
 void checker_violate(struct checker *checker, const char *rule, const char *fmt, ...)
     PRINTF_LIKE(3, 4);
+
+/* For the rules of both modes: the slot; the votes for a value at a ballot, made if there are
+ * none; the slot is chosen; a commit, and slots that are served, against what is chosen. */
+struct slot_votes *checker_slot(struct checker *checker, slot_t slot);
+struct vote *checker_vote(struct checker *checker, slot_t slot, const struct ballot *ballot,
+                          struct slice value);
+void checker_choose(struct checker *checker, slot_t slot, const struct ballot *ballot,
+                    struct slice value);
+void checker_check_commit(struct checker *checker, const char *where, slot_t commit);
+void checker_check_chosen(struct checker *checker, const struct msg_chosen *chosen);
 
 /* A record of an acceptor became durable; value NULL: its deletion. */
 void checker_on_durable(struct checker *checker, node_id_t acceptor, struct slice key,

@@ -62,6 +62,12 @@ void message_clone(const struct message *msg, struct message *copy)
     case MSG_ACCEPT:
         copy->accept.value = slice_keep(msg->accept.value);
         break;
+    case MSG_APPEND:
+        copy->append.entries = copy_entries(msg->append.entries, msg->append.entry_count);
+        break;
+    case MSG_PROPOSE:
+        copy->propose.value = slice_keep(msg->propose.value);
+        break;
     case MSG_CHOSEN:
         copy->chosen.entries = copy_entries(msg->chosen.entries, msg->chosen.entry_count);
         break;
@@ -115,6 +121,12 @@ void message_drop(struct message *copy)
         break;
     case MSG_ACCEPT:
         slice_drop(&copy->accept.value);
+        break;
+    case MSG_APPEND:
+        drop_entries(copy->append.entries, copy->append.entry_count);
+        break;
+    case MSG_PROPOSE:
+        slice_drop(&copy->propose.value);
         break;
     case MSG_CHOSEN:
         drop_entries(copy->chosen.entries, copy->chosen.entry_count);

@@ -3,6 +3,7 @@
 #include "common/base/bytes.h"
 #include "common/base/check.h"
 #include "tests/trace/answers.h"
+#include "tests/trace/raft_rules.h"
 
 static void observe_delivery(const struct cluster *cluster, const struct packet *packet,
                              const char *fate)
@@ -115,9 +116,23 @@ void turn_on_durable(void *arg, struct slice key, struct blob *value)
     }
 }
 
+static void step_raft(struct cluster *cluster, struct node *node, const struct event *event)
+{
+    int index = members_acceptor_index(&cluster->options.members, node->self.id);
+    struct raft_before before = raft_rules_before(node->raft, &node->fx);
+    node->core.step(node->core.self, event, &node->fx);
+    if (node->fx.fatal == 0) {
+        raft_rules_on_step(&cluster->checker, index, node->raft, &before, &node->fx);
+    }
+}
+
 /* Steps the core, and looks at what an acceptor says of itself by that. */
 static void step(struct cluster *cluster, struct node *node, const struct event *event)
 {
+    if (node->raft != NULL) {
+        step_raft(cluster, node, event);
+        return;
+    }
     const struct answers_step answers = {.acceptor = (node_id_t)node->self.id,
                                          .event = event,
                                          .election_ms = cluster->options.election_ms,

@@ -8,7 +8,7 @@
 
 const struct wire_context sample_context = {.cluster_id = 0x6b1f0c9e2a7d4e55, .config_number = 1};
 
-#define SAMPLES_MAX 64
+#define SAMPLES_MAX 96
 
 static struct wire_sample samples[SAMPLES_MAX];
 static size_t sample_count;
@@ -334,6 +334,73 @@ static void add_catching_up(void)
         ->read_index_reply = (struct msg_read_index_reply){77, 47};
 }
 
+/* Terms and an acceptor that leads, in place of rounds and a proposer. */
+static const struct peer raft_leader = {ROLE_ACCEPTOR, 2};
+static const struct peer raft_follower = {ROLE_ACCEPTOR, 3};
+static const struct ballot term = {7, 2, ACCEPTOR_INCARNATION};
+static const struct ballot older_term = {5, 3, 0x99};
+
+static void add_elections(void)
+{
+    add("request_vote", MSG_REQUEST_VOTE, raft_leader,
+        "acceptor 2, whose log ends with entry 43 of term 5, asks for votes in term 7")
+        ->request_vote = (struct msg_request_vote){7, VOTE_REAL, 43, 5};
+    add("request_vote-pre", MSG_REQUEST_VOTE, raft_leader,
+        "it asks first whether it would get them; its log is empty")
+        ->request_vote = (struct msg_request_vote){7, VOTE_PRE, 0, 0};
+    add_reply("vote", MSG_VOTE, raft_leader, PROPOSER_INCARNATION, "acceptor 2 gives its vote")
+        ->vote = (struct msg_vote){7, 7, VOTE_REAL, 1};
+    add_reply("vote-refused", MSG_VOTE, raft_leader, PROPOSER_INCARNATION,
+              "acceptor 2 is in term 9 already")
+        ->vote = (struct msg_vote){9, 7, VOTE_PRE, 0};
+    add("timeout_now", MSG_TIMEOUT_NOW, raft_leader, "acceptor 2 wants the receiver to lead")
+        ->timeout_now = (struct msg_timeout_now){term};
+    add("leading-acceptor", MSG_LEADING, raft_leader,
+        "acceptor 2 tells the proposers that it leads")
+        ->leading = (struct msg_leading){term};
+}
+
+static void add_replication(void)
+{
+    static struct slot_entry entries[2];
+    entries[0] = (struct slot_entry){44, older_term, values[APPEND].bytes};
+    entries[1] = (struct slot_entry){45, term, values[LEAD].bytes};
+    add("append", MSG_APPEND, raft_leader,
+        "behind entry 43 of term 5 come one more of that term and the first of term 7")
+        ->append = (struct msg_append){.ballot = term,
+                                       .sequence = 12,
+                                       .prev_index = 43,
+                                       .prev_term = 5,
+                                       .commit = 42,
+                                       .entry_count = 2,
+                                       .entries = entries};
+    add("append-heartbeat", MSG_APPEND, raft_leader, "acceptor 2 leads, and has nothing new")
+        ->append = (struct msg_append){
+        .ballot = term, .sequence = 13, .prev_index = 45, .prev_term = 7, .commit = 45};
+    add_reply("appended", MSG_APPENDED, raft_follower, ACCEPTOR_INCARNATION,
+              "acceptor 3 has everything up to entry 45 on its disk")
+        ->appended = (struct msg_appended){
+        .ballot = term, .term = 7, .sequence = 12, .match = 45, .last_index = 45};
+    add_reply("appended-conflict", MSG_APPENDED, raft_follower, ACCEPTOR_INCARNATION,
+              "acceptor 3 has another entry 43; at most up to 40, of term 4, the logs may agree")
+        ->appended = (struct msg_appended){.ballot = term,
+                                           .term = 7,
+                                           .sequence = 12,
+                                           .conflict = 1,
+                                           .match = 40,
+                                           .hint_term = 4,
+                                           .last_index = 44};
+    add("propose", MSG_PROPOSE, proposer,
+        "proposer 1 hands its third batch to acceptor 2; the first is done with")
+        ->propose = (struct msg_propose){term, 3, 2, values[APPEND].bytes};
+    add_reply("proposed", MSG_PROPOSED, acceptor, PROPOSER_INCARNATION,
+              "acceptor 2 has three batches in its log")
+        ->proposed = (struct msg_proposed){term, 3, PROPOSED_TAKEN, term};
+    add_reply("proposed-elsewhere", MSG_PROPOSED, acceptor, PROPOSER_INCARNATION,
+              "acceptor 2 leads no more, and knows nobody who does")
+        ->proposed = (struct msg_proposed){term, 4, PROPOSED_NOT_LEADING, BALLOT_NONE};
+}
+
 static void add_appending(void)
 {
     static struct result_range opened[] = {{CLIENT_NONCE, 1, RESULT_OK, 3, {NULL, 0, NULL}}};
@@ -438,6 +505,8 @@ const struct wire_sample *wire_samples(size_t *count)
         add_phase_2();
         add_leadership();
         add_catching_up();
+        add_elections();
+        add_replication();
         add_appending();
         add_reading();
         add_keys();
