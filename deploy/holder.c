@@ -75,6 +75,9 @@ static int take_signals(void)
     sigaddset(&set, SIGINT);
     sigaddset(&set, SIGTERM);
     sigaddset(&set, SIGHUP);
+    sigaddset(&set, SIGQUIT);
+    sigaddset(&set, SIGUSR1);
+    sigaddset(&set, SIGUSR2);
     sigaddset(&set, SIGALRM);
     sigaddset(&set, SIGCHLD);
     sigprocmask(SIG_BLOCK, &set, NULL);
@@ -169,7 +172,8 @@ static int say_lost(const struct holding *h)
 {
     fprintf(stderr,
             "error: %s \"%.200s\" was lost (the cluster was not heard within --ttl, or somebody "
-            "ended the session); try: to find out what was done twice, and a longer --ttl\n",
+            "deleted its key or ended its session); try: to find out what was done twice, and a "
+            "longer --ttl\n",
             h->hold->kind, h->hold->name);
     return 1;
 }
@@ -209,7 +213,8 @@ static int hold_it(struct holding *h)
         h->hold->print(h->hold->arg, h->options->common.form);
         output_flush();
     }
-    if (status == 0) {
+    int is_in_vain = h->options->command == NULL && output_is_closed(); /* nobody has the token */
+    if (status == 0 && !is_in_vain) {
         hold_on(h);
         status = h->status;
     }

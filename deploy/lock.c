@@ -70,7 +70,8 @@ int verb_lock(int argc, char **argv)
         return status;
     }
     if (options_arguments(argc, argv, 1, 1, "a name, and a command after --") < 0 ||
-        check_name(argv[0], argv[optind]) != 0) {
+        check_name(argv[0], argv[optind]) != 0 ||
+        options_check_command(argv[0], run.options.command) != 0) {
         return 3;
     }
     run.name = argv[optind];
@@ -203,7 +204,8 @@ int verb_elect(int argc, char **argv)
     int most = run.is_observing ? 1 : 2;
     if (options_arguments(argc, argv, most, most,
                           run.is_observing ? "a name" : "a name and a value") < 0 ||
-        check_name(argv[0], argv[optind]) != 0) {
+        check_name(argv[0], argv[optind]) != 0 ||
+        options_check_command(argv[0], run.options.command) != 0) {
         return 3;
     }
     if (run.is_observing && run.options.command != NULL) {

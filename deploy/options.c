@@ -246,10 +246,15 @@ char **options_cut_command(int *argc, char **argv)
         if (strcmp(argv[i], "--") == 0) {
             *argc = i;
             argv[i] = NULL;
-            return argv[i + 1] != NULL ? argv + i + 1 : NULL;
+            return argv + i + 1;
         }
     }
     return NULL;
+}
+
+int options_check_command(const char *verb, char **command)
+{
+    return command == NULL || command[0] != NULL ? 0 : verb_usage(verb, "no command follows --");
 }
 
 int options_open(const struct common_options *common, struct synod **out)

@@ -46,6 +46,9 @@ int options_arguments(int argc, char **argv, int least, int most, const char *ex
  * which knows nothing of it. */
 char **options_cut_command(int *argc, char **argv);
 
+/* 0; or 3 after saying that nothing follows "--", which is what `-- $UNSET` amounts to. */
+int options_check_command(const char *verb, char **command);
+
 /* A number of lowest to highest for an option. 0, or 3 after saying so. */
 int options_number(const char *verb, const char *name, const char *text, uint64_t lowest,
                    uint64_t highest, uint64_t *out);

@@ -43,12 +43,13 @@ static const char leader_help[] =
     "with 2 if nobody does.\n";
 
 static const char bench_help[] =
-    "Appends records as fast as the cluster answers, or at a given rate, and prints\n"
-    "throughput and latency. The records stay in the log.\n"
+    "Appends records, or puts keys, as fast as the cluster answers, or at a given rate,\n"
+    "and prints throughput and latency. The records stay in the log, the keys under bench/.\n"
     "\n"
     "  --outstanding N   closed loop: so many under way at once (default 1000)\n"
     "  --rate R          open loop: R a second, each measured from when it was due\n"
-    "  --size BYTES      of a record (default 64)\n"
+    "  --keys N          puts, under N keys in turn, in place of appends\n"
+    "  --size BYTES      of a record or value (default 64)\n"
     "  --duration D      measured time (default 5s)\n"
     "  --warmup D        before it, not measured (default 1s)\n"
     "\n"

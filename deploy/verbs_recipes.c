@@ -14,9 +14,10 @@
 static const char lock_help[] =
     "Waits for the lock NAME and runs CMD while it is held, with SYNOD_TOKEN and SYNOD_LOCK in\n"
     "its environment; releases it when CMD has ended. When the lock is lost, because the\n"
-    "cluster could not be reached for too long, CMD is told by SIGTERM. SIGINT, SIGTERM and\n"
-    "SIGHUP are passed on to CMD. Without CMD: prints the token, and holds the lock until one\n"
-    "of these signals, and ends with 0 then.\n"
+    "cluster could not be reached for too long or somebody deleted its key or ended its\n"
+    "session, CMD is told by SIGTERM. SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1 and SIGUSR2\n"
+    "are passed on to CMD. Without CMD: prints the token, and holds the lock until one of these\n"
+    "signals, and ends with 0 then.\n"
     "\n" HOLD_OPTIONS "\n"
     "Tokens rise from holder to holder. What the lock protects should refuse a token below the\n"
     "highest it has seen: a holder that stood still does not know that another one has the\n"

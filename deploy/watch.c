@@ -90,6 +90,7 @@ static int parse(struct watch_run *run, int argc, char **argv, int *status)
         run->options.end = synod_text(argv[optind + 1]);
     }
     *status = request_range(argv[0], &run->range, &run->options.key, &run->options.end);
+    *status = *status != 0 ? *status : options_check_command(argv[0], run->command);
     return *status != 0;
 }
 

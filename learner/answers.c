@@ -30,6 +30,9 @@ static void send_records(struct learner *l, const struct question *question,
             effects_mark(out, MARK_READ_PAGE_FULL);
         }
     }
+    for (uint32_t i = 0; i < count; i++) {
+        l->answer_bytes += records[i].size;
+    }
     struct message *msg = reply_to(question, MSG_RECORDS, out);
     msg->records = (struct msg_records){.request = read->request,
                                         .status = status,
@@ -63,6 +66,7 @@ static int answer_read(struct learner *l, const struct question *question, time_
 static void send_answer(struct learner *l, const struct question *question,
                         const struct query_answer *answer, struct effects *out)
 {
+    l->answer_bytes += answer->body.size;
     struct message *msg = reply_to(question, MSG_ANSWER, out);
     msg->answer = (struct msg_answer){.request = question->ask.query.request,
                                       .status = answer->status,
@@ -89,6 +93,7 @@ static void send_events(struct learner *l, const struct question *question,
 {
     uint64_t revision = page->status == RESULT_COMPACTED ? machine_compacted(l->machine)
                                                          : machine_revision(l->machine);
+    l->answer_bytes += page->events.size;
     struct message *msg = reply_to(question, MSG_EVENTS, out);
     msg->events = (struct msg_events){.request = question->ask.watch.request,
                                       .status = page->status,

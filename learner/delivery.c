@@ -38,6 +38,10 @@ static void deliver(struct learner *l, slot_t slot, struct slice value, time_ms_
 static void deliver_decided(struct learner *l, time_ms_t now, struct effects *out)
 {
     while (out->fatal == 0) {
+        if (machine_is_full(l->machine)) { /* the rest in the next turn */
+            l->is_full = 1;
+            return;
+        }
         slot_t next = machine_applied(l->machine) + 1;
         int skips = MUTANT(gap_skipped_by_learner) && pending_at(l, next)->slot != next;
         slot_t slot = skips ? next + 1 : next;
@@ -53,6 +57,14 @@ static void deliver_decided(struct learner *l, time_ms_t now, struct effects *ou
         struct slice value = slice_keep(pending->value);
         deliver(l, next, value, now, out);
         slice_drop(&value);
+    }
+}
+
+void learner_deliver_rest(struct learner *l, time_ms_t now, struct effects *out)
+{
+    if (l->is_full) {
+        l->is_full = 0;
+        deliver_decided(l, now, out);
     }
 }
 

@@ -100,6 +100,7 @@ static void on_message(struct learner *l, const struct event *event, struct effe
 
 static void on_flush(struct learner *l, time_ms_t now, struct effects *out)
 {
+    learner_deliver_rest(l, now, out);
     learner_maybe_fetch(l, now, out);
     learner_send_results(l, out);
     l->is_sweeping = machine_sweep(l->machine, out);
@@ -109,7 +110,7 @@ static void on_flush(struct learner *l, time_ms_t now, struct effects *out)
     }
     learner_tick_reads(l, now, out);
     learner_tell_progress(l, now, out);
-    if (l->is_sweeping) {
+    if (l->is_sweeping || l->is_full) {
         effects_wake(out, now);
     }
     slot_t applied = machine_applied(l->machine);

@@ -4,15 +4,34 @@
 #include "learner/state.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 /* A linearizable question is given up after so many election timeouts without a quorum, or without
  * the slots it waits for. */
 #define READ_PATIENCE_ELECTIONS 5
 
+/* What the answers of one turn may cost, in records read and in bytes, before the rest of them
+ * waits for the next: what is chosen meanwhile is applied, and memory is bounded. */
+#define SERVE_RECORDS_MAX 65536
+#define SERVE_BYTES_MAX (8 * MIB)
+
 /* ---- what waits */
 
-static void keep(struct question *question)
+static size_t question_size(const struct question *question)
 {
+    switch (question->kind) {
+    case MSG_QUERY:
+        return question->ask.query.body.size;
+    case MSG_WATCH:
+        return question->ask.watch.key.size + question->ask.watch.end.size;
+    default:
+        return 0;
+    }
+}
+
+static void keep(struct learner *l, struct question *question)
+{
+    l->question_bytes += question_size(question);
     if (question->kind == MSG_QUERY) {
         question->ask.query.body = slice_keep(question->ask.query.body);
     } else if (question->kind == MSG_WATCH) {
@@ -21,8 +40,9 @@ static void keep(struct question *question)
     }
 }
 
-static void drop(struct question *question)
+static void drop(struct learner *l, struct question *question)
 {
+    l->question_bytes -= question_size(question);
     if (question->kind == MSG_QUERY) {
         slice_drop(&question->ask.query.body);
     } else if (question->kind == MSG_WATCH) {
@@ -34,7 +54,7 @@ static void drop(struct question *question)
 void learner_free_questions(struct learner *l)
 {
     for (size_t i = 0; i < l->question_count; i++) {
-        drop(&l->questions[i]);
+        drop(l, &l->questions[i]);
     }
     free(l->questions);
 }
@@ -45,7 +65,7 @@ void learner_drop_questions(struct learner *l, uint64_t nonce)
     size_t kept = 0;
     for (size_t i = 0; i < l->question_count; i++) {
         if (l->questions[i].client.id == nonce) {
-            drop(&l->questions[i]);
+            drop(l, &l->questions[i]);
         } else {
             l->questions[kept++] = l->questions[i];
         }
@@ -88,11 +108,12 @@ static struct question question_of(const struct learner *l, const struct event *
 void learner_on_question(struct learner *l, const struct event *event, struct effects *out)
 {
     struct question question = question_of(l, event);
-    if (l->question_count == READS_WAITING_MAX) {
+    if (l->question_count == READS_WAITING_MAX ||
+        l->question_bytes + question_size(&question) > READS_WAITING_BYTES_MAX) {
         answer_failure(l, &question, ANSWER_BUSY, out);
         return;
     }
-    keep(&question);
+    keep(l, &question);
     l->questions = memory_grow(l->questions, &l->question_capacity, l->question_count + 1,
                                sizeof *l->questions);
     l->questions[l->question_count++] = question;
@@ -201,19 +222,46 @@ static int serve(struct learner *l, struct question *question, time_ms_t now, st
     return 0;
 }
 
+static void reverse(struct question *questions, size_t count)
+{
+    for (size_t i = 0; i < count / 2; i++) {
+        struct question swap = questions[i];
+        questions[i] = questions[count - 1 - i];
+        questions[count - 1 - i] = swap;
+    }
+}
+
+/* Puts those that were not reached, from next on, before those that still wait, up to kept. */
+static void close_ranks(struct learner *l, size_t kept, size_t next)
+{
+    size_t left = l->question_count - next;
+    l->question_count = kept + left;
+    if (left > 0) {
+        memmove(&l->questions[kept], &l->questions[next], left * sizeof *l->questions);
+        reverse(l->questions, kept);
+        reverse(l->questions + kept, left);
+        reverse(l->questions, kept + left);
+    }
+}
+
 void learner_serve_reads(struct learner *l, time_ms_t now, struct effects *out)
 {
     size_t kept = 0;
+    size_t next = 0;
+    uint64_t visited = machine_visited(l->machine);
+    l->answer_bytes = 0;
     l->has_more_to_scan = 0;
-    for (size_t i = 0; i < l->question_count; i++) {
-        struct question *question = &l->questions[i];
+    while (next < l->question_count && l->answer_bytes < SERVE_BYTES_MAX &&
+           machine_visited(l->machine) - visited < SERVE_RECORDS_MAX) {
+        struct question *question = &l->questions[next++];
         if (serve(l, question, now, out)) {
-            drop(question);
+            drop(l, question);
         } else {
             l->questions[kept++] = *question;
         }
     }
-    l->question_count = kept;
+    l->has_more_to_scan |= next < l->question_count;
+    close_ranks(l, kept, next);
     if (l->has_more_to_scan) {
         effects_wake(out, now);
     }

@@ -79,6 +79,7 @@ struct learner {
     slot_t known_commit;         /* highest slot known to be chosen, by whatever ballot */
     time_ms_t leader_heard_at;   /* the last accept or commit of any leader, or the start */
     struct catchup catchup;
+    int is_full; /* more may be decided than this turn has room for */
 
     /* clients.c */
     uint64_t *clients; /* nonces of connected clients, rising */
@@ -89,9 +90,11 @@ struct learner {
     /* reads.c */
     struct question *questions;
     size_t question_count, question_capacity;
+    size_t question_bytes; /* of what they point into */
     struct read_round round;
     slot_t readable;      /* applied slot whose records are in the store */
-    int has_more_to_scan; /* a watch has looked at a part of what it has to */
+    int has_more_to_scan; /* questions were not reached, or a watch has looked at a part only */
+    size_t answer_bytes;  /* of the answers of this turn */
 
     int is_sweeping; /* there is more to delete of what was compacted */
 
@@ -118,6 +121,9 @@ int learner_misses_leader(const struct learner *l, time_ms_t now);
  * whatever it knows. */
 void learner_maybe_fetch(struct learner *l, time_ms_t now, struct effects *out);
 void learner_drop_pending(struct learner *l);
+
+/* Applies what an earlier turn had no room for. */
+void learner_deliver_rest(struct learner *l, time_ms_t now, struct effects *out);
 
 /* ---- clients.c */
 void learner_on_client(struct learner *l, struct peer client, int is_up);

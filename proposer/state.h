@@ -103,7 +103,7 @@ struct proposer {
 
     /* time.c */
     struct learner_view learners[MEMBERS_MAX]; /* by index in members.learners */
-    uint64_t stamped_ms;                       /* highest stamp of a value that was proposed here */
+    uint64_t stamped_ms; /* highest stamp of a value that was proposed under this ballot */
 
     /* intake.c */
     struct clients clients;

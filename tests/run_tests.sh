@@ -17,7 +17,7 @@ if [ -n "$SAN" ]; then
     slower=4 # sanitizers cost that much
 fi
 program_seconds=$((60 * slower))
-script_seconds=$((200 * slower))
+script_seconds=$((600 * slower))
 
 scratch=$(mktemp -d "${TMPDIR:-/tmp}/synod.XXXXXX") || exit 1
 trap 'stop_all; rm -rf "$scratch"' EXIT

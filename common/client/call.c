@@ -3,7 +3,6 @@
 #include "common/base/memory.h"
 
 #include <stdlib.h>
-#include <time.h>
 
 /* ---- what every call asks first */
 
@@ -15,24 +14,15 @@ int call_check(struct synod *s)
                           "handle");
     }
     if (s->is_closing) {
-        return errmsg_set(&s->err, SYNOD_E_USAGE, "the handle is being closed");
+        return errmsg_set(&s->err, SYNOD_E_USAGE, "the handle is being closed; try: a new one");
     }
     return SYNOD_OK;
 }
 
-/* The cheap clock of the kernel's last tick, which may lag behind s->now but is fresh even if the
- * handle was not polled for long. */
-static time_ms_t coarse_now(const struct synod *s)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC_COARSE, &t);
-    time_ms_t now = (time_ms_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
-    return now > s->now ? now : s->now;
-}
-
 time_ms_t call_deadline(const struct synod *s, uint32_t timeout_ms)
 {
-    return client_deadline(coarse_now(s), timeout_ms != 0 ? timeout_ms : s->timeout_ms);
+    /* s->now is of the last turn, which may be long ago. */
+    return client_deadline(client_now(), timeout_ms != 0 ? timeout_ms : s->timeout_ms);
 }
 
 /* ---- waiting for a result */

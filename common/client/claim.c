@@ -21,6 +21,14 @@ static int lost(struct synod *s, const char *what, uint64_t token)
                       what, (unsigned long long)token);
 }
 
+int claim_too_short(struct synod *s, const char *what, uint64_t ttl_ms)
+{
+    return errmsg_set(&s->err, SYNOD_E_UNAVAILABLE,
+                      "the claim of the %s ended before it was made (%llu ms are too short, or the "
+                      "session ends all the time); try: a longer time",
+                      what, (unsigned long long)ttl_ms);
+}
+
 /* The claim's lease, as long as the token is that of the claim. */
 static int find_lease(struct synod *s, const char *what, struct synod_bytes claim, uint64_t token,
                       uint64_t *lease)

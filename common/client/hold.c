@@ -17,6 +17,7 @@
 
 static void free_hold(struct hold *hold)
 {
+    synod_watch_stop(hold->watch);
     DL_DELETE(hold->s->holds, hold);
     buffer_close(&hold->prefix);
     buffer_close(&hold->key);
@@ -118,6 +119,7 @@ static int look(struct hold *hold, struct predecessor *out, time_ms_t deadline)
                       .order = SYNOD_ORDER_DESCEND,
                       .target = SYNOD_BY_CREATE,
                       .keys_only = 1,
+                      .no_count = 1,
                       .max_create = hold->token - 1}},
         {.op = SYNOD_RANGE, .as.range = {.key = recipe_bytes(&hold->key), .keys_only = 1}},
     };
@@ -172,6 +174,32 @@ static int wait_for(struct hold *hold, const struct predecessor *before, time_ms
     return rc;
 }
 
+static void note_gone(void *arg, int code, const struct synod_events *events);
+
+/* While we hold we watch our own key: that the session was revoked would else be heard with the
+ * next keepalive, and that only the key was deleted not at all. */
+static int watch_own(struct hold *hold, uint64_t since)
+{
+    const struct synod_watch_options options = {
+        .key = recipe_bytes(&hold->key), .revision = since + 1, .no_put = 1};
+    synod_watch_stop(hold->watch);
+    hold->watch = NULL;
+    return synod_watch_start(hold->s, &options, note_gone, hold, &hold->watch);
+}
+
+static void note_gone(void *arg, int code, const struct synod_events *events)
+{
+    struct hold *hold = arg;
+    if (code == SYNOD_OK) {
+        hold->is_gone = 1;
+        return;
+    }
+    /* Otherwise what was compacted away is not heard of; what ends the session is, all the same. */
+    if (code == SYNOD_E_COMPACTED && watch_own(hold, events->revision) != SYNOD_OK) {
+        hold->watch = NULL;
+    }
+}
+
 static int wait_in_queue(struct hold *hold, time_ms_t deadline)
 {
     struct synod *s = hold->s;
@@ -182,7 +210,11 @@ static int wait_in_queue(struct hold *hold, time_ms_t deadline)
         if (rc == SYNOD_OK && s->leases.session_epoch != hold->epoch) {
             rc = session_lost(hold);
         }
-        if (rc != SYNOD_OK || before.key.size == 0) {
+        if (rc == SYNOD_OK && before.key.size == 0) {
+            rc = watch_own(hold, before.revision);
+            break;
+        }
+        if (rc != SYNOD_OK) {
             break;
         }
         if (client_now() >= deadline) {
@@ -260,28 +292,36 @@ int hold_acquire(struct synod *s, const char *what, const char *name, struct syn
 
 int hold_is_held(const struct hold *hold)
 {
-    return hold->s->leases.session_epoch == hold->epoch && synod_session_left_ms(hold->s) > 0;
+    return !hold->is_gone && hold->s->leases.session_epoch == hold->epoch &&
+           synod_session_left_ms(hold->s) > 0;
+}
+
+static int hold_lost(const struct hold *hold)
+{
+    return errmsg_set(&hold->s->err, SYNOD_E_LOST,
+                      "the %s is not ours any more (its session ended), nothing was changed; "
+                      "try: to get it again",
+                      hold->what);
+}
+
+static struct synod_request if_ours(const struct hold *hold, struct synod_compare *compare,
+                                    const struct synod_request *request)
+{
+    *compare = claim_is(recipe_bytes(&hold->key), hold->token);
+    return (struct synod_request){
+        .op = SYNOD_TXN,
+        .as.txn = {.compares = compare, .compare_count = 1, .then = request, .then_count = 1},
+    };
 }
 
 int hold_do(struct hold *hold, const struct synod_request *request)
 {
-    struct synod *s = hold->s;
-    const struct synod_compare compare = claim_is(recipe_bytes(&hold->key), hold->token);
-    const struct synod_request txn = {
-        .op = SYNOD_TXN,
-        .as.txn = {.compares = &compare, .compare_count = 1, .then = request, .then_count = 1},
-    };
+    struct synod_compare compare;
+    const struct synod_request txn = if_ours(hold, &compare, request);
     struct synod_result *result = NULL;
-    int rc = synod_request(s, &txn, SYNOD_LINEARIZABLE, &result);
+    int rc = synod_request(hold->s, &txn, SYNOD_LINEARIZABLE, &result);
     if (rc == SYNOD_OK && !result->response.succeeded) {
-        rc = errmsg_set(&s->err, SYNOD_E_LOST,
-                        "the %s is not ours any more (its session ended), nothing was changed; "
-                        "try: to get it again",
-                        hold->what);
-    } else if (rc == SYNOD_E_USAGE && s->is_in_turn) {
-        const struct errmsg err = s->err;
-        keys_post(s, &txn); /* in a callback nobody can wait for the result */
-        s->err = err;
+        rc = hold_lost(hold);
     }
     synod_result_free(result);
     return rc;
@@ -289,9 +329,21 @@ int hold_do(struct hold *hold, const struct synod_request *request)
 
 int hold_release(struct hold *hold)
 {
+    struct synod *s = hold->s;
     const struct synod_request request = {.op = SYNOD_DELETE,
                                           .as.del = {.key = recipe_bytes(&hold->key)}};
-    int rc = hold_do(hold, &request);
+    int is_held = hold_is_held(hold);
+    int rc = is_held ? hold_do(hold, &request) : hold_lost(hold);
+    if (rc != SYNOD_OK && !(is_held && rc == SYNOD_E_LOST)) {
+        /* It is lost as far as we know, and the session may live all the same; or we are in a
+         * callback, where nobody can wait; or the handle had no room. Others must not wait for us
+         * as long as the session lives. To ask twice does no harm. */
+        const struct errmsg err = s->err;
+        struct synod_compare compare;
+        const struct synod_request txn = if_ours(hold, &compare, &request);
+        keys_post(s, &txn);
+        s->err = err;
+    }
     free_hold(hold);
     return rc;
 }

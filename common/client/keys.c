@@ -77,6 +77,7 @@ static int take_page(struct synod *s, struct paging *p, struct slice page, uint6
     }
     op->limit -= op->limit != 0 ? response.item_count : 0;
     op->revision = op->revision != 0 ? op->revision : revision;
+    op->no_count = 1; /* the first page has counted them all */
     return 1;
 }
 

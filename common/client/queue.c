@@ -149,13 +149,15 @@ static int read_page(struct synod *s, const struct walk *w, struct synod_result 
                       .end = synod_prefix_end(recipe_bytes(&w->q->items), ends[0]),
                       .limit = PAGE_MESSAGES,
                       .revision = w->revision,
-                      .keys_only = 1}},
+                      .keys_only = 1,
+                      .no_count = 1}},
         {.op = SYNOD_RANGE,
          .as.range = {.key = recipe_bytes(&from.claim),
                       .end = synod_prefix_end(recipe_bytes(&w->q->claims), ends[1]),
                       .limit = PAGE_MESSAGES,
                       .revision = w->revision,
-                      .keys_only = 1}},
+                      .keys_only = 1,
+                      .no_count = 1}},
     };
     const struct synod_request request = {.op = SYNOD_TXN,
                                           .as.txn = {.then = parts, .then_count = 2}};
@@ -180,8 +182,8 @@ static int is_claimed(const struct walk *w, const struct synod_response *claims,
     return 0;
 }
 
-/* Claims one message. 1 if somebody else was faster. */
-static int take(struct synod *s, struct walk *w, const char *id, struct synod_message *out)
+/* Claims one message. 1 if somebody else was faster; SYNOD_E_LEASE if the lease ended meanwhile. */
+static int try_take(struct synod *s, struct walk *w, const char *id, struct synod_message *out)
 {
     if (w->lease == 0) {
         int rc = lease_grant(s, 0, w->visibility_ms, w->is_bound, w->call_deadline, &w->lease);
@@ -218,6 +220,20 @@ static int take(struct synod *s, struct walk *w, const char *id, struct synod_me
     out->data = result->response.responses[1].kvs[0].value;
     recipe_lend(s, result);
     return SYNOD_OK;
+}
+
+/* The same message again if the lease has ended, or the session it is bound to: those behind it
+ * come later. */
+static int take(struct synod *s, struct walk *w, const char *id, struct synod_message *out)
+{
+    for (int tries = 0; tries < CLAIM_TRIES; tries++) {
+        int rc = try_take(s, w, id, out);
+        if (rc != SYNOD_E_LEASE) {
+            return rc;
+        }
+        w->lease = 0;
+    }
+    return claim_too_short(s, WHAT, w->visibility_ms);
 }
 
 /* Tries the free messages of a page in their order. 1: none of them is ours. */
@@ -346,7 +362,8 @@ int synod_queue_claim(struct synod *s, const char *queue, uint64_t visibility_ms
 {
     struct queue q;
     if (visibility_ms == 0 || visibility_ms > LEASE_TTL_MS_MAX) {
-        return errmsg_set(&s->err, SYNOD_E_USAGE, "a message is claimed for 1 to %llu ms, not %llu",
+        return errmsg_set(&s->err, SYNOD_E_USAGE,
+                          "a message is claimed for 1 to %llu ms, not %llu; try: 30,000",
                           (unsigned long long)LEASE_TTL_MS_MAX, (unsigned long long)visibility_ms);
     }
     time_ms_t deadline = client_deadline(client_now(), timeout_ms);

@@ -46,6 +46,8 @@ struct hold {
     struct buffer key;    /* ours */
     uint64_t token;
     uint64_t epoch; /* of the session when we came: while it is the same we are certainly there */
+    struct synod_watch *watch; /* on our key, while we hold */
+    int is_gone;               /* somebody deleted it, by itself or with the session */
 };
 
 /* Queues up, waits until it is our turn, at most timeout_ms, and gives *out. */
@@ -57,7 +59,7 @@ int hold_is_held(const struct hold *hold);
 /* Executes one operation if we hold. SYNOD_E_LOST. */
 int hold_do(struct hold *hold, const struct synod_request *request) MUST_USE;
 
-/* Leaves the queue and frees. */
+/* Leaves the queue and frees. What is lost already is not waited for. */
 int hold_release(struct hold *hold);
 
 /* ---- claim.c: something claimed under a lease of its own, whose id stands in the claim's key */
@@ -65,6 +67,11 @@ int hold_release(struct hold *hold);
 /* Compares that hold while a key has this create revision (0: does not exist), or exists. */
 struct synod_compare claim_is(struct synod_bytes key, uint64_t token);
 struct synod_compare claim_exists(struct synod_bytes key);
+
+/* Its lease ended before the claim was made, so many times in a row that it is too short. Returns
+ * SYNOD_E_UNAVAILABLE. */
+#define CLAIM_TRIES 5
+int claim_too_short(struct synod *s, const char *what, uint64_t ttl_ms);
 
 /* Keeps the lease of the claim alive. SYNOD_E_LOST. */
 int claim_renew(struct synod *s, const char *what, struct synod_bytes claim,

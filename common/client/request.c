@@ -56,9 +56,10 @@ static struct slice slice_from(struct synod_bytes bytes)
 static int check_size(struct synod *s, struct synod_bytes bytes)
 {
     if (bytes.size > KV_REQUEST_BYTES_MAX) {
-        return errmsg_set(&s->err, SYNOD_E_USAGE,
-                          "a key or value of %zu bytes exceeds the limits (%d and %d)", bytes.size,
-                          SYNOD_KEY_BYTES_MAX, SYNOD_VALUE_BYTES_MAX);
+        return errmsg_set(
+            &s->err, SYNOD_E_USAGE,
+            "a key or value of %zu bytes exceeds the limits (%d and %d); try: to split it",
+            bytes.size, SYNOD_KEY_BYTES_MAX, SYNOD_VALUE_BYTES_MAX);
     }
     return SYNOD_OK;
 }
@@ -70,8 +71,8 @@ static int encode_range(struct synod *s, const struct synod_range_op *op, struct
     }
     const struct kv_request request = {
         .op = KV_RANGE,
-        .range = {.flags =
-                      (op->keys_only ? KV_KEYS_ONLY : 0) | (op->count_only ? KV_COUNT_ONLY : 0),
+        .range = {.flags = (op->keys_only ? KV_KEYS_ONLY : 0) |
+                           (op->count_only ? KV_COUNT_ONLY : 0) | (op->no_count ? KV_NO_COUNT : 0),
                   .order = (enum kv_order)op->order,
                   .target = (enum kv_target)op->target,
                   .limit = op->limit,
@@ -162,7 +163,8 @@ static int encode_path(struct synod *s, const struct synod_request *requests, si
         }
         if (out->size > KV_REQUEST_BYTES_MAX) {
             return errmsg_set(&s->err, SYNOD_E_USAGE,
-                              "a transaction exceeds the limit of %zu bytes", KV_REQUEST_BYTES_MAX);
+                              "a transaction exceeds the limit of %zu bytes; try: to split it",
+                              KV_REQUEST_BYTES_MAX);
         }
     }
     return SYNOD_OK;
@@ -172,7 +174,8 @@ static int encode_txn(struct synod *s, const struct synod_txn_op *op, int depth,
 {
     if (depth == TXN_DEPTH_MAX) {
         return errmsg_set(&s->err, SYNOD_E_USAGE,
-                          "transactions are nested deeper than the limit of %d", TXN_DEPTH_MAX);
+                          "transactions are nested deeper than the limit of %d; try: fewer levels",
+                          TXN_DEPTH_MAX);
     }
     struct buffer parts[3] = {{0}};
     int rc = encode_compares(s, op, &parts[0]);
@@ -210,7 +213,8 @@ static int encode_request(struct synod *s, const struct synod_request *request, 
     case SYNOD_TXN:
         return encode_txn(s, &request->as.txn, depth, out);
     }
-    return errmsg_set(&s->err, SYNOD_E_USAGE, "%d is no operation on keys", (int)request->op);
+    return errmsg_set(&s->err, SYNOD_E_USAGE, "%d is no operation on keys; try: SYNOD_PUT",
+                      (int)request->op);
 }
 
 int keys_encode(struct synod *s, const struct synod_request *request, struct buffer *out,

@@ -184,8 +184,13 @@ static int collect(struct synod *s)
 
 int synod_status(struct synod *s, struct synod_node *nodes, size_t capacity, size_t *count)
 {
+    *count = 0;
+    int rc = client_may_block(s);
+    if (rc != SYNOD_OK) {
+        return rc;
+    }
     start_status(s);
-    int rc = collect(s);
+    rc = collect(s);
     s->status_request = 0;
     size_t copied = s->node_count < capacity ? s->node_count : capacity;
     if (copied > 0) {
@@ -197,8 +202,12 @@ int synod_status(struct synod *s, struct synod_node *nodes, size_t capacity, siz
 
 int synod_leader(struct synod *s, struct synod_leader *out)
 {
+    int rc = client_may_block(s);
+    if (rc != SYNOD_OK) {
+        return rc;
+    }
     start_status(s);
-    int rc = collect(s);
+    rc = collect(s);
     s->status_request = 0;
     if (rc != SYNOD_OK) {
         return rc;

@@ -1,5 +1,6 @@
 #include "common/client/client.h"
 
+#include "common/base/check.h"
 #include "common/base/memory.h"
 #include "common/client/recipe.h"
 
@@ -37,10 +38,12 @@ _Static_assert(SYNOD_OUTSTANDING_BYTES_MAX < CLIENT_PENDING_BYTES_MAX,
                "one handle must not exhaust its budget at the proposer");
 _Static_assert(SYNOD_ERROR_BYTES == sizeof(struct errmsg), "sentences differ");
 
+/* The clock that goes on while the machine sleeps, as the cluster's does: what ended meanwhile is
+ * not taken for alive on waking up. */
 time_ms_t client_now(void)
 {
     struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
+    clock_gettime(CLOCK_BOOTTIME, &t);
     return (time_ms_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
 }
 
@@ -243,7 +246,7 @@ int synod_fd(struct synod *s)
         return s->loop_fd;
     }
     int loop = epoll_create1(EPOLL_CLOEXEC);
-    int timer = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
+    int timer = timerfd_create(CLOCK_BOOTTIME, TFD_NONBLOCK | TFD_CLOEXEC);
     struct epoll_event event = {.events = EPOLLIN};
     if (loop < 0 || timer < 0 || epoll_ctl(loop, EPOLL_CTL_ADD, net_fd(s->net), &event) != 0 ||
         epoll_ctl(loop, EPOLL_CTL_ADD, timer, &event) != 0) {
@@ -265,7 +268,11 @@ int synod_fd(struct synod *s)
 
 int synod_poll(struct synod *s, uint32_t timeout_ms)
 {
-    int rc = client_turn(s, client_deadline(client_now(), timeout_ms));
+    int rc = client_may_block(s);
+    if (rc != SYNOD_OK) {
+        return rc;
+    }
+    rc = client_turn(s, client_deadline(s->now, timeout_ms));
     if (s->loop_fd >= 0) {
         /* Sending may have taken notice of what arrived meanwhile, and then the net's descriptor is
          * silent about it: look once more, and if there was something ask to be called again. */
@@ -308,7 +315,8 @@ void synod_close(struct synod *s)
     if (s == NULL) {
         return;
     }
-    s->is_closing = 1; /* a callback may not add to what is being ended */
+    CHECK(!s->is_in_turn); /* in a callback: what calls it would go on with freed memory */
+    s->is_closing = 1;     /* a callback may not add to what is being ended */
     errmsg_set(&s->err, SYNOD_E_INTERRUPTED, "the handle was closed");
     for (uint64_t n = s->oldest; n < s->next; n++) {
         struct operation *op = &s->operations[n % OPERATIONS_MAX];

@@ -3,8 +3,8 @@
  * A handle (struct synod) belongs to one thread at a time: no two calls on it may overlap. It
  * starts no thread of its own; its work is done inside the calls below. A program that has
  * operations under way calls synod_poll often, or watches synod_fd. Different handles are
- * independent. Within a callback nothing can be waited for: there the blocking calls answer
- * SYNOD_E_USAGE.
+ * independent. Within a callback nothing can be waited for: there the blocking calls and synod_poll
+ * answer SYNOD_E_USAGE, and synod_close ends the program.
  *
  * Exactly once: every append carries the handle's session and a sequence. However often the library
  * sends it again, through whichever proposer, it enters the log once. Appends of one handle enter
@@ -202,6 +202,7 @@ struct synod_range_op {
     enum synod_order order;
     enum synod_target target;
     int keys_only, count_only;
+    int no_count; /* count only what was looked at: cheaper where limit leaves most of it out */
     uint64_t min_mod, max_mod, min_create, max_create; /* 0: no filter */
 };
 
@@ -414,10 +415,13 @@ struct synod_lock;
 int synod_lock(struct synod *s, const char *name, uint32_t timeout_ms, struct synod_lock **out);
 uint64_t synod_lock_token(const struct synod_lock *lock);
 
-/* 1 while the lock is certainly ours. */
+/* 1 while the lock is certainly ours. That its key was deleted, by itself or with the session, is
+ * heard by synod_poll and the blocking calls. */
 int synod_lock_is_held(const struct synod_lock *lock);
 
-/* Releases the lock and frees it, whatever the result. SYNOD_E_LOST: it was not ours any more. */
+/* Releases the lock and frees it, whatever the result. SYNOD_E_LOST: it was not ours any more,
+ * which takes no time if synod_lock_is_held knew. In a callback (SYNOD_E_USAGE), and with other
+ * codes, it is released as soon as that can be sent. */
 int synod_unlock(struct synod_lock *lock);
 
 /* ---- elections */
@@ -453,6 +457,8 @@ int synod_observe(struct synod *s, const char *name, synod_observe_fn fn, void *
  * and completed by who holds it; if its holder falls silent another one takes over and the counter
  * rises. A claim whose token is of the past changes nothing any more. */
 
+#define SYNOD_RESULT_BYTES_MAX (SYNOD_VALUE_BYTES_MAX - 1024)
+
 enum synod_work_state { SYNOD_WORK_FREE = 0, SYNOD_WORK_CLAIMED = 1, SYNOD_WORK_DONE = 2 };
 
 struct synod_work {
@@ -468,7 +474,7 @@ struct synod_work {
  * done; *out says by whom. */
 int synod_work_claim(struct synod *s, const char *item, const char *owner, uint64_t ttl_ms,
                      int is_detached, struct synod_work *out);
-/* SYNOD_E_LOST: the token is of the past. */
+/* SYNOD_E_LOST: the token is of the past. A result has at most SYNOD_RESULT_BYTES_MAX bytes. */
 int synod_work_renew(struct synod *s, const char *item, uint64_t token);
 int synod_work_release(struct synod *s, const char *item, uint64_t token);
 int synod_work_complete(struct synod *s, const char *item, uint64_t token,

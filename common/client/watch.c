@@ -273,7 +273,10 @@ void watch_on_events(struct synod *s, const struct message *msg)
         tell_end(watch, answers_code(s, page->status, page->revision), page->revision);
         break;
     case RESULT_MALFORMED:
-        errmsg_set(&s->err, SYNOD_E_USAGE, "the learner calls the watch malformed");
+        errmsg_set(
+            &s->err, SYNOD_E_USAGE,
+            "the learner calls the watch malformed (a bug); try: the same version of Synod on "
+            "both sides");
         tell_end(watch, SYNOD_E_USAGE, 0);
         break;
     default:
@@ -297,7 +300,7 @@ static int check_options(struct synod *s, const struct synod_watch_options *opti
                           KEY_BYTES_MAX, options->key.size);
     }
     if (options->revision > INT64_MAX) {
-        return errmsg_set(&s->err, SYNOD_E_USAGE, "%llu is no revision (they end at %lld)",
+        return errmsg_set(&s->err, SYNOD_E_USAGE, "%llu is no revision; try: one up to %lld",
                           (unsigned long long)options->revision, (long long)INT64_MAX);
     }
     if (options->revision == 0 && s->is_in_turn) {

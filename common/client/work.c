@@ -18,6 +18,10 @@
 #define WHAT "work item"
 #define OWNER_BYTES_MAX 255
 
+#define ITEM_HEAD_BYTES 18 /* besides owner and result */
+_Static_assert(ITEM_HEAD_BYTES + OWNER_BYTES_MAX + SYNOD_RESULT_BYTES_MAX <= SYNOD_VALUE_BYTES_MAX,
+               "an item with the longest owner and result is no value");
+
 /* ---- items as bytes */
 
 static void write_item(struct buffer *out, const struct synod_work *work)
@@ -180,6 +184,7 @@ static int claim(struct synod *s, struct view *v, const char *owner, uint64_t tt
                  int is_detached, struct synod_work *out)
 {
     uint64_t lease = 0;
+    int tries = 0;
     int rc;
     do {
         rc = view_read(s, v);
@@ -196,6 +201,10 @@ static int claim(struct synod *s, struct view *v, const char *owner, uint64_t tt
         if (rc == SYNOD_OK) {
             rc = take(s, v, owner, lease, out);
         }
+        if (rc == SYNOD_E_LEASE) { /* it ended meanwhile, or the session it is bound to */
+            lease = 0;
+            rc = ++tries < CLAIM_TRIES ? 1 : claim_too_short(s, WHAT, ttl_ms);
+        }
     } while (rc == 1);
     if (rc != SYNOD_OK && lease != 0) {
         lease_post_revoke(s, lease); /* behind the transaction, should that still happen */
@@ -208,7 +217,8 @@ int synod_work_claim(struct synod *s, const char *item, const char *owner, uint6
 {
     struct view v;
     if (owner == NULL || strlen(owner) > OWNER_BYTES_MAX) {
-        return errmsg_set(&s->err, SYNOD_E_USAGE, "the owner of a work item has at most %d bytes",
+        return errmsg_set(&s->err, SYNOD_E_USAGE,
+                          "the owner of a work item has at most %d bytes; try: a shorter name",
                           OWNER_BYTES_MAX);
     }
     int rc = open_item(s, &v, item);
@@ -278,9 +288,10 @@ int synod_work_complete(struct synod *s, const char *item, uint64_t token,
 {
     struct view v;
     int rc = open_item(s, &v, item);
-    if (rc == SYNOD_OK && result.size > SYNOD_VALUE_BYTES_MAX) {
-        rc = errmsg_set(&s->err, SYNOD_E_USAGE, "a result of %zu bytes exceeds the limit of %d",
-                        result.size, SYNOD_VALUE_BYTES_MAX);
+    if (rc == SYNOD_OK && result.size > SYNOD_RESULT_BYTES_MAX) {
+        rc = errmsg_set(&s->err, SYNOD_E_USAGE,
+                        "a result of %zu bytes exceeds the limit of %d; try: to put it under a key",
+                        result.size, SYNOD_RESULT_BYTES_MAX);
         view_close(&v);
     } else if (rc == SYNOD_OK) {
         rc = complete(s, &v, token, result);

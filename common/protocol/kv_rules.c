@@ -12,7 +12,8 @@ static int check_key(struct slice key, struct slice end, struct errmsg *err)
                           KEY_BYTES_MAX);
     }
     if (key.size > KEY_BYTES_MAX || end.size > KEY_BYTES_MAX + 1) {
-        return errmsg_set(err, ERROR_USAGE, "a key of %zu bytes exceeds the limit of %zu",
+        return errmsg_set(err, ERROR_USAGE,
+                          "a key of %zu bytes exceeds the limit of %zu; try: a shorter one",
                           key.size > end.size ? key.size : end.size, KEY_BYTES_MAX);
     }
     return 0;
@@ -25,24 +26,30 @@ static int check_put(const struct kv_put *put, struct errmsg *err)
         return rc;
     }
     if (put->value.size > KV_VALUE_BYTES_MAX) {
-        return errmsg_set(err, ERROR_USAGE, "a value of %zu bytes exceeds the limit of %zu",
+        return errmsg_set(err, ERROR_USAGE,
+                          "a value of %zu bytes exceeds the limit of %zu; try: to split it",
                           put->value.size, KV_VALUE_BYTES_MAX);
     }
     if ((put->flags & KV_IGNORE_VALUE) != 0 && put->value.size > 0) {
-        return errmsg_set(err, ERROR_USAGE, "a value is given and is to be ignored");
+        return errmsg_set(err, ERROR_USAGE,
+                          "a value is given and is to be ignored; try: one of both");
     }
     if (put->lease > INT64_MAX) {
-        return errmsg_set(err, ERROR_USAGE, "a lease's id is above 2^63-1");
+        return errmsg_set(err, ERROR_USAGE,
+                          "a lease's id is above 2^63-1; try: one that was granted");
     }
     if ((put->flags & KV_IGNORE_LEASE) != 0 && put->lease != 0) {
-        return errmsg_set(err, ERROR_USAGE, "a lease is given and is to be ignored");
+        return errmsg_set(err, ERROR_USAGE,
+                          "a lease is given and is to be ignored; try: one of both");
     }
     if ((put->flags & KV_SEQUENTIAL) != 0 &&
         (put->key.size + KV_SUFFIX_BYTES > KEY_BYTES_MAX ||
          (put->flags & (KV_IGNORE_VALUE | KV_IGNORE_LEASE)) != 0)) {
-        return errmsg_set(err, ERROR_USAGE,
-                          "a sequential put makes a new key of at most %zu bytes, suffix included",
-                          KEY_BYTES_MAX);
+        return errmsg_set(
+            err, ERROR_USAGE,
+            "a sequential put makes a new key of at most %zu bytes, %d of them added; "
+            "try: a shorter one, without what is to be ignored",
+            KEY_BYTES_MAX, KV_SUFFIX_BYTES);
     }
     return 0;
 }
@@ -104,7 +111,11 @@ static int count_requests(struct slice rest, uint32_t *count, struct errmsg *err
     while ((rc = kv_next_request(&rest, &request)) == 1) {
         (*count)++;
     }
-    return rc == 0 ? 0 : errmsg_set(err, ERROR_USAGE, "a transaction's operation is malformed");
+    return rc == 0
+               ? 0
+               : errmsg_set(err, ERROR_USAGE,
+                            "a transaction's operation is malformed (a bug); try: the same version "
+                            "of Synod on both sides");
 }
 
 static int check_compares(struct slice rest, uint32_t *count, struct errmsg *err)
@@ -118,11 +129,18 @@ static int check_compares(struct slice rest, uint32_t *count, struct errmsg *err
             return key;
         }
         if (compare.target == KV_TARGET_KEY) {
-            return errmsg_set(err, ERROR_USAGE, "a key cannot be compared with itself");
+            return errmsg_set(
+                err, ERROR_USAGE,
+                "a key cannot be compared with itself; try: its version, which is 0 if there is "
+                "none");
         }
         (*count)++;
     }
-    return rc == 0 ? 0 : errmsg_set(err, ERROR_USAGE, "a transaction's comparison is malformed");
+    return rc == 0 ? 0
+                   : errmsg_set(
+                         err, ERROR_USAGE,
+                         "a transaction's comparison is malformed (a bug); try: the same version "
+                         "of Synod on both sides");
 }
 
 /* A level takes as many operations off the budget as the longest of its three lists has. */
@@ -146,12 +164,15 @@ static int enter_txn(struct rules *rules, const struct kv_txn *txn, uint32_t bud
         longest = counts[i] > longest ? counts[i] : longest;
     }
     if (longest > budget || rules->total > TXN_OPS_TOTAL_MAX) {
-        return errmsg_set(err, ERROR_USAGE,
-                          "a transaction has more than %d operations along a path, or %d in all",
-                          TXN_OPS_MAX, TXN_OPS_TOTAL_MAX);
+        return errmsg_set(
+            err, ERROR_USAGE,
+            "a transaction has more than %d operations along a path, or %d in all; try: to "
+            "split it",
+            TXN_OPS_MAX, TXN_OPS_TOTAL_MAX);
     }
     if (rules->place.depth == TXN_DEPTH_MAX) {
-        return errmsg_set(err, ERROR_USAGE, "transactions are nested deeper than %d",
+        return errmsg_set(err, ERROR_USAGE,
+                          "transactions are nested deeper than %d; try: fewer levels",
                           TXN_DEPTH_MAX);
     }
     int depth = rules->place.depth++;
@@ -282,12 +303,14 @@ static int check_conflicts(struct ops *puts, const struct ops *deletes, struct e
         const struct op *next = i + 1 < puts->count ? put + 1 : NULL;
         if (next != NULL && slice_equal(put->key, next->key) &&
             parting(&put->place, &next->place) >= 0) {
-            return errmsg_set(err, ERROR_USAGE, "a key is put twice in one transaction");
+            return errmsg_set(err, ERROR_USAGE,
+                              "a key is put twice in one transaction; try: the last put alone");
         }
         for (size_t k = 0; k < deletes->count; k++) {
             if (lies_in(put->key, &deletes->items[k]) &&
                 put_meets_delete(put, &deletes->items[k])) {
-                return errmsg_set(err, ERROR_USAGE, "a key is put and deleted in one transaction");
+                return errmsg_set(err, ERROR_USAGE,
+                                  "a key is put and deleted in one transaction; try: one of both");
             }
         }
     }
@@ -310,13 +333,17 @@ static int check_txn(const struct kv_txn *txn, struct errmsg *err)
 int kv_request_parse(struct slice bytes, struct kv_request *out, struct errmsg *err)
 {
     if (bytes.size > KV_REQUEST_BYTES_MAX) {
-        return errmsg_set(err, ERROR_USAGE, "a request of %zu bytes exceeds the limit of %zu",
+        return errmsg_set(err, ERROR_USAGE,
+                          "a request of %zu bytes exceeds the limit of %zu; try: to split it",
                           bytes.size, KV_REQUEST_BYTES_MAX);
     }
     struct slice rest = bytes;
     struct kv_request request;
     if (kv_next_request(&rest, &request) != 1 || rest.size != 0) {
-        return errmsg_set(err, ERROR_USAGE, "a request on keys is malformed");
+        return errmsg_set(
+            err, ERROR_USAGE,
+            "a request on keys is malformed (a bug); try: the same version of Synod on both "
+            "sides");
     }
     int rc = request.op == KV_TXN ? check_txn(&request.txn, err) : check_simple(&request, err);
     if (rc == 0) {

@@ -27,6 +27,21 @@
 /* A response beyond this is refused, and what would have led to it has no effect. */
 #define KV_RESPONSE_BYTES_MAX (2 * MIB)
 
+/* Responses of one slot in all: once they come to this, its further requests on keys are refused. A
+ * slot of a megabyte could ask for 40 GiB otherwise, and no learner could ever apply it. */
+#define SLOT_RESPONSE_BYTES_MAX (16 * MIB)
+
+/* Responses of one session that its client has not acknowledged: as long as there are more, its
+ * requests on keys are refused. The oldest part is counted until all of it is acknowledged. */
+#define SESSION_RESPONSE_BYTES_MAX (64 * MIB)
+
+/* Keys that the ranges and comparisons of one slot, or of one query, look at in all: 128
+ * comparisons with a million keys each are 20 seconds, in which a learner does nothing else. */
+#define SLOT_KEYS_MAX (16 * 1024 * 1024)
+
+/* What a learner holds of what it applied and has not written: beyond it the turn ends. */
+#define LEARNER_UNWRITTEN_BYTES_MAX (16 * MIB)
+
 /* Operations along one path of a transaction, and its nesting. */
 #define TXN_OPS_MAX 128
 #define TXN_DEPTH_MAX 8
@@ -98,6 +113,9 @@
 
 /* Reads and tails that wait at one learner. */
 #define READS_WAITING_MAX 16384
+
+/* Bytes of queries, and of the keys of watches, among them. */
+#define READS_WAITING_BYTES_MAX (64 * MIB)
 
 /* Bytes queued towards one peer or one client before further messages to it are dropped and
  * counted. */

@@ -3,13 +3,15 @@
 #include "common/base/mutant.h"
 #include "learner/machine/state.h"
 
-static void do_kv(struct machine *m, struct slice payload, struct result_range *result)
+static void do_kv(struct machine *m, const struct session *session, struct slice payload,
+                  struct result_range *result)
 {
     struct kv_request request;
     struct slice rest = payload;
     m->response.size = 0;
     CHECK(kv_next_request(&rest, &request) == 1);
-    result->status = txn_execute(m, &request, 0, &m->response);
+    result->status =
+        session_is_full(session) ? RESULT_TOO_LARGE : txn_execute(m, &request, 0, &m->response);
     if (MUTANT(revision_raised_by_read) && kv_request_is_read_only(&request)) {
         m->revision++;
     }
@@ -72,7 +74,7 @@ void command_execute(struct machine *m, struct session *session, const struct co
     *result = (struct result_range){.count = 1, .status = RESULT_OK};
     switch (command->op) {
     case COMMAND_KV:
-        do_kv(m, command->payload, result);
+        do_kv(m, session, command->payload, result);
         return;
     case COMMAND_COMPACT:
         do_compact(m, command->payload, result);

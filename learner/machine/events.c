@@ -21,10 +21,10 @@ struct reading {
     int is_full;
 };
 
-static int is_wanted(const struct msg_watch *watch, const struct change *change)
+int events_are_wanted(const struct msg_watch *watch, enum kv_event_kind kind, struct slice key)
 {
-    uint32_t filter = change->kind == KV_EVENT_PUT ? WATCH_NO_PUT : WATCH_NO_DELETE;
-    return (watch->flags & filter) == 0 && kv_in_range(change->kv.key, watch->key, watch->end);
+    uint32_t filter = kind == KV_EVENT_PUT ? WATCH_NO_PUT : WATCH_NO_DELETE;
+    return (watch->flags & filter) == 0 && kv_in_range(key, watch->key, watch->end);
 }
 
 struct earlier {
@@ -58,6 +58,7 @@ static int load_previous(struct machine *m, const struct change *change, struct 
     if (at.revision == revision) {
         /* Several changes of one key in one revision have one before. If the key was deleted and
          * made anew in between, no chain leads there. */
+        m->slot_keys = 0;
         struct earlier earlier = {.machine = m, .kv = previous, .blob = blob};
         range_walk(m, change->kv.key, SLICE_EMPTY, revision - 1, visit_earlier, &earlier);
         return earlier.is_found;
@@ -142,7 +143,8 @@ static int visit_event(void *arg, struct slice record, struct slice value)
     begin_revision(reading, at.revision);
     reading->scanned++;
     reading->scanned_bytes += value.size;
-    if (!is_wanted(reading->watch, &change) || (MUTANT(watch_skips_sub) && at.sub > 0)) {
+    if (!events_are_wanted(reading->watch, change.kind, change.kv.key) ||
+        (MUTANT(watch_skips_sub) && at.sub > 0)) {
         return 0;
     }
     return add_event(reading, at, &change);
@@ -159,6 +161,11 @@ void machine_events(struct machine *m, const struct msg_watch *watch, struct eve
         return;
     }
     if (watch->revision >= after) {
+        return;
+    }
+    if (recent_has_none(m, watch)) {
+        page->next_revision = after;
+        page->next_sub = 0;
         return;
     }
     size_t wanted = watch->bytes_max;

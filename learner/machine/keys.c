@@ -32,6 +32,7 @@ void keys_commit(struct machine *m)
 void keys_rollback(struct machine *m)
 {
     view_rollback(m);
+    recent_take_back(m);
     m->sub = 0;
 }
 
@@ -79,6 +80,7 @@ static void note_change(struct machine *m, struct change *change, const struct p
     view_put_mixed(m, record_event(&record, at), change_encode(change));
     uint8_t kind = (uint8_t)change->kind;
     view_put_mixed(m, record_version(&record, change->kv.key, at), blob_copy(&kind, 1));
+    recent_note(m, at.revision, change->kind, change->kv.key);
     m->sub++;
 }
 

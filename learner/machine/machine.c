@@ -32,6 +32,7 @@ void machine_free(struct machine *m)
     }
     lease_free_all(m);
     view_close(m);
+    recent_close(m);
     buffer_close(&m->response);
     free(m);
 }
@@ -150,6 +151,12 @@ void machine_store(struct machine *m, struct effects *out)
 void machine_written(struct machine *m)
 {
     view_written(m);
+    m->unwritten_bytes = 0;
+}
+
+int machine_is_full(const struct machine *m)
+{
+    return m->unwritten_bytes >= LEARNER_UNWRITTEN_BYTES_MAX;
 }
 
 /* ---- apply */
@@ -360,6 +367,8 @@ void machine_apply(struct machine *m, slot_t slot, struct slice value, outcome_f
         effects_mark(out, MARK_STAMP_BEHIND);
     }
     m->changes = 0;
+    m->slot_bytes = 0;
+    m->slot_keys = 0;
     if (lease_expire(m) > 0) {
         effects_mark(out, MARK_SESSION_EXPIRED);
     }
@@ -373,6 +382,7 @@ void machine_apply(struct machine *m, slot_t slot, struct slice value, outcome_f
         apply_block(m, &block, fn, arg, out);
     }
     m->applied = slot;
+    m->unwritten_bytes += m->slot_bytes;
     uint64_t link[] = {m->digest,     slot,          XXH3_64bits(value.data, value.size),
                        m->last_index, m->next_lease, m->lease_count,
                        m->revision,   m->compacted,  m->changes};
@@ -402,6 +412,11 @@ uint64_t machine_last_index(const struct machine *m)
 uint64_t machine_session_count(const struct machine *m)
 {
     return m->lease_count;
+}
+
+uint64_t machine_visited(const struct machine *m)
+{
+    return m->visited;
 }
 
 uint64_t machine_revision(const struct machine *m)

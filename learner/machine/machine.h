@@ -17,6 +17,7 @@
  * keys.c      puts and deletes under revisions; compaction
  * range.c     ranges of keys, now and at old revisions
  * events.c    what changed since a revision, for watches
+ * recent.c    the keys that changed last, for watches that wait for others
  * query.c     questions
  * sweep.c     deletes what compaction has made unreachable
  * records.c   keys and values of the tables that hold users' keys
@@ -59,6 +60,9 @@ void machine_store(struct machine *m, struct effects *out);
  * copies of them. To be called before the next machine_apply, and before reads of this turn's
  * changes (EVENT_WRITTEN). */
 void machine_written(struct machine *m);
+
+/* 1 if so much was applied since then that it should be written before more is. */
+int machine_is_full(const struct machine *m);
 
 /* Reads records from index `from`, at most count (0: no bound) and bytes_max (but at least one), as
  * far as they are in the store. Slices in *records live as long as out. */
@@ -103,6 +107,9 @@ uint64_t machine_compacted(const struct machine *m); /* 0: nothing yet */
  * higher stamp ends it. */
 uint64_t machine_due_ms(const struct machine *m);
 uint64_t machine_stamp_ms(const struct machine *m); /* highest cluster time applied */
+
+/* Records of the store that were read, since the start: what answers have cost. */
+uint64_t machine_visited(const struct machine *m);
 
 slot_t machine_applied(const struct machine *m);
 uint64_t machine_digest(const struct machine *m);

@@ -43,6 +43,15 @@ struct walk {
     int is_stopped, is_restarted;
 };
 
+/* Visits a key. What does not depend on the sweep is counted: it is the same everywhere. */
+static int visit_found(struct walk *walk, struct found *found)
+{
+    if (++walk->machine->slot_keys > SLOT_KEYS_MAX) {
+        return 1;
+    }
+    return walk->visit(walk->arg, found);
+}
+
 static int visit_now(void *arg, struct slice record, struct slice value)
 {
     struct walk *walk = arg;
@@ -54,7 +63,7 @@ static int visit_now(void *arg, struct slice record, struct slice value)
     }
     struct found found = {
         .key = key, .at = {present.kv.mod, present.sub}, .is_loaded = 1, .kv = present.kv};
-    return walk->visit(walk->arg, &found);
+    return visit_found(walk, &found);
 }
 
 /* Ends the scan, to begin another one at the version that counts, or behind the last one. */
@@ -91,7 +100,7 @@ static int visit_version(void *arg, struct slice record, struct slice value)
         return 0;
     }
     struct found found = {.key = user, .at = at};
-    walk->is_stopped = walk->visit(walk->arg, &found);
+    walk->is_stopped = visit_found(walk, &found);
     blob_unref(found.blob);
     return walk->is_stopped;
 }

@@ -7,9 +7,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Key 's' + id. Value: client, ttl_ms, seen_ms, applied_seq, acked_seq. */
+/* Key 's' + id. Value: client, ttl_ms, seen_ms, applied_seq, acked_seq, part_seq,
+ * part_bytes, rest_bytes. */
 #define SESSION_KEY_BYTES 9
-#define SESSION_VALUE_BYTES 40
+#define SESSION_VALUE_BYTES 64
 
 /* Key 'r' + id + last sequence. Value: for each result sequence u64, count u32, status u32, value
  * u64, body_size u32, body. */
@@ -102,6 +103,11 @@ void session_acknowledge(struct machine *m, struct session *session, uint64_t ac
         return;
     }
     session->acked_seq = acked_seq;
+    if (acked_seq >= session->part_seq) {
+        session->part_bytes = acked_seq == session->applied_seq ? 0 : session->rest_bytes;
+        session->part_seq = session->applied_seq;
+        session->rest_bytes = 0;
+    }
     size_t gone = 0;
     while (gone < session->chunk_count && session->chunks[gone] <= acked_seq) {
         gone++;
@@ -110,6 +116,11 @@ void session_acknowledge(struct machine *m, struct session *session, uint64_t ac
     if (acked_seq == session->applied_seq) {
         buffer_close(&session->fresh);
     }
+}
+
+int session_is_full(const struct session *session)
+{
+    return session->part_bytes + session->rest_bytes >= SESSION_RESPONSE_BYTES_MAX;
 }
 
 static struct result_range read_result(struct reader *reader)
@@ -143,6 +154,7 @@ void session_remember(struct machine *m, struct session *session, struct result_
 {
     range->sequence = session->applied_seq + 1;
     session->applied_seq += range->count;
+    session->rest_bytes += range->body.size;
     machine_mix_numbers(m, 'r', range->status, range->value);
     machine_mix(m, range->body.data, range->body.size);
     if (join_result(session, range)) {
@@ -254,6 +266,9 @@ void session_store(struct machine *m, struct session *session)
     bytes_put_u64(value + 16, session->lease->seen_ms);
     bytes_put_u64(value + 24, session->applied_seq);
     bytes_put_u64(value + 32, session->acked_seq);
+    bytes_put_u64(value + 40, session->part_seq);
+    bytes_put_u64(value + 48, session->part_bytes);
+    bytes_put_u64(value + 56, session->rest_bytes);
     view_put(m, slice_borrow(key, sizeof key), blob);
 }
 
@@ -271,6 +286,9 @@ int session_load(struct machine *m, struct slice key, struct slice value)
     struct session *session = attach(m, lease, bytes_get_u64(value.data));
     session->applied_seq = bytes_get_u64(value.data + 24);
     session->acked_seq = bytes_get_u64(value.data + 32);
+    session->part_seq = bytes_get_u64(value.data + 40);
+    session->part_bytes = bytes_get_u64(value.data + 48);
+    session->rest_bytes = bytes_get_u64(value.data + 56);
     return 0;
 }
 

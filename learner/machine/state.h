@@ -33,7 +33,10 @@ struct session {
     uint64_t client;      /* nonce it was opened with */
     uint64_t applied_seq; /* every command up to here is executed */
     uint64_t acked_seq;   /* the client has the results up to here; they are forgotten */
-    uint64_t *chunks;     /* last sequences of the chunks with results above acked_seq, rising */
+    /* Bytes of results that may not be acknowledged: of those up to part_seq, and of those after
+     * it. */
+    uint64_t part_seq, part_bytes, rest_bytes;
+    uint64_t *chunks; /* last sequences of the chunks with results above acked_seq, rising */
     size_t chunk_count, chunk_capacity;
     struct buffer fresh; /* results that are in no chunk yet, the newest */
     size_t fresh_last;   /* where the last of them begins */
@@ -64,6 +67,13 @@ struct view {
     struct view_undo *undo;
     size_t undo_count, undo_capacity;
     int is_recording;
+};
+
+/* The last changes of keys: a ring, oldest first. */
+struct recent {
+    struct recent_change *changes; /* NULL: none yet */
+    size_t first, count, bytes;
+    uint64_t known_from; /* every change of this revision and those after it is here */
 };
 
 /* A place in the history of the keys. */
@@ -98,6 +108,11 @@ struct machine {
     slot_t stored; /* applied, as the store has it */
 
     struct view view;
+    struct recent recent;
+    uint64_t visited;       /* records of the store that were read, since the start */
+    uint64_t slot_keys;     /* that the slot under way, or the query, has looked at */
+    size_t slot_bytes;      /* of the responses of the slot under way */
+    size_t unwritten_bytes; /* of responses and of what the view holds, since the last write */
     struct buffer response; /* scratch: the response that is being made */
     int failure;            /* the store could not be read: the first error, else 0 */
 };
@@ -189,6 +204,9 @@ void session_free(struct session *session);
 
 /* Forgets the results up to acked_seq. */
 void session_acknowledge(struct machine *m, struct session *session, uint64_t acked_seq);
+
+/* 1 if its client owes so many acknowledgements that it gets no more responses. */
+int session_is_full(const struct session *session);
 
 /* Remembers the results of the next commands; sequence is filled in. */
 void session_remember(struct machine *m, struct session *session, struct result_range *range);
@@ -318,6 +336,22 @@ enum result_status range_check(const struct machine *m, uint64_t revision);
 /* Appends the response of a range, which was checked, to out. is_page: it may end early. */
 enum result_status range_respond(struct machine *m, const struct kv_range *range, int is_page,
                                  struct buffer *out);
+
+/* ---- events.c */
+
+/* 1 if a watch wants a change of that kind of that key. */
+int events_are_wanted(const struct msg_watch *watch, enum kv_event_kind kind, struct slice key);
+
+/* ---- recent.c */
+
+void recent_note(struct machine *m, uint64_t revision, enum kv_event_kind kind, struct slice key);
+
+/* Forgets what was noted above the present revision: the command has failed. */
+void recent_take_back(struct machine *m);
+
+/* 1 if it is certain that nothing from watch->revision on is wanted. */
+int recent_has_none(const struct machine *m, const struct msg_watch *watch);
+void recent_close(struct machine *m);
 
 /* ---- txn.c */
 

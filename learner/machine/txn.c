@@ -389,15 +389,26 @@ enum result_status txn_execute(struct machine *m, const struct kv_request *reque
 {
     size_t before = out->size;
     uint64_t changes = m->changes;
+    if (is_query) {
+        m->slot_keys = 0;
+    } else if (m->slot_bytes >= SLOT_RESPONSE_BYTES_MAX || m->slot_keys > SLOT_KEYS_MAX) {
+        return RESULT_TOO_LARGE;
+    }
     if (!is_query) {
         keys_begin(m);
     }
     enum result_status status = request->op == KV_TXN ? execute_txn(m, &request->txn, out)
                                                       : execute_single(m, request, is_query, out);
+    if (m->slot_keys > SLOT_KEYS_MAX) {
+        status = RESULT_TOO_LARGE;
+    } else if (status == RESULT_OK) {
+        status = size_status(out); /* what has no keys in it was not counted yet */
+    }
     if (status != RESULT_OK) {
         out->size = before;
     }
     if (!is_query && status == RESULT_OK) {
+        m->slot_bytes += out->size - before;
         keys_commit(m);
     } else if (!is_query) {
         m->changes = changes;

@@ -25,6 +25,7 @@ static struct view_entry *find(struct machine *m, struct slice key)
 int view_get(struct machine *m, struct slice key, struct blob **value)
 {
     const struct view_entry *entry = find(m, key);
+    m->visited++;
     if (entry != NULL) {
         *value = blob_ref(entry->value);
         return entry->value != NULL;
@@ -38,6 +39,7 @@ int view_get(struct machine *m, struct slice key, struct blob **value)
 
 /* The store's keys and the view's, merged; the view's count. */
 struct merge {
+    struct machine *machine;
     struct view_entry *next; /* of the view */
     struct slice to;
     store_visit_fn visit;
@@ -63,6 +65,7 @@ static void visit_view(struct merge *merge, const struct slice *key)
 static int visit_stored(void *arg, struct slice key, struct slice value)
 {
     struct merge *merge = arg;
+    merge->machine->visited++;
     visit_view(merge, &key);
     if (merge->is_stopped) {
         return 1;
@@ -85,8 +88,10 @@ void view_scan(struct machine *m, struct slice from, struct slice to, store_visi
     if (kv_compare_keys(from, to) >= 0) {
         return;
     }
+    m->visited++;
     struct view_entry wanted = {.key = from};
-    struct merge merge = {.next = RB_NFIND(view_tree, &m->view.entries, &wanted),
+    struct merge merge = {.machine = m,
+                          .next = RB_NFIND(view_tree, &m->view.entries, &wanted),
                           .to = to,
                           .visit = visit,
                           .arg = arg};
@@ -125,6 +130,7 @@ static void set(struct machine *m, struct slice key, struct blob *value)
     if (m->view.is_recording) {
         note_undo(m, entry, was_absent);
     }
+    m->unwritten_bytes += sizeof *entry + key.size + (value != NULL ? value->size : 0);
     blob_unref(entry->value);
     entry->value = value;
     entry->is_dirty = 1;

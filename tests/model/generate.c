@@ -6,8 +6,8 @@
 
 #include <string.h>
 
-/* Never two draws in one expression: compilers may order them as they like, and the same seed has to
- * give the same operations everywhere. */
+/* Never two draws in one expression: compilers may order them as they like, and the same seed has
+ * to give the same operations everywhere. */
 
 /* Prefixes of each other, first and last bytes. No more than twelve: up to that many etcd sorts
  * equal ones in the order of their keys. */

@@ -85,7 +85,7 @@ def watch(seed):
     """A watch with compaction every 200 ms and learners killed: every event once and in order."""
     count = 1000000 if FULL else 200000
     with Cluster(name="watch") as cluster:
-        trouble = Trouble(lambda dice: dice.choice(cluster.members("learner")), 5 if FULL else 0.7,
+        trouble = Trouble(lambda dice: dice.choice(cluster.members("learner")), 0.7,
                           seed)
         began = time.monotonic()
         out = with_trouble(start("tool_watch", cluster.config, count, 1000, 200), trouble,

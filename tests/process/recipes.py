@@ -127,8 +127,9 @@ def lock_interrupted(cluster):
 
 
 def lock_forwards(cluster):
-    """SIGINT, SIGTERM and SIGHUP to the holder reach its command, which ends as it likes."""
-    for number, name in ((signal.SIGINT, "INT"), (signal.SIGTERM, "TERM"), (signal.SIGHUP, "HUP")):
+    """Signals to the holder reach its command, which ends as it likes."""
+    for name in ("INT", "TERM", "HUP", "QUIT", "USR1", "USR2"):
+        number = getattr(signal, f"SIG{name}")
         process = start(cluster, "lock", "fw", command_line=(
             "sh", "-c", f'trap "echo got {name}; exit 6" {name}; echo up; '
             "while :; do sleep 0.05; done"))
@@ -138,6 +139,19 @@ def lock_forwards(cluster):
             out, err = process.communicate(timeout=30)
             check(process.returncode == 6 and out == f"got {name}\n".encode(),
                   f"{name}: {process.returncode} {out!r} {err!r}")
+        finally:
+            end(process)
+
+
+def lock_in_vain(cluster):
+    """A token that cannot be printed is nobody's: the lock is not kept."""
+    with open("/dev/full", "wb") as full:
+        process = spawn([SYNOD, "lock", "vain", "--cluster", cluster.config],
+                        stdin=subprocess.DEVNULL, stdout=full, stderr=subprocess.PIPE)
+        try:
+            _, err = process.communicate(timeout=30)
+            check(process.returncode == FAILED and b"cannot be written" in err,
+                  f"{process.returncode} {err!r}")
         finally:
             end(process)
 
@@ -181,6 +195,31 @@ def lock_lost_stubborn(cluster):
         check(process.returncode == FAILED and b"was lost" in err, f"{process.returncode} {err!r}")
     finally:
         end(process)
+
+
+def lock_taken_away(cluster):
+    """Somebody deletes the key of the lock, or ends its session: the command is told at once, not with
+    the next keepalive a third of --ttl later."""
+    took = []
+    for way in ("key", "session"):
+        path = f"{cluster.directory}/away-{way}"
+        process = start(cluster, "lock", way, "--ttl", "1m", command_line=write_and_wait(path))
+        try:
+            wait_until(lambda path=path: content(path), 20, "the command to run")
+            held = parsed("get", "--prefix", f"synod/lock/{way}/", cluster=cluster)["kvs"][0]
+            before = time.monotonic()
+            if way == "key":
+                run_ok("del", held["key"], cluster=cluster)
+            else:
+                run_ok("lease", "revoke", str(held["lease"]), cluster=cluster)
+            _, err = process.communicate(timeout=30)
+            took.append(time.monotonic() - before)
+            check(process.returncode == FAILED and b"was lost" in err, f"{process.returncode} {err!r}")
+            check(content(path)[1:] == ["told"], f"the command says {content(path)}")
+            check(took[-1] < 10, f"{way}: told after {took[-1]:.1f} s")
+        finally:
+            end(process)
+    return f"told after {max(took):.1f} s"
 
 
 def lock_without_cluster(cluster):
@@ -319,6 +358,8 @@ def elect_command(cluster):
     expect(USAGE, "lock", "", cluster=cluster)
     expect(USAGE, "lock", "n" * 1025, words=("1024",), cluster=cluster)
     expect(USAGE, "lock", "a", "true", words=("after --",), cluster=cluster)
+    for verb in (("lock", "a"), ("elect", "a", "b"), ("watch", "a")):
+        expect(USAGE, *verb, "--cluster", cluster.config, "--", words=("follows --",))
     expect(USAGE, "lock", "a", "--ttl", "0", words=("--ttl",), cluster=cluster)
     expect(USAGE, "lock", "a", "--wait", "-1s", words=("--wait",), cluster=cluster)
 
@@ -475,8 +516,10 @@ def run(report):
                 ("lock: waiters in order, --wait, tokens", lock_is_taken),
                 ("lock: Ctrl-C while it waits", lock_interrupted),
                 ("lock: signals are passed on", lock_forwards),
+                ("lock: a token that nobody can read", lock_in_vain),
                 ("lock: lost by a holder that stood still, and its command told", lock_lost),
                 ("lock: lost by a command that does not listen", lock_lost_stubborn),
+                ("lock: taken away", lock_taken_away),
                 ("lock: the holder is killed", parent_killed),
                 ("the cron job of several hosts runs once", cron_job),
                 ("lock: one at a time while leaders are killed", mutual_exclusion),

@@ -2,12 +2,15 @@
  * one proposer, one learner), while everything else stays broken for ever. Whatever was pending has
  * to be done in time, leadership has to stay where it is then, and all queues have to be empty. */
 #include "common/protocol/value.h"
+#include "tests/model/reference.h"
 #include "tests/sim/audit.h"
+#include "tests/sim/mirror.h"
 
 #include <stdio.h>
 
 /* In election timeouts. */
 #define DONE_WITHIN 10
+#define ENDED_WITHIN 2
 #define WATCH_US (50 * MS)
 
 /* Messages that may wait at a process when all is well. */
@@ -178,6 +181,23 @@ static void check_drained(struct sim *sim)
     }
 }
 
+/* A lease whose time is up ends, though nobody asks for anything any more. */
+static void check_leases(struct sim *sim)
+{
+    size_t count;
+    const struct reference_lease *leases = reference_leases(mirror_reference(sim->mirror), &count);
+    uint64_t late_ms = (uint64_t)(ENDED_WITHIN * sim->plan.election_ms);
+    for (size_t i = 0; i < count; i++) {
+        if (leases[i].due_ms + late_ms < stamps_now_ms(sim)) {
+            sim_violate(sim, "time",
+                        "lease %llu was due at %llu ms, now it should be %llu ms, and no stamp "
+                        "has told it",
+                        (unsigned long long)leases[i].id, (unsigned long long)leases[i].due_ms,
+                        (unsigned long long)stamps_now_ms(sim));
+        }
+    }
+}
+
 /* Reads need no leader, but whoever appends next does: in the core, since one outside is
  * deposed. */
 static int has_leader(const struct sim *sim)
@@ -224,6 +244,7 @@ void liveness_on_watch(struct sim *sim)
     }
     if (sim->now + 2 * WATCH_US >= sim->end_at) {
         check_drained(sim);
+        check_leases(sim);
         return;
     }
     sim_at(sim, sim->now + WATCH_US, ITEM_WATCH, NODES_MAX, 0);

@@ -106,6 +106,7 @@ struct stamps {
     struct sim_clock
         fastest;             /* runs as fast as the fastest clock of any proposer, with all jumps */
     uint64_t chosen_ms;      /* highest stamp among the chosen values */
+    time_us_t chosen_at;     /* and when it was chosen */
     struct ballot chosen_by; /* highest ballot that chose one */
 };
 
@@ -316,6 +317,9 @@ void stamps_on_clock(struct sim *sim, size_t index, int64_t forward);
 void stamps_on_proposed(struct sim *sim, slot_t slot, const struct ballot *ballot,
                         uint64_t stamp_ms);
 void stamps_on_chosen(struct sim *sim, const struct ballot *ballot, struct slice value);
+
+/* What cluster time must have come to by now in the healed core, whose clocks are right. */
+uint64_t stamps_now_ms(const struct sim *sim);
 
 /* ---- liveness.c */
 void liveness_heal(struct sim *sim);

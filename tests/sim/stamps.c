@@ -49,8 +49,18 @@ void stamps_on_chosen(struct sim *sim, const struct ballot *ballot, struct slice
 {
     struct stamps *stamps = &sim->stamps;
     uint64_t stamp_ms = value.size >= VALUE_HEAD_BYTES ? bytes_get_u64(value.data + 1) : 0;
-    stamps->chosen_ms = stamp_ms > stamps->chosen_ms ? stamp_ms : stamps->chosen_ms;
+    if (stamp_ms > stamps->chosen_ms) {
+        stamps->chosen_ms = stamp_ms;
+        stamps->chosen_at = sim->now;
+    }
     if (ballot_compare(ballot, &stamps->chosen_by) > 0) {
         stamps->chosen_by = *ballot;
     }
+}
+
+uint64_t stamps_now_ms(const struct sim *sim)
+{
+    const struct stamps *stamps = &sim->stamps;
+    time_us_t since = stamps->chosen_at > sim->led_at ? stamps->chosen_at : sim->led_at;
+    return stamps->chosen_ms + (uint64_t)(sim->now - since) / 1000;
 }

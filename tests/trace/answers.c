@@ -179,6 +179,23 @@ static void check_lease(struct checker *checker, const struct answers_step *step
     }
 }
 
+/* Nobody is refused for a lease that has run out: a dead leader would be waited for. */
+static void check_lease_left(struct checker *checker, const struct answers_step *step,
+                             time_ms_t left_ms)
+{
+    const struct acceptor_watch *watch = watch_of(checker, step->acceptor);
+    time_ms_t until = watch->lease_until;
+    if (watch->may_have_granted && watch->started_at + step->election_ms > until) {
+        until = watch->started_at + step->election_ms;
+    }
+    time_ms_t most_ms = until > step->event->now ? until - step->event->now : 0;
+    if (left_ms > most_ms) {
+        checker_violate(checker, "lease",
+                        "acceptor %u says that a lease runs for %lld ms, it runs for %lld ms",
+                        step->acceptor, (long long)left_ms, (long long)most_ms);
+    }
+}
+
 /* ---- what it says */
 
 static const struct slot_entry *entry_of(const struct msg_promise *promise, slot_t slot)
@@ -317,9 +334,11 @@ static void check_send(struct checker *checker, const struct answers_step *step,
         break;
     case MSG_NACK:
         check_told(checker, step, "nack", &msg->nack.promised);
+        check_lease_left(checker, step, msg->nack.reason == NACK_LEASE ? msg->nack.retry_ms : 0);
         break;
     case MSG_REPORT:
         check_told(checker, step, "report", &msg->report.promised);
+        check_lease_left(checker, step, msg->report.lease_left_ms);
         check_accepted_max(checker, step, "report", msg->report.accepted_max);
         break;
     case MSG_READ_INDEX_REPLY:

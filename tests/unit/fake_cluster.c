@@ -2,6 +2,7 @@
 
 #include "common/base/bytes.h"
 #include "common/base/memory.h"
+#include "common/protocol/kv.h"
 #include "common/protocol/value.h"
 
 #include <arpa/inet.h>
@@ -317,6 +318,13 @@ static void on_read(struct fake *f, struct fake_node *node, const struct message
 
 /* ---- keys */
 
+static int is_counting(const struct msg_query *query)
+{
+    struct kv_request request;
+    return query->op == QUERY_KV && kv_request_parse(query->body, &request, NULL) == 0 &&
+           request.op == KV_RANGE && (request.range.flags & KV_NO_COUNT) == 0;
+}
+
 static void on_query(struct fake *f, struct fake_node *node, const struct message *msg)
 {
     const struct msg_query *query = &msg->query;
@@ -324,6 +332,7 @@ static void on_query(struct fake *f, struct fake_node *node, const struct messag
     struct message reply = {.kind = MSG_ANSWER};
     node->query_count++;
     node->linear_query_count += query->consistency == READ_LINEARIZABLE;
+    node->counting_query_count += (size_t)is_counting(query);
     if (count_down(&f->drop_query_count)) {
         return;
     }

@@ -63,6 +63,7 @@ struct fake_node {
     size_t linear_read_count;
     size_t query_count;
     size_t linear_query_count;
+    size_t counting_query_count; /* ranges of which all is counted */
     size_t watch_count;
 };
 

@@ -14,6 +14,7 @@ struct fake_store {
     struct reference *reference;
     struct arena arena;
     uint64_t next_lease;
+    size_t end_grants;
 };
 
 struct fake_store *fake_store_new(void)
@@ -152,7 +153,17 @@ static enum result_status grant(struct fake_store *store, uint64_t session, stru
     uint64_t ttl_ms = reader_u64(payload);
     uint64_t bound_to = reader_u8(payload) & LEASE_BOUND ? session : 0;
     *id = *id != 0 ? *id : ++store->next_lease;
-    return status_of(reference_grant(store->reference, *id, ttl_ms, bound_to));
+    enum result_status status = status_of(reference_grant(store->reference, *id, ttl_ms, bound_to));
+    if (status == RESULT_OK && store->end_grants > 0) {
+        store->end_grants--;
+        status = status_of(reference_revoke(store->reference, *id));
+    }
+    return status;
+}
+
+void fake_store_end_grants(struct fake_store *store, size_t count)
+{
+    store->end_grants = count;
 }
 
 void fake_store_execute(struct fake_store *store, uint64_t session, const struct command *command,

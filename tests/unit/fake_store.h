@@ -19,6 +19,9 @@ int fake_store_has_lease(const struct fake_store *store, uint64_t id);
 int fake_store_touch(struct fake_store *store, uint64_t session);
 void fake_store_close(struct fake_store *store, uint64_t session);
 
+/* The next leases end as soon as they are granted. */
+void fake_store_end_grants(struct fake_store *store, size_t count);
+
 /* Cluster time goes on. */
 void fake_store_advance(struct fake_store *store, uint64_t ms);
 

@@ -152,8 +152,13 @@ static void test_work_usage(void **state)
     assert_refused(s, synod_work_claim(s, "", "o", 5000, 0, &out), SYNOD_E_USAGE, "1 to");
     assert_refused(s, synod_work_claim(s, "i", "o", 0, 0, &out), SYNOD_E_USAGE, "1 to");
     char *large = calloc(1, SYNOD_VALUE_BYTES_MAX + 1);
-    const struct synod_bytes result = {large, SYNOD_VALUE_BYTES_MAX + 1};
-    assert_refused(s, synod_work_complete(s, "i", 1, result), SYNOD_E_USAGE, "1048576");
+    struct synod_bytes result = {large, SYNOD_RESULT_BYTES_MAX + 1};
+    assert_refused(s, synod_work_complete(s, "i", 1, result), SYNOD_E_USAGE, "1047552");
+    result.size = SYNOD_RESULT_BYTES_MAX; /* with the longest owner */
+    owner[255] = '\0';
+    struct synod_work longest;
+    assert_ok(s, synod_work_claim(s, "longest", owner, 10000, 0, &longest));
+    assert_ok(s, synod_work_complete(s, "longest", longest.token, result));
     free(large);
     fake_put(&fake, "synod/work/item/odd", "no item");
     assert_refused(s, synod_work_show(s, "odd", &out), SYNOD_E_CORRUPT, "no work item");
@@ -371,6 +376,35 @@ static void test_claims_once(void **state)
     stop(s);
 }
 
+static void end_grants(size_t count)
+{
+    fake_lock(&fake);
+    fake_store_end_grants(fake.store, count);
+    fake_unlock(&fake);
+}
+
+/* Proves: a claim whose lease ended on the way is made again, for the same message; one that is too
+ * short for that says so. */
+static void test_lease_ends_on_the_way(void **state)
+{
+    (void)state;
+    struct synod *s = start(1, 1);
+    struct synod_work work;
+    struct synod_message message;
+    push(s, "q", "first");
+    push(s, "q", "second");
+    end_grants(2);
+    assert_ok(s, synod_work_claim(s, "i", "o", 5000, 0, &work));
+    assert_int_equal(work.counter, 1);
+    end_grants(2);
+    assert_ok(s, synod_queue_claim(s, "q", 5000, 0, 0, &message));
+    assert_true(is_text(message.data, "first"));
+    end_grants(100);
+    assert_refused(s, synod_work_claim(s, "j", "o", 7, 0, &work), SYNOD_E_UNAVAILABLE, "7 ms");
+    assert_refused(s, synod_queue_claim(s, "q", 7, 0, 0, &message), SYNOD_E_UNAVAILABLE, "7 ms");
+    stop(s);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -384,6 +418,7 @@ int main(void)
         cmocka_unit_test_teardown(test_queue_waiting, clean_up),
         cmocka_unit_test_teardown(test_queue_usage, clean_up),
         cmocka_unit_test_teardown(test_claims_once, clean_up),
+        cmocka_unit_test_teardown(test_lease_ends_on_the_way, clean_up),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

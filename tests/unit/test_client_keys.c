@@ -220,6 +220,9 @@ static void test_pages(void **state)
     fake_lock(&fake);
     assert_int_equal(fake.nodes[1].linear_query_count + fake.nodes[2].linear_query_count, 2);
     fake_unlock(&fake);
+    fake_lock(&fake);
+    size_t counting = fake.nodes[1].counting_query_count + fake.nodes[2].counting_query_count;
+    fake_unlock(&fake);
     request.as.range.limit = 20;
     struct synod_result *result = NULL;
     assert_ok(s, synod_request(s, &request, SYNOD_LOCAL, &result));
@@ -227,6 +230,10 @@ static void test_pages(void **state)
     assert_int_equal(result->response.count, 50);
     assert_true(result->response.more);
     synod_result_free(result);
+    fake_lock(&fake); /* the first page only makes the learner count them all */
+    assert_int_equal(fake.nodes[1].counting_query_count + fake.nodes[2].counting_query_count,
+                     counting + 1);
+    fake_unlock(&fake);
     request.as.range.limit = 0;
     request.as.range.target = SYNOD_BY_MOD;
     assert_refused(s, synod_request(s, &request, SYNOD_LOCAL, NULL), SYNOD_E_TOO_LARGE, "limit");
@@ -342,6 +349,28 @@ static void block_in_callback(void *arg, int code, const struct synod_result *re
     a->count++;
     assert_int_equal(code, SYNOD_OK);
     a->code = synod_put(a->s, text("x"), text("y"), 0, NULL);
+    struct synod_node nodes[1];
+    struct synod_leader leader;
+    size_t count = 1;
+    assert_int_equal(synod_poll(a->s, 0), SYNOD_E_USAGE);
+    assert_int_equal(synod_read(a->s, 1, 0, SYNOD_LOCAL, NULL, NULL, NULL), SYNOD_E_USAGE);
+    assert_int_equal(synod_tail(a->s, 1, NULL, NULL), SYNOD_E_USAGE);
+    assert_int_equal(synod_status(a->s, nodes, 1, &count), SYNOD_E_USAGE);
+    assert_int_equal(count, 0);
+    assert_int_equal(synod_leader(a->s, &leader), SYNOD_E_USAGE);
+    assert_non_null(strstr(synod_error(a->s), "may not wait"));
+}
+
+/* A read within a read would take its place. */
+static int read_in_read(void *arg, uint64_t index, const void *data, size_t size)
+{
+    struct answers *a = arg;
+    (void)index;
+    (void)data;
+    (void)size;
+    a->count++;
+    assert_int_equal(synod_read(a->s, 1, 0, SYNOD_LOCAL, read_in_read, a, NULL), SYNOD_E_USAGE);
+    return 0;
 }
 
 /* Proves: a blocking call in a callback is refused instead of going round in circles. */
@@ -355,6 +384,10 @@ static void test_blocking_in_callback(void **state)
     poll_for(s, &a.count);
     assert_int_equal(a.code, SYNOD_E_USAGE);
     put(s, "k", "v");
+    fake_fill(&fake, 3);
+    a.count = 0;
+    assert_ok(s, synod_read(s, 1, 0, SYNOD_LINEARIZABLE, read_in_read, &a, NULL));
+    assert_int_equal(a.count, 3);
     stop(s);
 }
 

@@ -10,6 +10,9 @@
 
 #include <poll.h>
 #include <string.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
 
 struct lost {
     int count;
@@ -332,6 +335,34 @@ static void test_bound(void **state)
     stop(s);
 }
 
+/* The clock of the test's process, which can be told that the machine slept. */
+static int64_t slept_s;
+
+/* NOLINTNEXTLINE(readability-inconsistent-declaration-parameter-name): libc's are reserved */
+int clock_gettime(clockid_t clock, struct timespec *out)
+{
+    int rc = (int)syscall(SYS_clock_gettime, clock, out);
+    if (rc == 0 && clock == CLOCK_BOOTTIME) {
+        out->tv_sec += slept_s;
+    }
+    return rc;
+}
+
+/* Proves: while the machine sleeps a session runs out as it does in the cluster; on waking up it is
+ * not taken for alive until something is heard. */
+static void test_sleep(void **state)
+{
+    (void)state;
+    struct synod *s = start(1, 1);
+    assert_ok(s, synod_session(s, NULL));
+    assert_true(synod_session_left_ms(s) > 50000);
+    slept_s += 3600;
+    assert_int_equal(synod_session_left_ms(s), 0);
+    assert_ok(s, synod_session(s, NULL)); /* it is there still, which is proved anew */
+    assert_true(synod_session_left_ms(s) > 50000);
+    stop(s);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -346,6 +377,7 @@ int main(void)
         cmocka_unit_test_teardown(test_session, clean_up),
         cmocka_unit_test_teardown(test_session_lost, clean_up),
         cmocka_unit_test_teardown(test_bound, clean_up),
+        cmocka_unit_test_teardown(test_sleep, clean_up),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

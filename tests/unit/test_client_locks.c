@@ -228,6 +228,113 @@ static void test_unlock_lost(void **state)
     stop(s);
 }
 
+static void poll_until_lost(struct synod *s, const struct synod_lock *held)
+{
+    int64_t deadline = now_ms() + DEADLINE_MS;
+    while (synod_lock_is_held(held) && now_ms() < deadline) {
+        assert_ok(s, synod_poll(s, 5));
+    }
+    assert_false(synod_lock_is_held(held));
+}
+
+/* Proves: a holder hears at once, and not with its next keepalive, that its key was deleted or its
+ * session revoked, also when what it watches from was compacted. */
+static void test_lock_taken_away(void **state)
+{
+    (void)state;
+    struct synod *s = start(1, 2);
+    struct synod_lock *held = lock(s, "job");
+    char key[64];
+    uint64_t session = 0;
+    assert_ok(s, synod_session(s, &session));
+    snprintf(key, sizeof key, "synod/lock/job/%016llx", (unsigned long long)session);
+    int64_t before = now_ms();
+    fake_delete(&fake, key);
+    poll_until_lost(s, held);
+    assert_true(now_ms() - before < 5000); /* a third of the session's 60 s */
+    assert_refused(s, synod_unlock(held), SYNOD_E_LOST, "not ours any more");
+
+    held = lock(s, "job");
+    fake_compact(&fake, fake_put(&fake, "x", "y"));
+    fake_compact(&fake, fake_put(&fake, "x", "z"));
+    fake_down(&fake, 1, 1); /* the next learner is asked from where the first one was */
+    before = now_ms();
+    while (now_ms() - before < 500) {
+        assert_ok(s, synod_poll(s, 5));
+    }
+    assert_true(synod_lock_is_held(held));
+    fake_delete(&fake, key);
+    poll_until_lost(s, held);
+    assert_refused(s, synod_unlock(held), SYNOD_E_LOST, "not ours any more");
+    stop(s);
+}
+
+/* Proves: to give back what is lost already takes no time, even if nobody answers; and should the
+ * session live after all, nobody has to wait for it. */
+static void test_unlock_lost_at_once(void **state)
+{
+    (void)state;
+    fake_start(&fake, 1, 1);
+    struct synod *s = open_client((struct synod_options){.session_ttl_ms = 300});
+    struct synod *other = open_client((struct synod_options){0});
+    struct synod_lock *held = lock(s, "job");
+    SCRIPT(is_submit_ignored, 1);
+    poll_until_lost(s, held);
+    int64_t before = now_ms();
+    assert_refused(s, synod_unlock(held), SYNOD_E_LOST, "not ours any more");
+    assert_true(now_ms() - before < 2000); /* and not the handle's 10 s */
+    SCRIPT(is_submit_ignored, 0);          /* cluster time stood still: the session lives */
+    assert_ok(s, synod_put(s, synod_text("x"), synod_text("y"), 0, NULL));
+    assert_int_equal(fake_count(&fake, "synod/lock/job/"), 0);
+    assert_ok(other, synod_unlock(lock(other, "job")));
+    synod_close(other);
+    stop(s);
+}
+
+struct unlocking {
+    struct synod *s;
+    struct synod_lock *held;
+    int code;
+    int is_done;
+};
+
+static void unlock_in_callback(void *arg, int code, uint64_t index)
+{
+    struct unlocking *u = arg;
+    (void)code;
+    (void)index;
+    u->code = synod_unlock(u->held);
+    u->is_done = 1;
+}
+
+/* Proves: what is given back within a callback, or by a handle that is full, is free afterwards. */
+static void test_unlock_without_waiting(void **state)
+{
+    (void)state;
+    fake_start(&fake, 1, 1);
+    struct synod *s = open_client((struct synod_options){.timeout_ms = 300});
+    struct unlocking u = {.s = s, .held = lock(s, "job")};
+    assert_ok(s, synod_append_async(s, "x", 1, 0, unlock_in_callback, &u));
+    poll_for(s, &u.is_done);
+    assert_int_equal(u.code, SYNOD_E_USAGE);
+    assert_ok(s, synod_put(s, synod_text("x"), synod_text("y"), 0, NULL));
+    assert_int_equal(fake_count(&fake, "synod/lock/job/"), 0);
+
+    struct synod_lock *held = lock(s, "job");
+    SCRIPT(is_submit_ignored, 1);
+    for (int i = 0; i < SYNOD_OUTSTANDING_MAX; i++) {
+        assert_ok(s, synod_append_async(s, "x", 1, UINT32_MAX, NULL, NULL));
+    }
+    assert_int_equal(synod_unlock(held), SYNOD_E_BUSY);
+    SCRIPT(is_submit_ignored, 0);
+    int64_t deadline = now_ms() + DEADLINE_MS;
+    while (fake_count(&fake, "synod/lock/job/") > 0 && now_ms() < deadline) {
+        assert_ok(s, synod_poll(s, 5));
+    }
+    assert_int_equal(fake_count(&fake, "synod/lock/job/"), 0);
+    stop(s);
+}
+
 /* Proves: who waits hears when its own session ends. */
 static void test_session_lost_while_waiting(void **state)
 {
@@ -439,6 +546,9 @@ int main(void)
         cmocka_unit_test_teardown(test_lock_order, clean_up),
         cmocka_unit_test_teardown(test_lock_lost, clean_up),
         cmocka_unit_test_teardown(test_unlock_lost, clean_up),
+        cmocka_unit_test_teardown(test_lock_taken_away, clean_up),
+        cmocka_unit_test_teardown(test_unlock_lost_at_once, clean_up),
+        cmocka_unit_test_teardown(test_unlock_without_waiting, clean_up),
         cmocka_unit_test_teardown(test_session_lost_while_waiting, clean_up),
         cmocka_unit_test_teardown(test_names, clean_up),
         cmocka_unit_test_teardown(test_lock_retries, clean_up),

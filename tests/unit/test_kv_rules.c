@@ -87,13 +87,16 @@ static void assert_taken(struct kv_request request)
     assert_int_equal(rc, 0);
 }
 
-/* Refused, with these words in the sentence. */
+/* Refused, with these words in the sentence, and what to do about it. */
 static void assert_refused(struct kv_request request, const char *words)
 {
     struct errmsg err;
     assert_int_equal(parse(request, &err), ERROR_USAGE);
     if (strstr(err.text, words) == NULL) {
         fail_msg("\"%s\" has not \"%s\"", err.text, words);
+    }
+    if (strstr(err.text, "; try: ") == NULL) {
+        fail_msg("\"%s\" does not say what to do", err.text);
     }
 }
 

@@ -101,6 +101,58 @@ static void test_pages_hold_whole_revisions(void **state)
     buffer_close(&keep);
 }
 
+static struct store_reader counted;
+static int scan_count;
+
+static int count_scans(void *self, struct slice from, struct slice to, store_visit_fn visit,
+                       void *arg)
+{
+    scan_count++;
+    return counted.scan(self, from, to, visit, arg);
+}
+
+/* A watch that waits while others' keys change costs nothing: the last changes are known without
+ * the store, but for those that were forgotten, taken back, or from before the start. */
+static void test_changes_of_other_keys_are_not_read(void **state)
+{
+    struct machine_kit *kit = *state;
+    struct buffer keep = {0};
+    put("a", "before");
+    counted = kit->reader;
+    kit->reader.scan = count_scans;
+    machine_kit_restart(kit);
+    scan_count = 0;
+    assert_text(machine_kit_events(kit, "a", NULL, 1, 0, 0, PAGE), "+a@2.0 > 3.0");
+    assert_int_equal(scan_count, 1);
+    put("b", "1"); /* 3 */
+    do_(kit, a_delete("b", NULL));
+    assert_text(machine_kit_events(kit, "a", NULL, 3, 0, 0, PAGE), "> 5.0");
+    assert_text(machine_kit_events(kit, "b", "c", 3, 0, WATCH_NO_PUT | WATCH_NO_DELETE, PAGE),
+                "> 5.0");
+    assert_text(machine_kit_events(kit, "b", NULL, 4, 0, WATCH_NO_DELETE, PAGE), "> 5.0");
+    assert_int_equal(scan_count, 1);
+    assert_text(machine_kit_events(kit, "a", NULL, 2, 0, 0, PAGE), "+a@2.0 > 5.0");
+    assert_text(machine_kit_events(kit, "b", NULL, 4, 0, 0, PAGE), "-b@4.0 > 5.0");
+    assert_int_equal(scan_count, 3);
+    struct kv_request missing = a_put("x", "");
+    missing.put.flags = KV_IGNORE_LEASE;
+    struct kv_request parts[] = {a_put("a", "x"), a_delete("x", NULL), missing};
+    parts[1] = a_delete("a0", "a1");
+    do_(kit, a_txn(NULL, 0, parts, 3, NULL, 0, &keep));
+    assert_int_equal(kit->status, RESULT_KEY_NOT_FOUND);
+    put("c", "1"); /* 5 */
+    assert_text(machine_kit_events(kit, "a", NULL, 5, 0, 0, PAGE), "> 6.0");
+    assert_int_equal(scan_count, 3);
+    put("a", "2"); /* 6 */
+    for (int i = 0; i < 5000; i++) {
+        kit->acked_seq = kit->next_seq - 1;
+        put("d", "1");
+    }
+    assert_text(machine_kit_events(kit, "a", NULL, 6, 0, 0, PAGE), "+a@6.0 > 4102.0");
+    assert_text(machine_kit_events(kit, "a", NULL, 4102, 0, 0, PAGE), "> 5007.0");
+    buffer_close(&keep);
+}
+
 /* A watch on a key that seldom changes is answered piece by piece: each says how far it looked. */
 static void test_far_looks_come_in_pieces(void **state)
 {
@@ -232,6 +284,7 @@ int main(void)
         TEST(test_previous),
         TEST(test_compacted),
         TEST(test_pages_hold_whole_revisions),
+        TEST(test_changes_of_other_keys_are_not_read),
         TEST(test_far_looks_come_in_pieces),
         TEST(test_changes_of_this_turn),
         cmocka_unit_test(test_digest),

@@ -429,6 +429,36 @@ static void test_large_ranges(void **state)
     assert_text(do_(kit, doomed), "11: del 9");
 }
 
+/* What has no keys in it counts, too: a response that the limit would cut off on its way is refused
+ * like any other that is too large. */
+static void test_responses_are_bounded_by_the_byte(void **state)
+{
+    struct machine_kit *kit = *state;
+    struct buffer keep = {0};
+    /* The heads of a transaction and a range, then two keys and their heads. */
+    const size_t rest = KV_RESPONSE_BYTES_MAX - 10 - 18 - 2 * (40 + 2);
+    char *value = malloc(rest / 2 + 1);
+    assert_non_null(value);
+    memset(value, 'v', rest / 2);
+    value[rest / 2] = '\0';
+    put("k0", value);
+    put("k1", value);
+    free(value);
+    struct kv_request count = a_range("k", "");
+    count.range.flags = KV_COUNT_ONLY;
+    struct kv_request nothing = a_txn(NULL, 0, NULL, 0, NULL, 0, &keep);
+    const struct kv_request fits[] = {a_range("k", "")};
+    const struct kv_request counts[] = {fits[0], count};
+    const struct kv_request nests[] = {fits[0], nothing};
+    do_(kit, a_txn(NULL, 0, fits, 1, NULL, 0, &keep));
+    assert_int_equal(kit->status, RESULT_OK);
+    assert_int_equal(kit->body.size, KV_RESPONSE_BYTES_MAX);
+    assert_text(do_(kit, a_txn(NULL, 0, counts, 2, NULL, 0, &keep)), "too large");
+    assert_text(do_(kit, a_txn(NULL, 0, nests, 2, NULL, 0, &keep)), "too large");
+    assert_text(ask(kit, a_txn(NULL, 0, counts, 2, NULL, 0, &keep)), "too large");
+    buffer_close(&keep);
+}
+
 /* The longest key, of bytes that are escaped, can be put, found, watched and swept. */
 static void test_longest_key(void **state)
 {
@@ -471,6 +501,7 @@ int main(void)
         TEST(test_sweep_comes_back_for_the_compacted_revision),
         TEST(test_commands_of_one_turn_see_each_other),
         TEST(test_large_ranges),
+        TEST(test_responses_are_bounded_by_the_byte),
         TEST(test_longest_key),
     };
     return cmocka_run_group_tests_name("machine_keys", tests, NULL, NULL);

@@ -5,6 +5,8 @@
 
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -253,6 +255,74 @@ static void test_failure_leaves_no_trace(void **state)
     buffer_close(&keep);
 }
 
+/* A client that never says that it has its results does not fill the disks: it gets no more of
+ * them, before and after a restart, until it does. */
+static void test_results_that_are_not_acknowledged_are_bounded(void **state)
+{
+    struct machine_kit *kit = *state;
+    char *value = malloc(MIB);
+    assert_non_null(value);
+    memset(value, 'v', MIB - 1000);
+    value[MIB - 1000] = '\0';
+    put("k", value);
+    free(value);
+    struct kv_request one = a_range("k", NULL);
+    for (int i = 0; i < 65; i++) {
+        do_(kit, one);
+        assert_int_equal(kit->status, RESULT_OK);
+    }
+    uint64_t last = kit->next_seq - 1;
+    assert_text(do_(kit, one), "too large");
+    machine_kit_restart(kit);
+    put("other", "1");
+    assert_int_equal(kit->status, RESULT_TOO_LARGE);
+    kit->acked_seq = last - 10; /* a part counts until all of it is acknowledged */
+    assert_text(do_(kit, one), "too large");
+    kit->acked_seq = kit->next_seq - 1;
+    for (int i = 0; i < 200; i++) { /* and who acknowledges as he goes is never refused */
+        do_(kit, one);
+        assert_int_equal(kit->status, RESULT_OK);
+        kit->acked_seq = i < 10 ? kit->acked_seq : kit->next_seq - 10;
+    }
+}
+
+/* What a slot may look at is bounded: comparisons of ranges in nested transactions could keep every
+ * learner busy for hours, and for the same hours after each restart. */
+static void test_what_is_looked_at_is_bounded(void **state)
+{
+    struct machine_kit *kit = *state;
+    struct buffer keep = {0};
+    struct buffer outer = {0};
+    char key[16];
+    kit->is_turn_open = 1;
+    for (int i = 0; i < 12000; i++) {
+        snprintf(key, sizeof key, "k%05d", i);
+        kit->acked_seq = kit->next_seq - 1;
+        put(key, "1");
+    }
+    kit->is_turn_open = 0;
+    struct kv_compare all[100];
+    for (size_t i = 0; i < 100; i++) {
+        all[i] = a_compare("k", KV_TARGET_MOD, KV_GREATER, 1);
+        all[i].end = text_slice("l");
+    }
+    struct kv_request nested[15];
+    for (size_t i = 0; i < 15; i++) {
+        nested[i] = a_txn(all, 100, NULL, 0, NULL, 0, &keep);
+    }
+    uint64_t revision = machine_revision(kit->machine);
+    struct kv_request too_much = a_txn(NULL, 0, nested, 15, NULL, 0, &outer);
+    assert_text(do_(kit, too_much), "too large");
+    assert_text(machine_kit_query(kit, &too_much), "too large");
+    assert_int_equal(machine_revision(kit->machine), revision);
+    put("k", "2"); /* the next slot begins anew */
+    assert_int_equal(kit->status, RESULT_OK);
+    struct kv_request one = a_range("k", NULL);
+    assert_text(machine_kit_query(kit, &one), "12002: range 1 k=2/12002.12002.1");
+    buffer_close(&keep);
+    buffer_close(&outer);
+}
+
 /* The same command again, under its old sequence, changes nothing and gets the same bytes, also
  * after a restart and if it failed. */
 static void test_retries_get_the_same_bytes(void **state)
@@ -346,6 +416,8 @@ int main(void)
         TEST(test_old_revisions_inside),
         TEST(test_checks_come_first),
         TEST(test_failure_leaves_no_trace),
+        TEST(test_results_that_are_not_acknowledged_are_bounded),
+        TEST(test_what_is_looked_at_is_bounded),
         TEST(test_retries_get_the_same_bytes),
         TEST(test_acknowledged_chunks_are_deleted),
     };

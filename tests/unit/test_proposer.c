@@ -687,6 +687,49 @@ static void test_time_is_told_when_a_lease_is_due(void **state)
     assert_int_equal(kit_sent_count(&f->kit, MSG_ACCEPT), 0);
 }
 
+/* A stamp that was proposed and never chosen is no time that has passed: after another election the
+ * cluster's time may be below it, and what is due before it ends none the less. */
+static void test_time_is_told_below_a_stamp_that_was_lost(void **state)
+{
+    struct fixture *f = *state;
+    lead(f);
+    accepted(f, 1, 1, 1);
+    accepted(f, 2, 1, 1);
+    progress(f, 1, 100);
+    tick(f, 400);
+    assert_int_equal(kit_sent_count(&f->kit, MSG_ACCEPT), 2); /* the announcement, for learners */
+    kit_end(&f->kit);
+    struct ballot other = {9, 1, 9};
+    report(f, 1, other, other, 0);
+    end_turn(f);
+    assert_int_equal(proposer_state(f->proposer), NODE_STANDBY);
+    kit_end(&f->kit);
+    tick(f, 2 * ELECTION_MS);
+    kit_end(&f->kit);
+    report(f, 1, other, BALLOT_NONE, 2 * ELECTION_MS);
+    report(f, 2, other, BALLOT_NONE, 2 * ELECTION_MS);
+    end_turn(f);
+    kit_end(&f->kit);
+    assert_int_equal(proposer_state(f->proposer), NODE_PREPARING);
+    promise(f, 1, 1, NULL, 0);
+    promise(f, 2, 1, NULL, 0);
+    end_turn(f);
+    kit_end(&f->kit);
+    assert_int_equal(proposer_state(f->proposer), NODE_LEADING);
+    accepted(f, 1, 2, 2);
+    accepted(f, 2, 2, 2);
+    end_turn(f);
+    kit_end(&f->kit);
+    progress(f, 2, 200);
+    tick(f, 201);
+    struct value value;
+    const struct outgoing *sent = kit_sent(&f->kit, MSG_ACCEPT, 0);
+    assert_non_null(sent);
+    assert_int_equal(value_parse(sent->msg.accept.value, &value), 0);
+    assert_int_equal(value.kind, VALUE_NOOP);
+    assert_int_equal(value.stamp_ms, 201);
+}
+
 /* With five acceptors three must promise and three must accept. */
 static void test_five_acceptors(void **state)
 {
@@ -737,6 +780,7 @@ int main(void)
         TEST(test_shutdown_hands_over),
         TEST(test_successor_starts_at_once),
         TEST(test_time_is_told_when_a_lease_is_due),
+        TEST(test_time_is_told_below_a_stamp_that_was_lost),
         cmocka_unit_test_setup_teardown(test_five_acceptors, setup_five, teardown),
     };
     return cmocka_run_group_tests_name("proposer", tests, NULL, NULL);

@@ -180,11 +180,16 @@ static void test_commands(void **state)
     assert_string_equal(command[2], "--");
     assert_string_equal(command[3], "b");
     argc = words_of("lock x", argv);
-    assert_null(options_cut_command(&argc, argv));
+    command = options_cut_command(&argc, argv);
+    assert_null(command);
     assert_int_equal(argc, 2);
+    assert_int_equal(options_check_command("lock", command), 0);
     argc = words_of("lock x --", argv);
-    assert_null(options_cut_command(&argc, argv));
+    command = options_cut_command(&argc, argv);
     assert_int_equal(argc, 2);
+    say_begin();
+    assert_int_equal(options_check_command("lock", command), 3);
+    assert_non_null(strstr(say_end(), "follows --"));
 }
 
 static int dispatch(const char *line, const char **said)
