@@ -186,7 +186,8 @@ install: all ## install programs, library, header and synod.pc under PREFIX (and
 # ---- tests
 
 test_parts := $(synod_parts) $(if $(command_src),$(B)/libcommand.a)
-helpers = $(call object,$(filter $(patsubst $(B)/%,%,$(dir $(1)))%,$(test_help)))
+helpers = $(call object,$(filter $(patsubst $(B)/%,%,$(dir $(1)))%,$(test_help)) \
+          $(if $(filter tests/check/ tests/unit/,$(patsubst $(B)/%,%,$(dir $(1)))),$(filter tests/model/reference%,$(test_help))))
 
 .SECONDEXPANSION:
 $(test_bin) $(tool_bin): $(B)/%: $(B)/obj/%.o $$(call helpers,$$@) $(test_parts)
@@ -195,7 +196,7 @@ $(test_bin) $(tool_bin): $(B)/%: $(B)/obj/%.o $$(call helpers,$$@) $(test_parts)
 	$(Q)$(LINK) -o $@ $(filter %.o,$^) -Wl,--start-group $(test_parts) -Wl,--end-group -lcmocka $(LIBS) -lm
 
 # The simulator links the archive of cores and nothing else of Synod: no clock, no socket, no disk.
-sim_parts = $(call object,$(sim_main) $(filter tests/sim/% tests/trace/% tests/check/%,$(test_help)))
+sim_parts = $(call object,$(sim_main) $(filter tests/sim/% tests/trace/% tests/check/% tests/model/reference% tests/model/generate%,$(test_help)))
 $(B)/synod-sim: $(sim_parts) $(B)/libcores.a
 	$(say)
 	$(Q)$(LINK) -o $@ $(sim_parts) $(B)/libcores.a -lxxhash
@@ -213,10 +214,10 @@ test: deps ## build and run every test that fits in minutes; ends with "N passed
 .PHONY: soak
 soak: $(B)/synod-sim ## 20,000 random runs of the simulator, and 100 of each partial partition
 	@BUILD=$(B) CC='$(CC)' SAN='$(SAN)' SIM_SEEDS='$(or $(SEEDS),20000)' SIM_PARTITION_SEEDS=100 \
-	    SIM_SECONDS=7200 tests/sim/run.sh
+	    tests/sim/run.sh
 
 .PHONY: mutants
-mutants: $(B)/synod-sim ## prove that the simulator can fail: it has to catch every seeded bug (MUTANTS= SEEDS=)
+mutants: $(B)/synod-sim $(B)/tests/trace/tool_trace ## prove that the simulator can fail: it has to catch every seeded bug (MUTANTS= SEEDS=)
 	@BUILD=$(B) SEEDS='$(SEEDS)' COMPILE='$(CC) $(BASE_FLAGS) $(CFLAGS)' LINK='$(LINK)' \
 	    SIM_PARTS='$(sim_parts)' tests/sim/mutants.py $(MUTANTS)
 
@@ -235,7 +236,8 @@ bench: deps ## measure against the limit of the machine and, if installed, etcd 
 # ---- what a Debian 12 machine needs
 
 DEPS := gcc make pkg-config libzmq3-dev libmsgpack-dev libleveldb-dev libcmocka-dev \
-        libyaml-dev libjansson-dev uthash-dev libxxhash-dev python3 \
+        libyaml-dev libjansson-dev uthash-dev libbsd-dev libxxhash-dev \
+        python3 \
         $(if $(filter clang,$(cc_name)),clang)
 LINT_DEPS := clang-tidy clang-format cppcheck
 

@@ -44,8 +44,8 @@ static void on_start(struct acceptor *a, time_ms_t now, struct effects *out)
 static void on_read_index(struct acceptor *a, const struct message *msg, struct effects *out)
 {
     struct message *reply = effects_reply(out, SEND_NOW, msg, MSG_READ_INDEX_REPLY);
-    reply->read_index_reply =
-        (struct msg_read_index_reply){msg->read_index.request, a->accepted_max};
+    reply->read_index_reply = (struct msg_read_index_reply){
+        msg->read_index.request, MUTANT(read_index_of_chosen) ? a->chosen : a->accepted_max};
 }
 
 /* Only the process that made a ballot may use it. Refuses the message otherwise. */
@@ -97,6 +97,8 @@ static void on_message(struct acceptor *a, const struct event *event, struct eff
         break;
     case MSG_READ_INDEX:
         on_read_index(a, event->msg, out);
+        break;
+    case MSG_PROGRESS: /* for who leads, which in this mode no acceptor does */
         break;
     default:
         effects_unexpected(out, event->msg);

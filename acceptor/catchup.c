@@ -19,7 +19,7 @@ void acceptor_on_fetch(struct acceptor *a, const struct message *msg, struct eff
     struct message *reply = effects_reply(out, SEND_NOW, msg, MSG_CHOSEN);
     reply->chosen = (struct msg_chosen){.from = fetch->from,
                                         .chosen = a->chosen,
-                                        .trimmed = 0,
+                                        .trimmed = MUTANT(chosen_called_trimmed) ? a->chosen : 0,
                                         .entry_count = page.count,
                                         .entries = page.entries};
 }

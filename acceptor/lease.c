@@ -71,7 +71,7 @@ void acceptor_on_heartbeat(struct acceptor *a, const struct event *event, struct
     }
     struct heard *heard = &a->heard[index];
     if (heard->is_heard && heard->incarnation == msg->incarnation &&
-        heartbeat->sequence <= heard->sequence) {
+        heartbeat->sequence <= heard->sequence && !MUTANT(late_heartbeat_taken)) {
         /* A late copy proves no life: it would prolong the lease of a leader that is dead. */
         send_report(a, event, out);
         return;

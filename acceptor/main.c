@@ -1,7 +1,55 @@
-/* synod-acceptor: the acceptor's core, its guarded store and the loop that drives them. */
+/* synod-acceptor: the acceptor's core, or the Raft node in its place, its guarded store and the
+ * loop that drives them. */
 #include "acceptor/acceptor.h"
+#include "acceptor/raft/raft.h"
 #include "common/runtime/log.h"
 #include "common/runtime/runtime.h"
+
+#include <stdio.h>
+
+static int run(const struct config *cfg, struct peer self, uint64_t incarnation, struct core core,
+               struct store *store)
+{
+    return runtime_run(&(struct runtime_options){
+        .config = cfg, .self = self, .incarnation = incarnation, .core = core, .store = store});
+}
+
+static int run_paxos(const struct config *cfg, node_id_t id, struct store *store)
+{
+    const struct acceptor_options options = {
+        .id = id,
+        .members = cfg->members,
+        .election_ms = (time_ms_t)cfg->election_ms,
+        .heartbeat_ms = (time_ms_t)cfg->heartbeat_ms,
+        .reader = store_reader(store),
+    };
+    struct acceptor *acceptor = acceptor_new(&options);
+    int rc = run(cfg, (struct peer){ROLE_ACCEPTOR, id}, runtime_draw_incarnation(),
+                 acceptor_core(acceptor), store);
+    acceptor_free(acceptor);
+    return rc;
+}
+
+static int run_raft(const struct config *cfg, node_id_t id, struct store *store)
+{
+    const uint64_t incarnation = runtime_draw_incarnation();
+    struct raft_options options = {
+        .id = id,
+        .incarnation = incarnation,
+        .seed = incarnation,
+        .members = cfg->members,
+        .election_ms = (time_ms_t)cfg->election_ms,
+        .heartbeat_ms = (time_ms_t)cfg->heartbeat_ms,
+        .reader = store_reader(store),
+    };
+    for (size_t i = 0; i < cfg->members.acceptor_count; i++) {
+        options.priorities[i] = cfg->acceptors[i].priority;
+    }
+    struct raft *raft = raft_new(&options);
+    int rc = run(cfg, (struct peer){ROLE_ACCEPTOR, id}, incarnation, raft_core(raft), store);
+    raft_free(raft);
+    return rc;
+}
 
 int main(int argc, char **argv)
 {
@@ -11,8 +59,9 @@ int main(int argc, char **argv)
         return status;
     }
     const struct config *cfg = &arguments.config;
-    const struct peer self = {ROLE_ACCEPTOR, arguments.id};
-    const struct store_identity identity = {cfg->id, self, "paxos"};
+    struct store_identity identity = {.cluster_id = cfg->id, .node = {ROLE_ACCEPTOR, arguments.id}};
+    snprintf(identity.protocol, sizeof identity.protocol, "%s",
+             config_protocol_name(cfg->protocol));
     struct store *store;
     struct errmsg err;
     int rc = store_open(arguments.data_dir, &identity, 1, &store, &err);
@@ -20,22 +69,8 @@ int main(int argc, char **argv)
         log_error("%s", err.text);
         return error_exit_status(rc);
     }
-    const struct acceptor_options options = {
-        .id = arguments.id,
-        .members = cfg->members,
-        .election_ms = (time_ms_t)cfg->election_ms,
-        .heartbeat_ms = (time_ms_t)cfg->heartbeat_ms,
-        .reader = store_reader(store),
-    };
-    struct acceptor *acceptor = acceptor_new(&options);
-    rc = runtime_run(&(struct runtime_options){
-        .config = cfg,
-        .self = self,
-        .incarnation = runtime_draw_incarnation(),
-        .core = acceptor_core(acceptor),
-        .store = store,
-    });
-    acceptor_free(acceptor);
+    rc = cfg->protocol == CONFIG_RAFT ? run_raft(cfg, arguments.id, store)
+                                      : run_paxos(cfg, arguments.id, store);
     store_close(store);
     return error_exit_status(rc);
 }

@@ -1,6 +1,7 @@
 #include "acceptor/state.h"
 
 #include "common/base/bytes.h"
+#include "common/base/mutant.h"
 #include "common/protocol/value.h"
 
 #include <string.h>
@@ -291,7 +292,9 @@ void acceptor_read_page(struct acceptor *a, slot_t from, slot_t to, size_t bytes
     while (page->next <= to && !page_is_full(page)) {
         struct accepted *entry = acceptor_find(a, page->next);
         if (entry != NULL && entry->value.size > 0) {
-            page_add(&scan, entry->slot, &entry->ballot, entry->value);
+            const struct ballot *ballot =
+                MUTANT(votes_told_at_promise) ? &a->promised : &entry->ballot;
+            page_add(&scan, entry->slot, ballot, entry->value);
             continue;
         }
         if (entry == NULL && page->next > a->chosen) {
@@ -313,16 +316,39 @@ void acceptor_read_page(struct acceptor *a, slot_t from, slot_t to, size_t bytes
     }
 }
 
+/* Adds one slot whose value is on disk alone. What was evicted was written in an earlier turn. */
+static void page_add_evicted(struct acceptor *a, struct page_scan *scan, slot_t slot)
+{
+    uint8_t key[SLOT_KEY_BYTES];
+    put_slot_key(key, slot);
+    effects_mark(scan->out, MARK_PAGE_FROM_DISK);
+    struct blob *blob;
+    int rc = a->options.reader.get(a->options.reader.self, slice_borrow(key, sizeof key), &blob);
+    if (rc != 0) {
+        effects_fatal(scan->out, rc == ERROR_NOT_FOUND ? ERROR_CORRUPT : rc,
+                      "cannot read slot %llu of the store (%s)", (unsigned long long)slot,
+                      error_name(rc));
+        return;
+    }
+    (void)page_visit(scan, slice_borrow(key, sizeof key), slice_of(blob));
+    blob_unref(blob);
+}
+
 void acceptor_read_chosen(struct acceptor *a, slot_t from, size_t bytes_max, struct page *page,
                           struct effects *out)
 {
-    acceptor_read_page(a, from, a->chosen, bytes_max, page, out);
+    acceptor_read_page(a, from + MUTANT(first_slot_not_served), a->chosen, bytes_max, page, out);
     struct page_scan scan = {page, out, page->count};
     slot_t slot = page->next > a->chosen ? page->next : a->accepted_max + 1; /* full: stop here */
-    for (; slot <= a->accepted_max && !page_is_full(page); slot++) {
+    for (; slot <= a->accepted_max && !page_is_full(page) && out->fatal == 0; slot++) {
         struct accepted *entry = acceptor_find(a, slot);
-        if (entry != NULL && entry->is_chosen && entry->value.size > 0) {
+        if (entry == NULL || !entry->is_chosen) {
+            continue;
+        }
+        if (entry->value.size > 0) {
             page_add(&scan, slot, &entry->ballot, entry->value);
+        } else {
+            page_add_evicted(a, &scan, slot);
         }
     }
 }

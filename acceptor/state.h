@@ -136,7 +136,7 @@ struct page {
 };
 
 /* Collects the slots that are chosen here, from `from` on, until the page is full: all up to the
- * watermark, and those above it that are in memory. */
+ * watermark, and those above it. */
 void acceptor_read_chosen(struct acceptor *a, slot_t from, size_t bytes_max, struct page *page,
                           struct effects *out);
 

@@ -19,11 +19,12 @@ enum {
     OPTION_DURATION,
     OPTION_WARMUP,
     OPTION_RATE,
+    OPTION_KEYS,
 };
 
 struct bench;
 
-/* An append under way. */
+/* An append or a put under way. */
 struct probe {
     struct bench *bench;
     struct probe *next_free;
@@ -36,6 +37,8 @@ struct bench {
     uint64_t size;
     uint32_t duration_ms, warmup_ms;
     uint64_t rate; /* per second; 0: closed loop */
+    uint64_t keys; /* puts under so many keys, in turn; 0: appends */
+    uint64_t put_count;
 
     struct synod *s;
     uint8_t *payload;
@@ -65,13 +68,26 @@ static void note_failure(struct bench *b, int code)
     }
 }
 
-static void on_answer(void *arg, int code, uint64_t index);
+static void on_appended(void *arg, int code, uint64_t index);
+static void on_put(void *arg, int code, const struct synod_result *result);
+
+static int put(struct bench *b, struct probe *probe)
+{
+    char key[40];
+    snprintf(key, sizeof key, "bench/%016llx", (unsigned long long)(b->put_count % b->keys));
+    struct synod_request request = {
+        .op = SYNOD_PUT, .as.put = {.key = synod_text(key), .value = {b->payload, b->size}}};
+    int rc = synod_request_async(b->s, &request, 0, on_put, probe);
+    b->put_count += rc == SYNOD_OK;
+    return rc;
+}
 
 /* 1 if the library took it. */
 static int send_probe(struct bench *b, struct probe *probe, uint64_t since_ns)
 {
     probe->since_ns = since_ns;
-    int rc = synod_append_async(b->s, b->payload, b->size, 0, on_answer, probe);
+    int rc = b->keys > 0 ? put(b, probe)
+                         : synod_append_async(b->s, b->payload, b->size, 0, on_appended, probe);
     if (rc == SYNOD_OK) {
         return 1;
     }
@@ -81,12 +97,10 @@ static int send_probe(struct bench *b, struct probe *probe, uint64_t since_ns)
     return 0;
 }
 
-static void on_answer(void *arg, int code, uint64_t index)
+static void on_answer(struct probe *probe, int code)
 {
-    struct probe *probe = arg;
     struct bench *b = probe->bench;
     uint64_t now = now_ns();
-    (void)index;
     if (code != SYNOD_OK) {
         if (code != SYNOD_E_INTERRUPTED) {
             note_failure(b, code);
@@ -102,6 +116,18 @@ static void on_answer(void *arg, int code, uint64_t index)
     }
     probe->next_free = b->free_probes;
     b->free_probes = probe;
+}
+
+static void on_appended(void *arg, int code, uint64_t index)
+{
+    (void)index;
+    on_answer(arg, code);
+}
+
+static void on_put(void *arg, int code, const struct synod_result *result)
+{
+    (void)result;
+    on_answer(arg, code);
 }
 
 static struct probe *take_probe(struct bench *b)
@@ -202,22 +228,23 @@ static void print_report(const struct bench *b, double seconds)
     double mean = histogram_mean(h) / 1000;
     if (b->common.form == OUTPUT_JSON) {
         output_json(json_pack(
-            "{s:s, s:I, s:I, s:I, s:f, s:I, s:f, s:f, s:{s:f, s:f, s:f, s:f, s:f}, s:I}", "loop",
-            b->rate != 0 ? "open" : "closed", "outstanding", (json_int_t)b->outstanding, "rate",
-            (json_int_t)b->rate, "size", (json_int_t)b->size, "seconds", seconds, "records",
-            (json_int_t)b->done_count, "records_per_s", rate, "bytes_per_s", rate * (double)b->size,
-            "latency_us", "mean", mean, "median", median, "p99", p99, "p999", p999, "max", max,
-            "errors", (json_int_t)b->error_count));
+            "{s:s, s:I, s:I, s:I, s:I, s:f, s:I, s:f, s:f, s:{s:f, s:f, s:f, s:f, s:f}, s:I}",
+            "loop", b->rate != 0 ? "open" : "closed", "outstanding", (json_int_t)b->outstanding,
+            "rate", (json_int_t)b->rate, "keys", (json_int_t)b->keys, "size", (json_int_t)b->size,
+            "seconds", seconds, "records", (json_int_t)b->done_count, "records_per_s", rate,
+            "bytes_per_s", rate * (double)b->size, "latency_us", "mean", mean, "median", median,
+            "p99", p99, "p999", p999, "max", max, "errors", (json_int_t)b->error_count));
         return;
     }
+    const char *what = b->keys > 0 ? "puts" : "records";
     if (b->rate != 0) {
-        output_text("open loop, %llu records/s, %llu bytes, %.1f s\n", (unsigned long long)b->rate,
+        output_text("open loop, %llu %s/s, %llu bytes, %.1f s\n", (unsigned long long)b->rate, what,
                     (unsigned long long)b->size, seconds);
     } else {
-        output_text("closed loop, %llu outstanding, %llu bytes, %.1f s\n",
-                    (unsigned long long)b->outstanding, (unsigned long long)b->size, seconds);
+        output_text("closed loop, %llu %s outstanding, %llu bytes, %.1f s\n",
+                    (unsigned long long)b->outstanding, what, (unsigned long long)b->size, seconds);
     }
-    output_text("throughput  %.0f records/s  %.2f MiB/s\n", rate,
+    output_text("throughput  %.0f %s/s  %.2f MiB/s\n", rate, what,
                 rate * (double)b->size / (1024 * 1024));
     output_text(
         "latency     median %.0f us  p99 %.0f us  p99.9 %.0f us  max %.0f us  mean %.0f us\n",
@@ -244,6 +271,8 @@ static int take_own_option(void *arg, int option, const char *value)
             return 0;
         }
         return options_duration(verb, "--warmup", value, &b->warmup_ms);
+    case OPTION_KEYS:
+        return options_number(verb, "--keys", value, 1, INT64_MAX, &b->keys);
     default:
         return options_number(verb, "--rate", value, 1, 100000000, &b->rate);
     }
@@ -258,6 +287,7 @@ static int parse(struct bench *b, int argc, char **argv, int *status)
         {"duration", required_argument, NULL, OPTION_DURATION},
         {"warmup", required_argument, NULL, OPTION_WARMUP},
         {"rate", required_argument, NULL, OPTION_RATE},
+        {"keys", required_argument, NULL, OPTION_KEYS},
         {NULL, 0, NULL, 0},
     };
     *b = (struct bench){.outstanding = 1000, .size = 64, .duration_ms = 5000, .warmup_ms = 1000};

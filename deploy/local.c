@@ -44,9 +44,6 @@ static int take_protocol(const char *verb, const char *value, struct local_optio
         snprintf(problem, sizeof problem, "--protocol %.60s (paxos or raft)", value);
         return verb_usage(verb, problem);
     }
-    if (options->protocol == CONFIG_RAFT) {
-        return verb_usage(verb, "--protocol raft (it is not in this version yet; paxos is)");
-    }
     options->protocol_given = 1;
     return 0;
 }

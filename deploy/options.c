@@ -1,9 +1,12 @@
 #include "deploy/options.h"
 
 #include "common/base/error.h"
+#include "common/base/memory.h"
+#include "deploy/output.h"
 #include "deploy/verbs.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -36,9 +39,39 @@ int options_is_interrupted(void)
     return is_interrupted != 0;
 }
 
+static const char *open_verb = "VERB"; /* the one that opened a handle */
+
+/* What to do about a code, where its sentence does not say. */
+static void print_way_out(int code)
+{
+    static const struct {
+        int code;
+        const char *text;
+    } ways[] = {
+        {SYNOD_E_UNAVAILABLE, "again, or with a longer --timeout"},
+        {SYNOD_E_COMPACTED, "a later revision"},
+        {SYNOD_E_FUTURE, "synod get, which shows the revision with -o json"},
+        {SYNOD_E_LEASE, "synod lease list"},
+        {SYNOD_E_TOO_LARGE, "--limit"},
+        {SYNOD_E_LOST, "to claim it again"},
+    };
+    for (size_t i = 0; i < sizeof ways / sizeof ways[0]; i++) {
+        if (ways[i].code == code) {
+            fprintf(stderr, "; try: %s\n", ways[i].text);
+            return;
+        }
+    }
+    fprintf(stderr, "; try: synod %s --help\n", open_verb);
+}
+
 int options_fail(int code, const char *sentence)
 {
-    fprintf(stderr, "error: %s\n", sentence);
+    fprintf(stderr, "error: %s", sentence);
+    if (strstr(sentence, "try: ") != NULL) {
+        fputc('\n', stderr);
+    } else {
+        print_way_out(code);
+    }
     return code == SYNOD_E_SESSION ? 1 : error_exit_status(code);
 }
 
@@ -66,24 +99,62 @@ int options_number(const char *verb, const char *name, const char *text, uint64_
     return 0;
 }
 
-int options_duration(const char *verb, const char *name, const char *text, uint32_t *out_ms)
+static int duration_of(const char *text, double *out_ms)
 {
     static const struct {
         const char *unit;
         double ms;
-    } units[] = {{"ms", 1}, {"s", 1000}, {"m", 60000}, {"h", 3600000}};
+    } units[] = {{"ms", 1}, {"s", 1000}, {"m", 60000}, {"h", 3600000}, {"d", 86400000}};
     char *end = NULL;
     double value = strtod(text, &end);
-    if (text[0] >= '0' && text[0] <= '9') {
-        for (size_t i = 0; i < sizeof units / sizeof units[0]; i++) {
-            double ms = value * units[i].ms;
-            if (strcmp(end, units[i].unit) == 0 && ms >= 1 && ms < (double)UINT32_MAX) {
-                *out_ms = (uint32_t)ms;
-                return 0;
-            }
+    if (text[0] < '0' || text[0] > '9' || end != text + strspn(text, "0123456789.")) {
+        return 0; /* strtod would also take hexadecimal digits and exponents */
+    }
+    for (size_t i = 0; i < sizeof units / sizeof units[0]; i++) {
+        if (strcmp(end, units[i].unit) == 0) {
+            *out_ms = value * units[i].ms;
+            return 1;
         }
     }
-    return bad_value(verb, name, text, "a duration like 200ms, 5s or 2m");
+    *out_ms = 0;
+    return strcmp(text, "0") == 0;
+}
+
+int options_time(const char *verb, const char *name, const char *text, uint64_t lowest_ms,
+                 uint64_t highest_ms, uint64_t *out_ms)
+{
+    double ms = 0;
+    if (!duration_of(text, &ms)) {
+        return bad_value(verb, name, text, "a duration like 200ms, 5s or 2m");
+    }
+    if (ms < (double)lowest_ms || ms > (double)highest_ms) {
+        char expected[96];
+        snprintf(expected, sizeof expected, "a duration from %llums to %llus",
+                 (unsigned long long)lowest_ms, (unsigned long long)highest_ms / 1000);
+        return bad_value(verb, name, text, expected);
+    }
+    *out_ms = (uint64_t)ms;
+    return 0;
+}
+
+int options_duration(const char *verb, const char *name, const char *text, uint32_t *out_ms)
+{
+    uint64_t ms = 0;
+    int rc = options_time(verb, name, text, 1, UINT32_MAX - 1, &ms);
+    if (rc == 0) {
+        *out_ms = (uint32_t)ms;
+    }
+    return rc;
+}
+
+int options_consistency(const char *verb, const char *text, enum synod_consistency *out)
+{
+    int is_local = strcmp(text, "local") == 0;
+    if (!is_local && strcmp(text, "linearizable") != 0) {
+        return bad_value(verb, "--consistency", text, "linearizable or local");
+    }
+    *out = is_local ? SYNOD_LOCAL : SYNOD_LINEARIZABLE;
+    return 0;
 }
 
 static int take_form(const char *verb, const char *text, enum output_form *out)
@@ -128,12 +199,15 @@ static int bad_option(const char *verb, int option, char **argv)
 int options_parse(int argc, char **argv, const struct option *longs, struct common_options *common,
                   own_option_fn own, void *arg, int *exit_status)
 {
-    common->verb = argv[0];
+    const char *shorts = common != NULL ? ":ho:" : ":";
+    if (common != NULL) {
+        common->verb = argv[0];
+    }
     optind = 0; /* a fresh start, for getopt was used for the options before the verb */
     opterr = 0;
     int option = 0;
     *exit_status = 0;
-    while (*exit_status == 0 && (option = getopt_long(argc, argv, ":ho:", longs, NULL)) != -1) {
+    while (*exit_status == 0 && (option = getopt_long(argc, argv, shorts, longs, NULL)) != -1) {
         if (option == 'h') {
             *exit_status = verb_help(argv[0]);
             return 1;
@@ -149,10 +223,113 @@ int options_parse(int argc, char **argv, const struct option *longs, struct comm
     return *exit_status != 0;
 }
 
+int options_arguments(int argc, char **argv, int least, int most, const char *expected)
+{
+    int count = argc - optind;
+    if (count >= least && count <= most) {
+        return count;
+    }
+    char problem[256];
+    if (count > most) {
+        snprintf(problem, sizeof problem, "it takes %s, and \"%.60s\" is too much", expected,
+                 argv[optind + most]);
+    } else {
+        snprintf(problem, sizeof problem, "it needs %s", expected);
+    }
+    verb_usage(argv[0], problem);
+    return -1;
+}
+
+char **options_cut_command(int *argc, char **argv)
+{
+    for (int i = 1; i < *argc; i++) {
+        if (strcmp(argv[i], "--") == 0) {
+            *argc = i;
+            argv[i] = NULL;
+            return argv + i + 1;
+        }
+    }
+    return NULL;
+}
+
+int options_check_command(const char *verb, char **command)
+{
+    return command == NULL || command[0] != NULL ? 0 : verb_usage(verb, "no command follows --");
+}
+
 int options_open(const struct common_options *common, struct synod **out)
 {
     char why[SYNOD_ERROR_BYTES];
     watch_signals();
+    open_verb = common->verb;
     int rc = synod_open(&common->client, out, why);
     return rc == SYNOD_OK ? 0 : options_fail(rc, why);
+}
+
+int options_close(struct synod *s, int code)
+{
+    int status = 0;
+    output_flush();
+    if (code == SYNOD_E_INTERRUPTED) {
+        status = 5;
+    } else if (code != SYNOD_OK) {
+        status = options_fail(code, synod_error(s));
+    }
+    synod_close(s);
+    return output_finish(status);
+}
+
+int options_ping(struct synod *s, enum synod_consistency consistency, uint64_t *revision)
+{
+    struct synod_request request = {.op = SYNOD_RANGE};
+    request.as.range.key = (struct synod_bytes){"\0", 1};
+    request.as.range.count_only = 1;
+    struct synod_result *result = NULL;
+    int rc = synod_request(s, &request, consistency, &result);
+    if (rc == SYNOD_OK && revision != NULL) {
+        *revision = result->revision;
+    }
+    synod_result_free(result);
+    return rc;
+}
+
+static int unreadable(const char *verb, const char *path, const char *why)
+{
+    char problem[256];
+    snprintf(problem, sizeof problem, "%.120s cannot be read (%s)",
+             path != NULL ? path : "standard input", why);
+    return verb_usage(verb, problem);
+}
+
+int options_read_all(const char *verb, const char *path, size_t max_bytes, char **data,
+                     size_t *size)
+{
+    char *bytes = NULL;
+    size_t capacity = 0;
+    size_t used = 0;
+    ssize_t n = 0;
+    char why[64];
+    int fd = path != NULL ? open(path, O_RDONLY | O_CLOEXEC) : STDIN_FILENO;
+    if (fd < 0) {
+        return unreadable(verb, path, strerror(errno));
+    }
+    do {
+        bytes = memory_grow(bytes, &capacity, used + 64 * 1024, 1);
+        n = read(fd, bytes + used, capacity - used);
+        used += n > 0 ? (size_t)n : 0;
+    } while (n > 0 && used <= max_bytes);
+    snprintf(why, sizeof why, "%s", n < 0 ? strerror(errno) : "");
+    if (path != NULL) {
+        close(fd);
+    }
+    if (n < 0 || used > max_bytes) {
+        if (n >= 0) {
+            snprintf(why, sizeof why, "it is longer than the limit of %zu bytes", max_bytes);
+        }
+        free(bytes);
+        return unreadable(verb, path, why);
+    }
+    *data = bytes;
+    *size = used;
+    return 0;
 }

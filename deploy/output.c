@@ -1,5 +1,7 @@
 #include "deploy/output.h"
 
+#include "deploy/base64.h"
+
 #include <ctype.h>
 #include <errno.h>
 #include <signal.h>
@@ -60,62 +62,77 @@ void output_text(const char *fmt, ...)
     va_end(args);
 }
 
-static const char base64_digits[] =
-    "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/=";
-
-#define BASE64_PAD 64 /* the digit that stands for no bits */
-
-/* A malloc'ed text. */
-static char *base64(const uint8_t *data, size_t size)
-{
-    char *out = malloc((size + 2) / 3 * 4 + 1);
-    size_t n = 0;
-    for (size_t i = 0; out != NULL && i < size; i += 3) {
-        uint32_t bits = (uint32_t)data[i] << 16;
-        bits |= i + 1 < size ? (uint32_t)data[i + 1] << 8 : 0;
-        bits |= i + 2 < size ? data[i + 2] : 0;
-        out[n++] = base64_digits[bits >> 18];
-        out[n++] = base64_digits[bits >> 12 & 63];
-        out[n++] = base64_digits[i + 1 < size ? bits >> 6 & 63 : BASE64_PAD];
-        out[n++] = base64_digits[i + 2 < size ? bits & 63 : BASE64_PAD];
-    }
-    if (out != NULL) {
-        out[n] = '\0';
-    }
-    return out;
-}
-
 void output_json(json_t *value)
 {
     check_write(json_dumpf(value, stdout, JSON_COMPACT) == 0 && putchar('\n') != EOF);
     json_decref(value);
 }
 
-/* jansson refuses text that is not UTF-8; such records travel as base64. */
+static void set_text_or_base64(json_t *object, const char *name, const char *name_base64,
+                               struct synod_bytes bytes)
+{
+    /* jansson refuses text that is not UTF-8. */
+    json_t *text = json_stringn(bytes.size > 0 ? bytes.data : "", bytes.size);
+    if (text != NULL) {
+        json_object_set_new(object, name, text);
+    } else {
+        char *encoded = base64_encode(bytes.data, bytes.size);
+        json_object_set_new(object, name_base64, json_string(encoded));
+        free(encoded);
+    }
+}
+
+void json_set_bytes(json_t *object, const char *name, struct synod_bytes bytes)
+{
+    char name_base64[64];
+    snprintf(name_base64, sizeof name_base64, "%s_base64", name);
+    set_text_or_base64(object, name, name_base64, bytes);
+}
+
 static int json_record(uint64_t index, const void *data, size_t size)
 {
     json_t *object = json_object();
     json_object_set_new(object, "index", json_integer((json_int_t)index));
-    json_t *text = json_stringn(data, size);
-    if (text != NULL) {
-        json_object_set_new(object, "text", text);
-    } else {
-        char *encoded = base64(data, size);
-        json_object_set_new(object, "base64", json_string(encoded));
-        free(encoded);
-    }
+    set_text_or_base64(object, "text", "base64", (struct synod_bytes){data, size});
     output_json(object);
     return output_is_closed() ? -1 : 0;
 }
 
-/* Control characters would break the table, or the terminal. */
-static int table_record(uint64_t index, const uint8_t *data, size_t size)
+void output_bytes(struct synod_bytes bytes, char end)
 {
-    int is_ok = printf("%10llu  ", (unsigned long long)index) >= 0;
-    for (size_t i = 0; is_ok && i < size; i++) {
+    check_write(fwrite(bytes.data, 1, bytes.size, stdout) == bytes.size && putchar(end) != EOF);
+}
+
+size_t output_escaped_width(struct synod_bytes bytes)
+{
+    const uint8_t *data = bytes.data;
+    size_t width = 0;
+    for (size_t i = 0; i < bytes.size; i++) {
+        width += iscntrl(data[i]) ? 4 : 1;
+    }
+    return width;
+}
+
+void output_escaped(struct synod_bytes bytes, size_t width)
+{
+    const uint8_t *data = bytes.data;
+    int is_ok = 1;
+    for (size_t i = 0; is_ok && i < bytes.size; i++) {
         is_ok = iscntrl(data[i]) ? printf("\\x%02x", data[i]) >= 0 : putchar(data[i]) != EOF;
     }
-    return check_write(is_ok && putchar('\n') != EOF);
+    for (size_t i = output_escaped_width(bytes); is_ok && i < width; i++) {
+        is_ok = putchar(' ') != EOF;
+    }
+    check_write(is_ok);
+}
+
+/* Control characters would break the table, or the terminal. */
+static int table_record(uint64_t index, const void *data, size_t size)
+{
+    output_text("%10llu  ", (unsigned long long)index);
+    output_escaped((struct synod_bytes){data, size}, 0);
+    output_text("\n");
+    return output_is_closed() ? -1 : 0;
 }
 
 int output_record(enum output_form form, char end, uint64_t index, const void *data, size_t size)

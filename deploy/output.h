@@ -16,6 +16,19 @@ void output_init(void);
  * line. 0, or -1 if standard output is gone. */
 int output_record(enum output_form form, char end, uint64_t index, const void *data, size_t size);
 
+/* Writes bytes as they are, and then `end`. */
+void output_bytes(struct synod_bytes bytes, char end);
+
+/* Writes bytes for people: control characters as \xHH, filled up with blanks to width. */
+void output_escaped(struct synod_bytes bytes, size_t width);
+
+/* How wide that is without blanks. */
+size_t output_escaped_width(struct synod_bytes bytes);
+
+/* Adds bytes to an object: as a text of that name if they are UTF-8, else in base64 as
+ * NAME_base64, since JSON has no other bytes. */
+void json_set_bytes(json_t *object, const char *name, struct synod_bytes bytes);
+
 /* Writes text as printf does. */
 void output_text(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 

@@ -3,8 +3,6 @@
 #include "deploy/output.h"
 #include "deploy/verbs.h"
 
-#include <string.h>
-
 /* What `tail` without --from shows. */
 #define TAIL_RECORDS 10
 
@@ -50,11 +48,7 @@ static int take_own_option(void *arg, int option, const char *value)
         run->is_following = 1;
         return 0;
     default:
-        if (strcmp(value, "local") == 0 || strcmp(value, "linearizable") == 0) {
-            run->consistency = value[1] == 'o' ? SYNOD_LOCAL : SYNOD_LINEARIZABLE;
-            return 0;
-        }
-        return verb_usage(verb, "--consistency is linearizable or local");
+        return options_consistency(verb, value, &run->consistency);
     }
 }
 
@@ -76,15 +70,7 @@ static int open_run(struct read_run *run, int argc, char **argv, const struct op
 
 static int close_run(struct synod *s, int rc)
 {
-    output_flush();
-    int status = 0;
-    if (options_is_interrupted()) {
-        status = 5;
-    } else if (rc != SYNOD_OK) {
-        status = options_fail(rc, synod_error(s));
-    }
-    synod_close(s);
-    return output_finish(status);
+    return options_close(s, options_is_interrupted() ? SYNOD_E_INTERRUPTED : rc);
 }
 
 int verb_read(int argc, char **argv)

@@ -46,7 +46,32 @@ static void number_cell(struct table *table, int is_shown, uint64_t value)
     }
 }
 
-static void add_row(struct table *table, const struct synod_node *node, uint64_t newest)
+/* The protocol of the cluster that was asked. */
+static struct config *load_config(const struct common_options *common)
+{
+    const char *path =
+        common->client.cluster != NULL ? common->client.cluster : getenv("SYNOD_CLUSTER");
+    struct config *config = memory_calloc(1, sizeof *config);
+    if (path == NULL || config_load(path, config, NULL) != 0) {
+        memset(config, 0, sizeof *config);
+    }
+    return config;
+}
+
+static void ballot_cell(struct table *table, const struct synod_node *node, int is_raft)
+{
+    if (!is_reachable(node) || node->ballot_round == 0) {
+        table_cell(table, "-");
+    } else if (is_raft) { /* its term, and who leads in it or got its vote */
+        table_cell(table, "%llu.A%u", (unsigned long long)node->ballot_round,
+                   node->ballot_proposer);
+    } else {
+        table_cell(table, "%llu.%u", (unsigned long long)node->ballot_round, node->ballot_proposer);
+    }
+}
+
+static void add_row(struct table *table, const struct synod_node *node, uint64_t newest,
+                    int is_raft)
 {
     int is_here = is_reachable(node);
     int is_learner = node->role == SYNOD_LEARNER;
@@ -54,11 +79,7 @@ static void add_row(struct table *table, const struct synod_node *node, uint64_t
     table_cell(table, "%s", role_text(node));
     table_cell(table, "%u", node->id);
     table_cell(table, "%s", node->state);
-    if (is_here && node->ballot_round > 0) {
-        table_cell(table, "%llu.%u", (unsigned long long)node->ballot_round, node->ballot_proposer);
-    } else {
-        table_cell(table, "-");
-    }
+    ballot_cell(table, node, is_raft);
     number_cell(table, is_here, node->chosen);
     number_cell(table, is_here && node->role == SYNOD_ACCEPTOR, node->accepted);
     number_cell(table, is_here && is_learner, node->applied);
@@ -67,7 +88,7 @@ static void add_row(struct table *table, const struct synod_node *node, uint64_t
     table_cell(table, "%s", node->address);
 }
 
-static void print_table(const struct synod_node *nodes, size_t count, int has_heading)
+static void print_table(const struct synod_node *nodes, size_t count, int has_heading, int is_raft)
 {
     static const char *const headings[] = {"ROLE",     "ID",      "STATE", "BALLOT",  "CHOSEN",
                                            "ACCEPTED", "APPLIED", "LAG",   "RECORDS", "ADDRESS"};
@@ -76,11 +97,12 @@ static void print_table(const struct synod_node *nodes, size_t count, int has_he
     if (has_heading) {
         table_row(table);
         for (size_t i = 0; i < sizeof headings / sizeof headings[0]; i++) {
-            table_cell(table, "%s", headings[i]);
+            int is_term = is_raft && strcmp(headings[i], "BALLOT") == 0;
+            table_cell(table, "%s", is_term ? "TERM" : headings[i]);
         }
     }
     for (size_t i = 0; i < count; i++) {
-        add_row(table, &nodes[i], newest);
+        add_row(table, &nodes[i], newest, is_raft);
     }
     table_print(table);
     free(table);
@@ -121,16 +143,8 @@ static void print_json(const struct synod_node *nodes, size_t count)
 }
 
 /* 0 if somebody leads a quorum, else 2 with the reason said. */
-static int judge(const struct common_options *common, const struct synod_node *nodes, size_t count)
+static int judge(size_t needed, const struct synod_node *nodes, size_t count)
 {
-    const char *path =
-        common->client.cluster != NULL ? common->client.cluster : getenv("SYNOD_CLUSTER");
-    struct config *config = memory_calloc(1, sizeof *config);
-    size_t needed = 0;
-    if (path != NULL && config_load(path, config, NULL) == 0) {
-        needed = config->members.q2;
-    }
-    free(config);
     size_t voting = 0;
     size_t acceptors = 0;
     int is_led = 0;
@@ -180,6 +194,7 @@ int verb_status(int argc, char **argv)
     if (status != 0) {
         return status;
     }
+    struct config *config = load_config(&common);
     struct synod_node nodes[NODES_MAX];
     size_t count = 0;
     int rc = synod_status(s, nodes, NODES_MAX, &count);
@@ -187,26 +202,57 @@ int verb_status(int argc, char **argv)
         if (common.form == OUTPUT_JSON) {
             print_json(nodes, count);
         } else {
-            print_table(nodes, count, common.form == OUTPUT_TABLE);
+            print_table(nodes, count, common.form == OUTPUT_TABLE, config->protocol == CONFIG_RAFT);
         }
         output_flush();
     }
-    status = rc == SYNOD_OK ? judge(&common, nodes, count) : options_fail(rc, synod_error(s));
+    status =
+        rc == SYNOD_OK ? judge(config->members.q2, nodes, count) : options_fail(rc, synod_error(s));
     synod_close(s);
+    free(config);
     return output_finish(status);
+}
+
+static void print_term(enum output_form form, const struct synod_leader *leader)
+{
+    if (form == OUTPUT_JSON) {
+        output_json(json_pack("{s:I, s:I, s:I}", "acceptor", (json_int_t)leader->id, "term",
+                              (json_int_t)leader->round, "since", (json_int_t)leader->since));
+        return;
+    }
+    if (form == OUTPUT_PLAIN) {
+        output_text("acceptor %u term %llu since slot %llu\n", leader->id,
+                    (unsigned long long)leader->round, (unsigned long long)leader->since);
+        return;
+    }
+    struct table *table = memory_calloc(1, sizeof *table);
+    table_row(table);
+    table_cell(table, "ACCEPTOR");
+    table_cell(table, "TERM");
+    table_cell(table, "SINCE");
+    table_row(table);
+    table_cell(table, "%u", leader->id);
+    table_cell(table, "%llu", (unsigned long long)leader->round);
+    table_cell(table, "%llu", (unsigned long long)leader->since);
+    table_print(table);
+    free(table);
 }
 
 static void print_leader(enum output_form form, const struct synod_leader *leader)
 {
+    if (leader->role == SYNOD_ACCEPTOR) {
+        print_term(form, leader);
+        return;
+    }
     if (form == OUTPUT_JSON) {
-        output_json(json_pack("{s:I, s:{s:I, s:I}, s:I}", "proposer", (json_int_t)leader->proposer,
+        output_json(json_pack("{s:I, s:{s:I, s:I}, s:I}", "proposer", (json_int_t)leader->id,
                               "ballot", "round", (json_int_t)leader->round, "proposer",
-                              (json_int_t)leader->proposer, "since", (json_int_t)leader->since));
+                              (json_int_t)leader->id, "since", (json_int_t)leader->since));
         return;
     }
     if (form == OUTPUT_PLAIN) {
-        output_text("proposer %u ballot %llu.%u since slot %llu\n", leader->proposer,
-                    (unsigned long long)leader->round, leader->proposer,
+        output_text("proposer %u ballot %llu.%u since slot %llu\n", leader->id,
+                    (unsigned long long)leader->round, leader->id,
                     (unsigned long long)leader->since);
         return;
     }
@@ -216,8 +262,8 @@ static void print_leader(enum output_form form, const struct synod_leader *leade
     table_cell(table, "BALLOT");
     table_cell(table, "SINCE");
     table_row(table);
-    table_cell(table, "%u", leader->proposer);
-    table_cell(table, "%llu.%u", (unsigned long long)leader->round, leader->proposer);
+    table_cell(table, "%u", leader->id);
+    table_cell(table, "%llu.%u", (unsigned long long)leader->round, leader->id);
     table_cell(table, "%llu", (unsigned long long)leader->since);
     table_print(table);
     free(table);

@@ -3,113 +3,10 @@
 #include <stdio.h>
 #include <string.h>
 
-static const char append_help[] =
-    "Appends each TEXT as a record; without TEXT, each line of standard input. Prints the\n"
-    "index of each record, in order, once it is in the log for ever.\n"
-    "\n"
-    "  --file F     lines of F instead of standard input\n"
-    "  --null       records end with a zero byte instead of a newline\n"
-    "  --quiet      print one summary line instead of the indexes\n"
-    "\n"
-    "A line keeps every byte but its newline; the last one needs none; an empty line is an\n"
-    "empty record. A record has at most 1048576 bytes.\n"
-    "\n"
-    "  synod append hello world\n"
-    "  synod append --quiet --file access.log\n";
+static const struct verb_group *const groups[] = {&verbs_local, &verbs_log, &verbs_keys,
+                                                  &verbs_recipes, &verbs_cluster};
 
-static const char read_help[] =
-    "Prints records of the log, as of now.\n"
-    "\n"
-    "  --from N     first index (default 1)\n"
-    "  --count M    at most so many (default: to the end)\n"
-    "  --consistency linearizable|local\n"
-    "               local: what one learner has, without asking a quorum\n"
-    "  --null       end each record with a zero byte instead of a newline\n"
-    "\n"
-    "-o json prints one object a line, with base64 for what is not UTF-8.\n"
-    "\n"
-    "  synod read --from 100 --count 10\n";
-
-static const char tail_help[] =
-    "Prints the last 10 records, or those from N on.\n"
-    "\n"
-    "  --from N     first index\n"
-    "  --follow     go on with what is appended, until Ctrl-C\n"
-    "  --consistency linearizable|local\n"
-    "  --null       end each record with a zero byte instead of a newline\n"
-    "\n"
-    "  synod tail --follow\n";
-
-static const char status_help[] =
-    "Asks every process how it is: state, ballot, watermarks in slots, lag behind the newest\n"
-    "chosen slot, records. What does not answer is shown as unreachable. Ends with 2 if\n"
-    "there is no quorum of acceptors, or no leader.\n"
-    "\n"
-    "  synod status -o json\n";
-
-static const char leader_help[] =
-    "Prints which proposer leads, under which ballot, and since which slot of the log. Ends\n"
-    "with 2 if nobody does.\n";
-
-static const char bench_help[] =
-    "Appends records as fast as the cluster answers, or at a given rate, and prints\n"
-    "throughput and latency. The records stay in the log.\n"
-    "\n"
-    "  --outstanding N   closed loop: so many under way at once (default 1000)\n"
-    "  --rate R          open loop: R a second, each measured from when it was due\n"
-    "  --size BYTES      of a record (default 64)\n"
-    "  --duration D      measured time (default 5s)\n"
-    "  --warmup D        before it, not measured (default 1s)\n"
-    "\n"
-    "  synod bench --outstanding 1 --duration 10s\n"
-    "  synod bench --rate 20000 -o json\n";
-
-static const char dev_help[] =
-    "Starts a cluster on this machine in the foreground: prints each process with its pid,\n"
-    "then `ready` and the path of its cluster.yml. Ctrl-C stops all.\n"
-    "\n"
-    "  --dir D          make the cluster in D, or start the one that is there again (default:\n"
-    "                   a new directory under $TMPDIR or /tmp, removed at the end)\n"
-    "  --restart        start a process again when it ends by itself\n"
-    "  --acceptors N    default 3\n"
-    "  --proposers N    default 2\n"
-    "  --learners N     default 2\n"
-    "  --port-base P    ports from P on (default: the first free range from 7400)\n"
-    "  --protocol P     paxos\n"
-    "\n"
-    "  synod dev --dir /tmp/demo\n";
-
-static const char init_help[] =
-    "Writes cluster.yml and the stores of a new cluster on this machine, or makes the store\n"
-    "of one member of an existing cluster. Nothing that exists is overwritten.\n"
-    "\n"
-    "  --dir D          where: D/cluster.yml, D/acceptor-1, ...\n"
-    "  --cluster NAME   name of the cluster\n"
-    "  --acceptors N  --proposers N  --learners N\n"
-    "  --port-base P  --protocol P\n"
-    "\n"
-    "  --cluster-file F --role acceptor|learner --id N --data DIR\n"
-    "                   one store, for a member of F on this host\n"
-    "\n"
-    "  synod init --dir /srv/synod\n"
-    "  synod init --cluster-file cluster.yml --role acceptor --id 1 --data /srv/acceptor\n";
-
-static const struct verb verbs[] = {
-    {"dev", "[OPTION...]", "start a cluster on this machine, in the foreground", dev_help,
-     verb_dev},
-    {"init", "--dir DIR [OPTION...]", "write cluster.yml and stores", init_help, verb_init},
-    {"append", "[OPTION...] [TEXT...]", "append records to the log", append_help, verb_append},
-    {"read", "[--from N] [--count M] [OPTION...]", "print records of the log", read_help,
-     verb_read},
-    {"tail", "[--from N] [--follow] [OPTION...]", "print the newest records, and follow", tail_help,
-     verb_tail},
-    {"status", "[OPTION...]", "every process: state, ballot, watermarks, lag", status_help,
-     verb_status},
-    {"leader", "[OPTION...]", "who leads, and since when", leader_help, verb_leader},
-    {"bench", "[OPTION...]", "load, throughput and latency", bench_help, verb_bench},
-};
-
-#define VERB_COUNT (sizeof verbs / sizeof verbs[0])
+#define GROUP_COUNT (sizeof groups / sizeof groups[0])
 
 static const char client_options[] =
     "Options of every client verb:\n"
@@ -118,49 +15,54 @@ static const char client_options[] =
     "  --timeout D      how long to wait for the cluster, like 500ms or 5s (default 10s)\n"
     "  --learner ID     use this learner and no other\n";
 
-const struct verb *verb_find(const char *name)
+/* ---- looking up */
+
+/* Of a sub-verb the part that is typed after its verb. */
+static const char *last_word(const char *name)
 {
-    for (size_t i = 0; i < VERB_COUNT; i++) {
-        if (strcmp(verbs[i].name, name) == 0) {
-            return &verbs[i];
+    const char *space = strrchr(name, ' ');
+    return space != NULL ? space + 1 : name;
+}
+
+static const struct verb *find_in(const struct verb_group *group, const char *word)
+{
+    for (size_t i = 0; i < group->count; i++) {
+        if (strcmp(last_word(group->verbs[i].name), word) == 0) {
+            return &group->verbs[i];
         }
     }
     return NULL;
 }
 
-int verb_usage(const char *name, const char *problem)
+/* The verb that is spelt by the first size bytes of name; *group gets the one it is of. */
+static const struct verb *find_first(const char *name, size_t size, const struct verb_group **group)
 {
-    fprintf(stderr, "error: %s; try: synod %s --help\n", problem, name);
-    return 3;
+    for (size_t g = 0; g < GROUP_COUNT; g++) {
+        for (size_t i = 0; i < groups[g]->count; i++) {
+            const struct verb *verb = &groups[g]->verbs[i];
+            if (strncmp(verb->name, name, size) == 0 && verb->name[size] == '\0') {
+                *group = groups[g];
+                return verb;
+            }
+        }
+    }
+    return NULL;
 }
 
-static int is_client_verb(const struct verb *verb)
+static const struct verb *find(const char *name, const struct verb_group **group)
 {
-    return verb->run != verb_dev && verb->run != verb_init;
+    size_t size = strcspn(name, " ");
+    const struct verb *verb = find_first(name, size, group);
+    if (verb == NULL || name[size] == '\0') {
+        return verb;
+    }
+    return verb->group != NULL ? find_in(verb->group, last_word(name)) : NULL;
 }
 
-int verb_help(const char *name)
+const struct verb *verb_find(const char *name)
 {
-    const struct verb *verb = verb_find(name);
-    if (verb == NULL) {
-        return verb_usage(name, "there is no such verb");
-    }
-    printf("usage: synod %s %s\n\n%s", verb->name, verb->synopsis, verb->help);
-    if (is_client_verb(verb)) {
-        printf("\n%s", client_options);
-    }
-    return 0;
-}
-
-void verb_list(void)
-{
-    printf("usage: synod VERB [OPTION...] [ARGUMENT...]\n\nA replicated command log.\n\n");
-    for (size_t i = 0; i < VERB_COUNT; i++) {
-        printf("  %-8s %s\n", verbs[i].name, verbs[i].summary);
-    }
-    printf("\n%s\n", client_options);
-    printf("Exit status: 0 done, 1 failed, 2 no connection or no quorum, 3 bad input, 4 refused,\n"
-           "5 interrupted. `synod VERB --help` explains a verb.\n");
+    const struct verb_group *group = NULL;
+    return find(name, &group);
 }
 
 #define NAME_BYTES_MAX 16
@@ -190,16 +92,164 @@ static size_t distance(const char *a, const char *b)
     return row[m];
 }
 
-const char *verb_nearest(const char *name)
+static void look_nearest(const struct verb_group *group, const char *name, size_t *least,
+                         const char **nearest)
+{
+    for (size_t i = 0; i < group->count; i++) {
+        const char *word = last_word(group->verbs[i].name);
+        size_t d = distance(name, word);
+        if (d < *least || (d == *least && *nearest == NULL)) {
+            *least = d;
+            *nearest = word;
+        }
+    }
+}
+
+const char *verb_nearest(const struct verb *of, const char *name)
 {
     const char *nearest = NULL;
     size_t least = strlen(name) / 2 + 1; /* farther away it would be a guess, not a typo */
-    for (size_t i = 0; i < VERB_COUNT; i++) {
-        size_t d = distance(name, verbs[i].name);
-        if (d < least || (d == least && nearest == NULL)) {
-            least = d;
-            nearest = verbs[i].name;
-        }
+    if (of != NULL) {
+        look_nearest(of->group, name, &least, &nearest);
+        return nearest;
+    }
+    for (size_t g = 0; g < GROUP_COUNT; g++) {
+        look_nearest(groups[g], name, &least, &nearest);
     }
     return nearest;
+}
+
+/* ---- saying */
+
+static const char *place; /* of the input that is being read; NULL: the command line */
+
+void verb_set_place(const char *new_place)
+{
+    place = new_place;
+}
+
+int verb_usage(const char *name, const char *problem)
+{
+    fprintf(stderr, "error: %s%s%s; try: synod %s --help\n", place != NULL ? place : "",
+            place != NULL ? ": " : "", problem, name);
+    return 3;
+}
+
+int verb_help(const char *name)
+{
+    const struct verb_group *group = NULL;
+    const struct verb *verb = find(name, &group);
+    if (verb == NULL) {
+        return verb_usage(name, "there is no such verb");
+    }
+    printf("usage: synod %s %s\n\n%s", verb->name, verb->synopsis, verb->help);
+    if (verb->group != NULL) {
+        printf("\n");
+        for (size_t i = 0; i < verb->group->count; i++) {
+            const struct verb *sub = &verb->group->verbs[i];
+            printf("  %s %s\n      %s\n", sub->name, sub->synopsis, sub->summary);
+        }
+        printf("\n`synod %s %s --help` and so on explain more.\n", verb->name,
+               last_word(verb->group->verbs[0].name));
+    }
+    if (!group->is_offline) {
+        printf("\n%s", client_options);
+    }
+    return 0;
+}
+
+void verb_list(void)
+{
+    printf("usage: synod VERB [OPTION...] [ARGUMENT...]\n\n"
+           "A replicated command log, and leaders, locks, leases and keys on top of it.\n");
+    for (size_t g = 0; g < GROUP_COUNT; g++) {
+        printf("\n%s:\n", groups[g]->title);
+        for (size_t i = 0; i < groups[g]->count; i++) {
+            printf("  %-8s %s\n", groups[g]->verbs[i].name, groups[g]->verbs[i].summary);
+        }
+    }
+    printf("\n%s\n", client_options);
+    printf("Exit status: 0 done, 1 failed, 2 no connection or no quorum, 3 bad input, 4 refused,\n"
+           "5 interrupted. `synod VERB --help` explains a verb.\n");
+}
+
+/* ---- dispatch */
+
+/* of: the verb whose sub-verb name should be, or NULL. */
+static int unknown(const struct verb *of, const char *name)
+{
+    const char *nearest = verb_nearest(of, name);
+    const char *verb = of != NULL ? of->name : "";
+    const char *space = of != NULL ? " " : "";
+    if (nearest != NULL) {
+        fprintf(stderr,
+                "error: \"%s%s%.40s\" is no verb (did you mean %s?); try: synod %s%s%s "
+                "--help\n",
+                verb, space, name, nearest, verb, space, nearest);
+    } else {
+        fprintf(stderr, "error: \"%s%s%.40s\" is no verb; try: synod %s%s--help\n", verb, space,
+                name, verb, space);
+    }
+    return 3;
+}
+
+static int is_help(const char *word)
+{
+    return strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0;
+}
+
+/* Says which sub-verbs there are. */
+static int missing(const struct verb *verb)
+{
+    char problem[160];
+    int n = snprintf(problem, sizeof problem, "%s needs one of", verb->name);
+    for (size_t i = 0; i < verb->group->count && n > 0 && (size_t)n < sizeof problem; i++) {
+        n += snprintf(problem + n, sizeof problem - (size_t)n, "%s %s", i > 0 ? "," : "",
+                      last_word(verb->group->verbs[i].name));
+    }
+    return verb_usage(verb->name, problem);
+}
+
+/* The row that the words name: how many of them were used up, or 0 and *status, all said. */
+static int resolve(int argc, char **argv, const struct verb **out, int *status)
+{
+    const struct verb_group *group = NULL;
+    const struct verb *verb = find_first(argv[0], strlen(argv[0]), &group);
+    if (verb == NULL) {
+        *status = unknown(NULL, argv[0]);
+        return 0;
+    }
+    *out = verb;
+    if (verb->group == NULL || argc < 2 || is_help(argv[1])) {
+        return 1;
+    }
+    *out = find_in(verb->group, argv[1]);
+    if (*out == NULL) {
+        *status = argv[1][0] == '-' ? missing(verb) : unknown(verb, argv[1]);
+        return 0;
+    }
+    return 2;
+}
+
+int verb_dispatch(int argc, char **argv)
+{
+    const struct verb *verb = NULL;
+    int status = 0;
+    int used = resolve(argc, argv, &verb, &status);
+    if (used == 0) {
+        return status;
+    }
+    if (verb->group != NULL) {
+        return argc > 1 ? verb_help(verb->name) : missing(verb);
+    }
+    argv += used - 1;
+    argv[0] = (char *)(size_t)verb->name; /* the options and the sentences know it by this name */
+    return verb->run(argc - used + 1, argv);
+}
+
+int verb_dispatch_help(int argc, char **argv)
+{
+    const struct verb *verb = NULL;
+    int status = 0;
+    return resolve(argc, argv, &verb, &status) == 0 ? status : verb_help(verb->name);
 }

@@ -21,10 +21,12 @@ void learner_drop_pending(struct learner *l)
     }
 }
 
-static void deliver(struct learner *l, slot_t slot, struct slice value, struct effects *out)
+static void deliver(struct learner *l, slot_t slot, struct slice value, time_ms_t now,
+                    struct effects *out)
 {
     CHECK(slot == machine_applied(l->machine) + 1);
     machine_apply(l->machine, slot, value, learner_tell, l, out);
+    learner_note_applied(l, now, out);
     struct pending *pending = pending_at(l, slot);
     if (pending->slot == slot) {
         drop(l, pending);
@@ -33,9 +35,13 @@ static void deliver(struct learner *l, slot_t slot, struct slice value, struct e
 
 /* Applies every slot that the newest commit decides, in order: a value streamed under its ballot,
  * at a slot that it covers (DESIGN 4, Learner). */
-static void deliver_decided(struct learner *l, struct effects *out)
+static void deliver_decided(struct learner *l, time_ms_t now, struct effects *out)
 {
     while (out->fatal == 0) {
+        if (machine_is_full(l->machine)) { /* the rest in the next turn */
+            l->is_full = 1;
+            return;
+        }
         slot_t next = machine_applied(l->machine) + 1;
         int skips = MUTANT(gap_skipped_by_learner) && pending_at(l, next)->slot != next;
         slot_t slot = skips ? next + 1 : next;
@@ -49,8 +55,16 @@ static void deliver_decided(struct learner *l, struct effects *out)
             return;
         }
         struct slice value = slice_keep(pending->value);
-        deliver(l, next, value, out);
+        deliver(l, next, value, now, out);
         slice_drop(&value);
+    }
+}
+
+void learner_deliver_rest(struct learner *l, time_ms_t now, struct effects *out)
+{
+    if (l->is_full) {
+        l->is_full = 0;
+        deliver_decided(l, now, out);
     }
 }
 
@@ -64,7 +78,7 @@ static void note_commit(struct learner *l, const struct ballot *ballot, slot_t c
     if (ballot_compare(ballot, &l->commit_ballot) < 0) {
         effects_mark(out, MARK_COMMIT_OF_LOWER_BALLOT);
     }
-    if (ballot_equal(ballot, &l->commit_ballot) || MUTANT(commit_of_other_ballot_taken)) {
+    if (ballot_equal(ballot, &l->commit_ballot)) {
         if (commit > l->commit_slot) {
             l->commit_slot = commit;
         }
@@ -73,7 +87,7 @@ static void note_commit(struct learner *l, const struct ballot *ballot, slot_t c
         l->commit_ballot = *ballot;
         l->commit_slot = commit;
     }
-    deliver_decided(l, out);
+    deliver_decided(l, now, out);
 }
 
 void learner_on_accept(struct learner *l, const struct event *event, struct effects *out)
@@ -102,7 +116,10 @@ void learner_on_accept(struct learner *l, const struct event *event, struct effe
 
 void learner_on_commit(struct learner *l, const struct event *event, struct effects *out)
 {
-    note_commit(l, &event->msg->commit.ballot, event->msg->commit.commit, event->now, out);
+    const struct msg_commit *commit = &event->msg->commit;
+    int is_mistaken = MUTANT(commit_of_other_ballot_taken) && !ballot_is_none(&l->commit_ballot);
+    note_commit(l, is_mistaken ? &l->commit_ballot : &commit->ballot, commit->commit, event->now,
+                out);
 }
 
 int learner_misses_leader(const struct learner *l, time_ms_t now)
@@ -181,7 +198,7 @@ void learner_on_chosen(struct learner *l, const struct event *event, struct effe
     }
     for (uint32_t i = 0; i < chosen->entry_count && out->fatal == 0; i++) {
         keep_decided(l, &chosen->entries[i], out);
-        deliver_decided(l, out);
+        deliver_decided(l, event->now, out);
     }
     if (machine_applied(l->machine) > before) {
         l->catchup.is_asked = 0; /* a source that has what we need: ask on at once */

@@ -24,7 +24,7 @@ void learner_free(struct learner *l)
     learner_drop_pending(l);
     machine_free(l->machine);
     free(l->clients);
-    free(l->reads);
+    learner_free_questions(l);
     free(l->outcomes);
     free(l);
 }
@@ -34,10 +34,36 @@ static void on_start(struct learner *l, time_ms_t now, struct effects *out)
     l->leader_heard_at = now;
     machine_load(l->machine, out);
     l->readable = machine_applied(l->machine);
+    l->stamp_seen_ms = machine_stamp_ms(l->machine);
+    l->stamp_seen_at = now;
     effects_note(out, NOTE_INFO, "event=loaded applied=%llu last_index=%llu sessions=%llu",
                  (unsigned long long)machine_applied(l->machine),
                  (unsigned long long)machine_last_index(l->machine),
                  (unsigned long long)machine_session_count(l->machine));
+}
+
+static void on_status(struct learner *l, const struct message *msg, struct effects *out)
+{
+    struct node_status *node = effects_alloc(out, sizeof *node);
+    slot_t since;
+    struct ballot leader = machine_leader(l->machine, &since);
+    slot_t applied = machine_applied(l->machine);
+    *node = (struct node_status){
+        .node = {ROLE_LEARNER, l->options.id},
+        .state = applied < l->known_commit ? NODE_CATCHING_UP : NODE_APPLYING,
+        .ballot = l->commit_ballot,
+        .leader = leader.proposer,
+        .leading_since = since,
+        .chosen = l->known_commit > applied ? l->known_commit : applied,
+        .applied = applied,
+        .last_index = machine_last_index(l->machine),
+        .digest = machine_digest(l->machine),
+        .session_count = machine_session_count(l->machine),
+        .revision = machine_revision(l->machine),
+        .compacted = machine_compacted(l->machine),
+    };
+    struct message *reply = effects_reply(out, SEND_NOW, msg, MSG_STATUS_REPLY);
+    reply->status_reply = (struct msg_status_reply){msg->status.request, 1, node};
 }
 
 static void on_message(struct learner *l, const struct event *event, struct effects *out)
@@ -56,10 +82,15 @@ static void on_message(struct learner *l, const struct event *event, struct effe
         learner_on_read_index_reply(l, event, out);
         break;
     case MSG_READ:
-        learner_on_read(l, event, out);
+    case MSG_QUERY:
+    case MSG_WATCH:
+        learner_on_question(l, event, out);
+        break;
+    case MSG_DIGEST:
+        learner_on_digest(l, event, out);
         break;
     case MSG_STATUS:
-        learner_on_status(l, event->msg, out);
+        on_status(l, event->msg, out);
         break;
     default:
         effects_unexpected(out, event->msg);
@@ -69,13 +100,19 @@ static void on_message(struct learner *l, const struct event *event, struct effe
 
 static void on_flush(struct learner *l, time_ms_t now, struct effects *out)
 {
+    learner_deliver_rest(l, now, out);
     learner_maybe_fetch(l, now, out);
     learner_send_results(l, out);
+    l->is_sweeping = machine_sweep(l->machine, out);
     machine_store(l->machine, out);
     if (out->record_count == 0) { /* nothing will be written: what was applied is in the store */
         learner_serve_reads(l, now, out);
     }
     learner_tick_reads(l, now, out);
+    learner_tell_progress(l, now, out);
+    if (l->is_sweeping || l->is_full) {
+        effects_wake(out, now);
+    }
     slot_t applied = machine_applied(l->machine);
     if (l->known_commit > applied || learner_wanted(l) > applied || learner_misses_leader(l, now)) {
         effects_wake(out, l->catchup.retry_at);
@@ -97,6 +134,7 @@ void learner_step(struct learner *l, const struct event *event, struct effects *
         on_flush(l, event->now, out);
         break;
     case EVENT_WRITTEN:
+        machine_written(l->machine);
         l->readable = machine_applied(l->machine);
         learner_serve_reads(l, event->now, out);
         break;

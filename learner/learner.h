@@ -3,7 +3,10 @@
  *
  * learner.c    start, dispatch, tick, flush
  * delivery.c   values and commits in any order -> decided slots in order; gaps are fetched
- * service.c    clients: results, reads that wait, status
+ * clients.c    who is connected, and the results that go there
+ * reads.c      questions that wait: for a quorum, for slots, for something new
+ * answers.c    records, answers, events
+ * digests.c    whether other learners have the same state; what is due
  * machine/     the replicated state machine: sessions and the log */
 #ifndef SYNOD_LEARNER_LEARNER_H
 #define SYNOD_LEARNER_LEARNER_H

@@ -4,6 +4,8 @@
 #include "common/runtime/runtime.h"
 #include "learner/learner.h"
 
+#include <stdio.h>
+
 int main(int argc, char **argv)
 {
     struct daemon_arguments arguments;
@@ -13,7 +15,9 @@ int main(int argc, char **argv)
     }
     const struct config *cfg = &arguments.config;
     const struct peer self = {ROLE_LEARNER, arguments.id};
-    const struct store_identity identity = {cfg->id, self, "paxos"};
+    struct store_identity identity = {.cluster_id = cfg->id, .node = self};
+    snprintf(identity.protocol, sizeof identity.protocol, "%s",
+             config_protocol_name(cfg->protocol));
     struct store *store;
     struct errmsg err;
     /* Not guarded: what a learner loses it learns again. */

@@ -25,21 +25,39 @@ struct catchup {
 enum read_state {
     READ_STATE_NEW,     /* waits for the next round to begin */
     READ_STATE_ROUND,   /* its round is under way */
-    READ_STATE_APPLIED, /* waits until the target is applied, and for a record if it may wait */
+    READ_STATE_APPLIED, /* waits until the target is applied, and for something new if it may */
 };
 
-/* A read that cannot be answered yet. */
-struct waiting_read {
+/* A question of a client that cannot be answered yet: a read of the log, a query, or a watch. */
+struct question {
+    enum message_kind kind; /* MSG_READ, MSG_QUERY or MSG_WATCH */
     struct peer client;
     uint64_t incarnation;
-    struct msg_read read;
+    union {
+        struct msg_read read;
+        struct msg_query query; /* body is a reference */
+        struct msg_watch watch; /* key and end are references; what it has looked at is left out */
+    } ask;
     enum read_state state;
-    slot_t target;           /* READ_STATE_APPLIED: apply so far before answering */
-    time_ms_t give_up_at;    /* no quorum by then: say so */
-    time_ms_t records_until; /* long poll: answer without records then */
+    slot_t target;        /* READ_STATE_APPLIED: apply so far before answering */
+    int has_target;       /* of a round of the acceptors; a read that asks none has no target */
+    time_ms_t again_at;   /* ask another round then, if the target is not applied */
+    time_ms_t give_up_at; /* no quorum by then: say so */
+    time_ms_t wait_until; /* long poll: answer that there is nothing new then */
 };
 
-/* One question to the acceptors, for every read that was waiting when it was asked. */
+/* The digests that learners have reported for one slot. */
+struct checkpoint {
+    slot_t slot; /* a multiple of DIGEST_SLOTS; 0: none */
+    acceptor_set_t reported;
+    uint64_t digests[MEMBERS_MAX]; /* by index in members.learners */
+};
+
+/* Checkpoints of which digests are remembered. A learner that is further behind compares itself
+ * when it reports its own. */
+#define CHECKPOINTS_KEPT 64
+
+/* What the acceptors are asked, for every question that was waiting then. */
 struct read_round {
     int is_open;
     uint64_t request;
@@ -61,16 +79,34 @@ struct learner {
     slot_t known_commit;         /* highest slot known to be chosen, by whatever ballot */
     time_ms_t leader_heard_at;   /* the last accept or commit of any leader, or the start */
     struct catchup catchup;
+    int is_full; /* more may be decided than this turn has room for */
 
-    /* service.c */
+    /* clients.c */
     uint64_t *clients; /* nonces of connected clients, rising */
     size_t client_count, client_capacity;
-    struct waiting_read *reads;
-    size_t read_count, read_capacity;
-    struct read_round round;
-    slot_t readable;          /* applied slot whose records are in the store */
     struct outcome *outcomes; /* of this turn, for connected clients */
     size_t outcome_count, outcome_capacity;
+
+    /* reads.c */
+    struct question *questions;
+    size_t question_count, question_capacity;
+    size_t question_bytes; /* of what they point into */
+    struct read_round round;
+    slot_t readable;      /* applied slot whose records are in the store */
+    int has_more_to_scan; /* questions were not reached, or a watch has looked at a part only */
+    size_t answer_bytes;  /* of the answers of this turn */
+
+    int is_sweeping; /* there is more to delete of what was compacted */
+
+    /* digests.c */
+    struct checkpoint checkpoints[CHECKPOINTS_KEPT]; /* by slot / DIGEST_SLOTS */
+    slot_t digest_slot; /* the last checkpoint that was applied here, 0: none since the start */
+    uint64_t digest;    /* there */
+    slot_t told_digest_slot;
+    uint64_t told_due_ms;
+    time_ms_t told_at;
+    uint64_t stamp_seen_ms; /* highest stamp applied, and when that was */
+    time_ms_t stamp_seen_at;
 };
 
 /* ---- delivery.c */
@@ -86,21 +122,49 @@ int learner_misses_leader(const struct learner *l, time_ms_t now);
 void learner_maybe_fetch(struct learner *l, time_ms_t now, struct effects *out);
 void learner_drop_pending(struct learner *l);
 
-/* ---- service.c */
+/* Applies what an earlier turn had no room for. */
+void learner_deliver_rest(struct learner *l, time_ms_t now, struct effects *out);
+
+/* ---- clients.c */
 void learner_on_client(struct learner *l, struct peer client, int is_up);
-void learner_on_read(struct learner *l, const struct event *event, struct effects *out);
-void learner_on_read_index_reply(struct learner *l, const struct event *event, struct effects *out);
-void learner_on_status(struct learner *l, const struct message *msg, struct effects *out);
 
 /* Notes an outcome if its client is connected here (an outcome_fn). */
 void learner_tell(void *learner, const struct outcome *outcome);
 void learner_send_results(struct learner *l, struct effects *out);
+
+/* ---- reads.c */
+void learner_on_question(struct learner *l, const struct event *event, struct effects *out);
+void learner_on_read_index_reply(struct learner *l, const struct event *event, struct effects *out);
+void learner_drop_questions(struct learner *l, uint64_t nonce);
+void learner_free_questions(struct learner *l);
+
+/* Begins rounds, and asks to be woken when a question is due. */
 void learner_tick_reads(struct learner *l, time_ms_t now, struct effects *out);
 
-/* The highest slot that a read waits for: it is fetched even if no leader speaks of it. */
+/* The highest slot that a question waits for: it is fetched even if no leader speaks of it. */
 slot_t learner_wanted(const struct learner *l);
 
-/* Answers the reads whose records are in the store. */
+/* Answers what can be answered from the store. */
 void learner_serve_reads(struct learner *l, time_ms_t now, struct effects *out);
+
+/* ---- answers.c */
+
+/* Answers a question that is ready, unless it goes on waiting for something new. 1 if it was
+ * answered. */
+int answer_question(struct learner *l, struct question *question, time_ms_t now,
+                    struct effects *out);
+
+enum answer_failure { ANSWER_BUSY, ANSWER_NO_QUORUM };
+void answer_failure(struct learner *l, const struct question *question, enum answer_failure failure,
+                    struct effects *out);
+
+/* ---- digests.c */
+
+/* After each slot. */
+void learner_note_applied(struct learner *l, time_ms_t now, struct effects *out);
+void learner_on_digest(struct learner *l, const struct event *event, struct effects *out);
+
+/* Tells the proposers how far this learner is and what is due, if that is news. */
+void learner_tell_progress(struct learner *l, time_ms_t now, struct effects *out);
 
 #endif

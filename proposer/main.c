@@ -1,5 +1,6 @@
 /* synod-proposer: the proposer's core and the loop that drives it. It keeps nothing on disk. */
 #include "common/runtime/runtime.h"
+#include "proposer/forward.h"
 #include "proposer/proposer.h"
 
 static uint32_t priority_of(const struct config *cfg, node_id_t id)
@@ -26,13 +27,16 @@ int main(int argc, char **argv)
         .heartbeat_ms = (time_ms_t)cfg->heartbeat_ms,
         .election_ms = (time_ms_t)cfg->election_ms,
     };
-    struct proposer *proposer = proposer_new(&options);
+    int is_raft = cfg->protocol == CONFIG_RAFT;
+    struct proposer *proposer = is_raft ? NULL : proposer_new(&options);
+    struct forward *forward = is_raft ? forward_new(&options) : NULL;
     int rc = runtime_run(&(struct runtime_options){
         .config = cfg,
         .self = {ROLE_PROPOSER, arguments.id},
         .incarnation = incarnation,
-        .core = proposer_core(proposer),
+        .core = is_raft ? forward_core(forward) : proposer_core(proposer),
     });
     proposer_free(proposer);
+    forward_free(forward);
     return error_exit_status(rc);
 }

@@ -28,6 +28,7 @@ void proposer_campaign(struct proposer *p, time_ms_t now, struct effects *out)
     CHECK(p->recovery == NULL);
     p->recovery = memory_calloc(RECOVERY_RING_SLOTS, sizeof *p->recovery);
     p->stamp_base_ms = 0;
+    p->stamped_ms = 0; /* what was proposed before may be lost, and its time with it */
     struct message *msg = effects_broadcast(out, SEND_NOW, ROLE_ACCEPTOR, MSG_PREPARE);
     msg->prepare = (struct msg_prepare){.ballot = p->ballot, .from_slot = 0};
     effects_note(out, NOTE_INFO, "event=campaign round=%llu", (unsigned long long)p->ballot.round);

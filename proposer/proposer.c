@@ -27,7 +27,7 @@ void proposer_free(struct proposer *p)
     }
     proposer_drop_recovery(p);
     proposer_drop_window(p);
-    proposer_free_waiting(p);
+    clients_close(&p->clients);
     free(p);
 }
 
@@ -101,7 +101,7 @@ static void on_status(struct proposer *p, const struct event *event, struct effe
         .leader = is_serving ? p->options.id : p->leader,
         .chosen = is_serving ? p->chosen : reported_chosen(p),
         .accepted_max = is_serving ? p->next_slot - 1 : 0,
-        .pending_bytes = p->waiting_bytes,
+        .pending_bytes = p->clients.waiting_bytes,
     };
     for (uint32_t i = 0; i < members->acceptor_count; i++) {
         const struct acceptor_view *view = &p->acceptors[i];
@@ -142,6 +142,9 @@ static void on_message(struct proposer *p, const struct event *event, struct eff
         break;
     case MSG_CHOSEN:
         proposer_on_chosen(p, event, out);
+        break;
+    case MSG_PROGRESS:
+        proposer_on_progress(p, event, out);
         break;
     case MSG_SUBMIT:
         proposer_on_submit(p, event->msg, out);
@@ -197,7 +200,7 @@ static void on_shutdown(struct proposer *p, time_ms_t now, struct effects *out)
     if (p->state == NODE_LEADING) {
         p->state = NODE_DRAINING;
         p->drain_deadline = now + p->options.election_ms;
-        effects_note(out, NOTE_INFO, "event=draining waiting_bytes=%zu", p->waiting_bytes);
+        effects_note(out, NOTE_INFO, "event=draining waiting_bytes=%zu", p->clients.waiting_bytes);
         return; /* flush hands over when all is chosen */
     }
     if (p->state == NODE_RECOVERING) {
@@ -216,8 +219,9 @@ static void on_flush(struct proposer *p, time_ms_t now, struct effects *out)
     proposer_continue_recovery(p, now, out);
     proposer_form_batches(p, now, out);
     proposer_fill_gap(p, now, out);
+    proposer_tell_time(p, now, out);
     if (p->state == NODE_DRAINING) {
-        int is_drained = p->waiting_count == 0 && p->chosen + 1 == p->next_slot;
+        int is_drained = p->clients.waiting_count == 0 && p->chosen + 1 == p->next_slot;
         if (is_drained || now >= p->drain_deadline) {
             effects_mark(out, is_drained ? MARK_HAND_OVER_DRAINED : MARK_HAND_OVER_TIMED_OUT);
             hand_over(p, now, out);

@@ -6,8 +6,11 @@
  * prepare.c    phase 1: promises and their pages
  * recover.c    from promises to values: what former leaders left behind
  * window.c     phase 2: slots in flight, quorums, commit, retransmission
- * intake.c     client commands: budgets, batches, rejections
- * oracle/      who should lead */
+ * time.c       stamps for leases that are due when nobody asks for anything
+ * intake.c     client commands: taken or rejected, made into batches
+ * clients.c    clients and their queue, within budgets; shared with forward.c
+ * oracle/      who should lead
+ * forward.c    the proposer of Raft mode, a core of its own (forward.h) */
 #ifndef SYNOD_PROPOSER_PROPOSER_H
 #define SYNOD_PROPOSER_PROPOSER_H
 

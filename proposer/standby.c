@@ -104,9 +104,13 @@ void proposer_on_report(struct proposer *p, const struct event *event, struct ef
         p->round_max = msg->report.promised.round;
     }
     learn_leader(p, event->now);
-    if (proposer_is_serving(p) && ballot_compare(&msg->report.promised, &p->ballot) > 0) {
+    /* An equal round of a former life of this proposer is as bad as a higher ballot: that acceptor
+     * will take nothing of ours, and while nothing is proposed no nack says so. */
+    int order = ballot_compare(&msg->report.promised, &p->ballot);
+    if (proposer_is_serving(p) &&
+        (order > 0 || (order == 0 && !ballot_equal(&msg->report.promised, &p->ballot)))) {
         effects_mark(out, MARK_STEP_DOWN_BY_REPORT);
-        proposer_step_down(p, "an acceptor promised a higher ballot", event->now, out);
+        proposer_step_down(p, "an acceptor promised another ballot", event->now, out);
     }
 }
 

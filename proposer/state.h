@@ -4,6 +4,7 @@
 
 #include "common/base/check.h"
 #include "common/base/rng.h"
+#include "proposer/clients.h"
 #include "proposer/oracle/oracle.h"
 #include "proposer/proposer.h"
 
@@ -22,6 +23,12 @@ struct acceptor_view {
     time_ms_t acked_sent_at;  /* when the newest heartbeat that it answered was sent */
     struct msg_report report; /* the last one; its proposers point to the next field */
     struct proposer_report proposers[MEMBERS_MAX];
+};
+
+/* What is known of one learner. */
+struct learner_view {
+    slot_t applied;  /* when it last said what is due */
+    uint64_t due_ms; /* cluster time, 0 if nothing is */
 };
 
 /* Phase 1 towards one acceptor. */
@@ -51,21 +58,6 @@ struct flight {
     int is_chosen;
     int is_streamed; /* the learners have been sent the value */
     time_ms_t sent_at;
-};
-
-/* One block of commands that waits for a slot. */
-struct waiting_block {
-    struct slice bytes; /* a reference */
-    struct peer client;
-    uint64_t session;
-    uint64_t first_seq;
-};
-
-/* A client that said hello, or that sent a block. */
-struct client {
-    uint64_t nonce;
-    int is_gone; /* its connection broke; kept only while blocks of it wait */
-    size_t waiting_bytes;
 };
 
 struct proposer {
@@ -109,15 +101,14 @@ struct proposer {
     slot_t chosen;    /* commit watermark */
     slot_t committed; /* the same, as learners were told; slots up to here have left the window */
 
+    /* time.c */
+    struct learner_view learners[MEMBERS_MAX]; /* by index in members.learners */
+    uint64_t stamped_ms; /* highest stamp of a value that was proposed under this ballot */
+
     /* intake.c */
-    struct client *clients; /* rising nonces */
-    size_t client_count, client_capacity;
-    struct waiting_block *waiting; /* a ring */
-    size_t waiting_head, waiting_count, waiting_capacity;
-    size_t waiting_bytes;
+    struct clients clients;
 
     time_ms_t drain_deadline;
-    uint64_t rejected_count;
 };
 
 /* ---- proposer.c */
@@ -182,6 +173,13 @@ void proposer_tell_learners(struct proposer *p, struct effects *out);
 void proposer_send_commit(struct proposer *p, struct effects *out);
 void proposer_drop_window(struct proposer *p);
 
+/* ---- time.c */
+void proposer_on_progress(struct proposer *p, const struct event *event, struct effects *out);
+
+/* Proposes a no-op if a lease is due and no value with a later stamp was proposed: the stamp ends
+ * it. */
+void proposer_tell_time(struct proposer *p, time_ms_t now, struct effects *out);
+
 /* ---- intake.c */
 void proposer_on_submit(struct proposer *p, const struct message *msg, struct effects *out);
 void proposer_on_client(struct proposer *p, struct peer client, int is_up, struct effects *out);
@@ -190,6 +188,5 @@ void proposer_announce(struct proposer *p, struct effects *out);
 
 /* Rejects everything that waits. */
 void proposer_drop_waiting(struct proposer *p, struct effects *out);
-void proposer_free_waiting(struct proposer *p);
 
 #endif

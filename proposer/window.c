@@ -36,6 +36,8 @@ void proposer_propose(struct proposer *p, struct slice value, time_ms_t now, str
     CHECK(flight->value.size == 0);
     *flight = (struct flight){.slot = slot, .value = slice_keep(value), .sent_at = now};
     p->flight_bytes += value.size;
+    uint64_t stamp_ms = value_stamp_ms(value);
+    p->stamped_ms = stamp_ms > p->stamped_ms ? stamp_ms : p->stamped_ms;
     struct slice held = effects_hold(out, flight->value);
     fill_accept(p, effects_broadcast(out, SEND_NOW, ROLE_ACCEPTOR, MSG_ACCEPT), slot, held);
     if (value.size > STREAM_EARLY_BYTES) {

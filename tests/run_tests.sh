@@ -17,7 +17,7 @@ if [ -n "$SAN" ]; then
     slower=4 # sanitizers cost that much
 fi
 program_seconds=$((60 * slower))
-script_seconds=$((200 * slower))
+script_seconds=$((600 * slower))
 
 scratch=$(mktemp -d "${TMPDIR:-/tmp}/synod.XXXXXX") || exit 1
 trap 'stop_all; rm -rf "$scratch"' EXIT
@@ -58,9 +58,9 @@ programs() {
         name=${name%.c}
         echo "$name $BUILD/tests/$name"
     done
-    if [ -x "tests/$layer/run.sh" ]; then
-        echo "$layer/run.sh tests/$layer/run.sh"
-    fi
+    for source in tests/"$layer"/run.sh tests/"$layer"/run_*.sh; do
+        [ -x "$source" ] && echo "${source#tests/} $source"
+    done
 }
 
 # What a program proves: the first sentence of the comment that its source opens with.
@@ -177,14 +177,14 @@ for layer in "${chosen[@]}"; do
         while [ "$(jobs -rp | wc -l)" -ge "$at_once" ]; do
             wait -n
         done
-        case $entry in *run.sh) limit=$script_seconds ;; *) limit=$program_seconds ;; esac
+        case $entry in *.sh) limit=$script_seconds ;; *) limit=$program_seconds ;; esac
         program_number=$((program_number + 1))
         run_one "${entry% *}" "${entry#* }" "$limit" "$program_number" &
     done
     wait
     layer_passed=0 layer_failed=0 layer_skipped=0
     for entry in "${list[@]}"; do
-        case $entry in *run.sh) limit=$script_seconds ;; *) limit=$program_seconds ;; esac
+        case $entry in *.sh) limit=$script_seconds ;; *) limit=$program_seconds ;; esac
         report "${entry% *}" "$limit"
     done
     total_passed=$((total_passed + layer_passed))

@@ -20,6 +20,13 @@ static const struct {
     {ERROR_INTERNAL, 1, "internal"},
     {ERROR_NOT_FOUND, 1, "not_found"},
     {ERROR_INTERRUPTED, 5, "interrupted"},
+    {ERROR_SESSION, 1, "session"},
+    {ERROR_COMPACTED, 1, "compacted"},
+    {ERROR_FUTURE, 1, "future"},
+    {ERROR_LEASE, 1, "lease"},
+    {ERROR_EXISTS, 1, "exists"},
+    {ERROR_TOO_LARGE, 1, "too_large"},
+    {ERROR_LOST, 1, "lost"},
 };
 
 #define ERROR_TABLE_COUNT (sizeof error_table / sizeof error_table[0])

@@ -21,7 +21,15 @@ enum error {
     ERROR_CORRUPT = -7,   /* bytes that cannot be what we or a peer wrote */
     ERROR_INTERNAL = -8,  /* a limit of this process: memory, descriptors, threads */
     ERROR_NOT_FOUND = -9, /* the thing asked for does not exist */
-    ERROR_INTERRUPTED = -10 /* a signal ended the wait */
+    ERROR_INTERRUPTED = -10, /* a signal ended the wait */
+    /* Of the state machine: what was asked for cannot be done in the state it is in. */
+    ERROR_SESSION = -11,   /* the session ended; the outcome may be unknown */
+    ERROR_COMPACTED = -12, /* the revision is gone */
+    ERROR_FUTURE = -13,    /* the revision does not exist yet */
+    ERROR_LEASE = -14,     /* there is no such lease */
+    ERROR_EXISTS = -15,    /* there is one already */
+    ERROR_TOO_LARGE = -16, /* the response would exceed a limit */
+    ERROR_LOST = -17       /* what was held is not held any more */
 };
 
 /* The short name of a code's class, as it appears in logs: "usage", "busy", ... Static storage. */

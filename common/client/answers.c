@@ -1,6 +1,63 @@
 #include "common/client/client.h"
 
 #include <stdio.h>
+#include <string.h>
+
+/* ---- what a status means */
+
+/* %llu is the value that comes with the status. */
+static const struct {
+    int code;
+    const char *sentence;
+} meanings[] = {
+    [RESULT_OK] = {SYNOD_OK, ""},
+    [RESULT_GAP] = {SYNOD_E_CORRUPT, "the cluster misses commands (a bug)"},
+    [RESULT_UNKNOWN_SESSION] = {SYNOD_E_SESSION, "the session has expired"},
+    [RESULT_SESSIONS_FULL] = {SYNOD_E_BUSY, "the cluster has no room for another session"},
+    [RESULT_FORGOTTEN] = {SYNOD_E_CORRUPT,
+                          "the cluster forgot a result that was never acknowledged"},
+    [RESULT_COMPACTED] = {SYNOD_E_COMPACTED,
+                          "the revision is gone (everything before %llu was compacted); try: a "
+                          "later one"},
+    [RESULT_FUTURE] = {SYNOD_E_FUTURE,
+                       "the revision does not exist yet (the newest is %llu); try: an earlier one, "
+                       "or to watch"},
+    [RESULT_LEASE_NOT_FOUND] = {SYNOD_E_LEASE,
+                                "there is no such lease (never granted, revoked or expired); try: "
+                                "to grant one"},
+    [RESULT_LEASE_EXISTS] = {SYNOD_E_EXISTS,
+                             "the lease's id is taken; try: another id, or 0 to be given one"},
+    [RESULT_LEASES_FULL] = {SYNOD_E_BUSY,
+                            "the cluster has no room for another lease (the limit is 65536, "
+                            "sessions included); try: to revoke some"},
+    [RESULT_KEY_NOT_FOUND] = {SYNOD_E_NOT_FOUND,
+                              "there is no such key (its value or lease was to be kept); try: to "
+                              "put it with both"},
+    [RESULT_TOO_LARGE] = {SYNOD_E_TOO_LARGE,
+                          "the response would be too large; try: a limit, or a smaller range"},
+    [RESULT_NO_QUORUM] = {SYNOD_E_UNAVAILABLE,
+                          "no quorum of acceptors answers the learner; a local read works without"},
+    [RESULT_BUSY] = {SYNOD_E_UNAVAILABLE, "the learner has too many reads waiting"},
+    [RESULT_MALFORMED] = {SYNOD_E_CORRUPT,
+                          "the learner calls our question malformed (a bug); try: the same version "
+                          "of Synod on both sides"},
+};
+_Static_assert(SESSIONS_MAX == 65536, "a sentence names it");
+
+int answers_code(struct synod *s, uint32_t status, uint64_t value)
+{
+    if (status >= sizeof meanings / sizeof meanings[0]) {
+        return errmsg_set(&s->err, SYNOD_E_CORRUPT, "a result of unknown status %u (a bug)",
+                          status);
+    }
+    const char *sentence = meanings[status].sentence;
+    const char *hole = strstr(sentence, "%llu");
+    if (hole == NULL) {
+        return errmsg_set(&s->err, meanings[status].code, "%s", sentence);
+    }
+    return errmsg_set(&s->err, meanings[status].code, "%.*s%llu%s", (int)(hole - sentence),
+                      sentence, (unsigned long long)value, hole + strlen("%llu"));
+}
 
 /* ---- results */
 
@@ -19,11 +76,14 @@ static void on_open_result(struct synod *s, const struct result_range *range)
     if (range->status != RESULT_OK || range->value == 0 || range->value == s->session_lost) {
         return; /* a late answer to an opening whose session has ended since */
     }
-    if (range->value != s->session) {
+    uint64_t former = s->session;
+    int is_new = range->value != former;
+    if (is_new) {
         s->session = range->value;
         s->session_base = s->oldest - 1;
     }
     s->session_state = SESSION_OPEN;
+    s->session_contact = s->now; /* it is no more in doubt than after a block was sent */
     s->is_open_due = 0;
     s->is_probing = 0;
     s->redirect_count = 0;
@@ -32,6 +92,13 @@ static void on_open_result(struct synod *s, const struct result_range *range)
     s->retry_count = 0;
     s->trouble[0] = '\0';
     s->cursor = s->head;
+    if (is_new && former != 0) {
+        lease_session_ended(s, former);
+    }
+    if (is_new) {
+        /* Opening the same one again changes nothing in the cluster, so that it proves nothing. */
+        lease_session_proved(s, s->opening_since);
+    }
 }
 
 /* Blocks before `sequence` were lost on the way; those after it that are still in flight will
@@ -53,12 +120,25 @@ static void on_gap(struct synod *s, uint64_t sequence)
 static void on_ok(struct synod *s, const struct result_range *range)
 {
     uint64_t first = range->sequence + s->session_base;
+    submit_note_contact(s, first);
+    s->body = range->body;
     for (uint32_t i = 0; i < range->count; i++) {
         submit_complete(s, first + i, SYNOD_OK, range->value + i);
     }
+    s->body = SLICE_EMPTY;
     if (s->is_busy_pause) {
         s->paused_until = 0;
         s->is_busy_pause = 0;
+    }
+}
+
+/* Commands that were executed and refused. */
+static void on_failed(struct synod *s, const struct result_range *range)
+{
+    uint64_t first = range->sequence + s->session_base;
+    submit_note_contact(s, first);
+    for (uint32_t i = 0; i < range->count; i++) {
+        submit_complete(s, first + i, answers_code(s, range->status, range->value), range->value);
     }
 }
 
@@ -67,9 +147,7 @@ static void on_forgotten(struct synod *s, const struct result_range *range)
     uint64_t first = range->sequence + s->session_base;
     for (uint32_t i = 0; i < range->count; i++) {
         if (first + i >= s->oldest && first + i < s->sent) {
-            errmsg_set(&s->err, SYNOD_E_CORRUPT,
-                       "the cluster forgot a result that was never acknowledged");
-            submit_complete(s, first + i, SYNOD_E_CORRUPT, 0);
+            submit_complete(s, first + i, answers_code(s, RESULT_FORGOTTEN, 0), 0);
         }
     }
 }
@@ -77,8 +155,8 @@ static void on_forgotten(struct synod *s, const struct result_range *range)
 static void on_unknown_session(struct synod *s)
 {
     errmsg_set(&s->err, SYNOD_E_SESSION,
-               "the session has expired (no contact for %u ms), whether the append happened is "
-               "unknown; try: to read the log before appending again",
+               "the session has expired (no contact for %u ms), whether the operation happened is "
+               "unknown; try: to read before doing it again",
                s->session_ttl_ms);
     submit_abandon_session(s, SYNOD_E_SESSION);
 }
@@ -110,6 +188,7 @@ void answers_on_result(struct synod *s, const struct message *msg)
             on_forgotten(s, range);
             break;
         default:
+            on_failed(s, range);
             break;
         }
     }

@@ -3,16 +3,22 @@
  * links.c    who is connected: dial, handshake, choice of the learner, dispatch of what arrives
  * submit.c   the hot path: operations, blocks of commands, sending and sending again
  * answers.c  results, rejections, leaders: what the cluster says about submitted commands
+ * call.c     commands that are waited for, and those that nobody waits for
  * read.c     reads and tails
  * status.c   status and leader
- * synod.c    open, close, poll and the turn that every blocking call is made of */
+ * synod.c    open, close, poll and the turn that every blocking call is made of
+ *
+ * What stands on these has headers of its own: keys.h, query.h, watch.h, lease.h, recipe.h. */
 #ifndef SYNOD_CLIENT_CLIENT_H
 #define SYNOD_CLIENT_CLIENT_H
 
 #include "common/base/arena.h"
 #include "common/base/error.h"
 #include "common/base/rng.h"
+#include "common/client/lease.h"
+#include "common/client/query.h"
 #include "common/client/synod.h"
+#include "common/client/watch.h"
 #include "common/config/config.h"
 #include "common/net/net.h"
 #include "common/protocol/message.h"
@@ -71,7 +77,13 @@ struct contact {
     int status_sent;
 };
 
-/* An append that the log has not answered. 24 bytes: a handle may have 65,536 of them. */
+/* Commands of the library's own that a handle can have outstanding besides those of the
+ * application, so that one that keeps the handle full does not lose its leases. */
+#define INTERNAL_OPERATIONS_MAX 64
+#define OPERATIONS_MAX (SYNOD_OUTSTANDING_MAX + INTERNAL_OPERATIONS_MAX)
+
+/* A command that the log has not answered. 24 bytes: a handle may have 65,536 of them. What its
+ * result says beyond a number is in the handle while fn is called (struct synod, body). */
 struct operation {
     synod_append_fn fn; /* may be NULL */
     void *arg;
@@ -89,7 +101,8 @@ struct outgoing_block {
     struct outgoing_block *next;
     uint64_t first; /* number of its first operation */
     uint32_t count;
-    int is_sealed; /* sent, or full: nothing may be added */
+    int is_sealed;     /* sent, or full: nothing may be added */
+    time_ms_t sent_at; /* for the first time; 0: never */
     uint8_t *bytes;
     size_t size;
     size_t capacity;
@@ -166,14 +179,18 @@ struct synod {
     time_ms_t session_contact_before; /* what it was before that */
     time_ms_t keepalive_at;           /* no keepalive is tried before */
     int is_open_due;                  /* OPENING: the command has to be sent (again) */
+    time_ms_t opening_since;          /* OPENING */
     int is_closing;
-    int is_broken; /* takes no more commands */
+    int is_broken;  /* takes no more commands */
+    int is_in_turn; /* a callback is being called, or may be: nothing may block */
 
     /* Operations and their blocks. Numbers in [oldest, next) are unanswered or waiting behind one
      * that is; those in [oldest, sent) have left at least once. */
-    struct operation *operations; /* ring of SYNOD_OUTSTANDING_MAX */
+    struct operation *operations; /* ring of OPERATIONS_MAX */
     uint64_t oldest, sent, next;
     size_t waiting_count;    /* callbacks that are still to be called */
+    size_t internal_count;   /* how many of these are the library's own */
+    struct slice body;       /* of the result whose callback is being called, else empty */
     time_ms_t next_deadline; /* no operation's deadline is earlier */
     struct outgoing_block *head, *tail;
     struct outgoing_block *cursor; /* the next to send; NULL: all are sent */
@@ -186,7 +203,13 @@ struct synod {
     time_ms_t gap_at;
 
     struct reading reading;
-    uint64_t request; /* last request id drawn */
+    struct query query;
+    struct watches watches;
+    struct leases leases;
+    uint64_t request;              /* last request id drawn */
+    uint64_t revision;             /* highest revision of the keys that anything told us */
+    struct hold *holds;            /* locks and leaderships that were not given back */
+    struct synod_result *borrowed; /* what the last call lent to the application */
 
     /* The status being collected. */
     uint64_t status_request;
@@ -202,6 +225,9 @@ time_ms_t client_now(void);
 /* One turn: sends what is due, waits for something to arrive until `until` at the latest, and
  * handles it. SYNOD_OK, SYNOD_E_INTERRUPTED or SYNOD_E_REFUSED, with the sentence set. */
 int client_turn(struct synod *s, time_ms_t until) MUST_USE;
+
+/* SYNOD_OK if a call may wait here; SYNOD_E_USAGE within a callback. Takes the time. */
+int client_may_block(struct synod *s) MUST_USE;
 
 /* The deadline of a call that starts now. */
 time_ms_t client_deadline(time_ms_t now, uint32_t timeout_ms);
@@ -227,6 +253,9 @@ int links_send(struct synod *s, const struct contact *to, struct message *msg) M
 /* Dials it if need be and says HELLO as soon as it is up. */
 void links_want(struct synod *s, struct contact *contact);
 
+/* What was asked of the learner in use will not be answered: ask again. */
+void links_forget_asked(struct synod *s);
+
 /* Gives the learner in use up for the next, unless it is pinned or the only one. */
 void links_change_learner(struct synod *s);
 
@@ -244,6 +273,12 @@ static inline struct contact *links_learner(struct synod *s)
 
 int submit_open(struct synod *s) MUST_USE;
 void submit_close(struct synod *s);
+
+/* Sees to it that there is a session, or that a doubtful one is asked for. */
+void submit_want_session(struct synod *s);
+
+/* A result of this operation proves that its block was applied after it was first sent. */
+void submit_note_contact(struct synod *s, uint64_t number);
 
 /* Takes one command. SYNOD_OK, or SYNOD_E_BUSY with the sentence set. */
 int submit_add(struct synod *s, enum command_op op, const void *data, size_t size,
@@ -277,7 +312,35 @@ void submit_abandon_session(struct synod *s, int code);
 /* Takes the next usable proposer as the target. */
 void submit_rotate(struct synod *s);
 
+/* ---- call.c */
+
+/* An operation of the library's own: the beginning of what its callback gets. */
+struct internal {
+    void (*fn)(struct internal *self, int code);
+};
+
+/* The callback of these; submit.c knows them by it. */
+void call_internal(void *arg, int code, uint64_t value);
+
+/* Runs one command to its result. value and body may be NULL; body is appended to. */
+int call_run(struct synod *s, enum command_op op, struct slice payload, time_ms_t deadline,
+             uint64_t *value, struct buffer *body) MUST_USE;
+
+/* Sends a command whose result nobody waits for, and that nothing depends on. It follows the
+ * commands before it, whatever became of these. */
+void call_post(struct synod *s, enum command_op op, struct slice payload);
+
+/* SYNOD_OK if the handle takes commands. */
+int call_check(struct synod *s) MUST_USE;
+
+/* The deadline of an asynchronous call. */
+time_ms_t call_deadline(const struct synod *s, uint32_t timeout_ms);
+
 /* ---- answers.c */
+
+/* What a status of results, answers and pages means to the caller, with its sentence. value is the
+ * revision or the lease that the status is about. */
+int answers_code(struct synod *s, uint32_t status, uint64_t value);
 
 void answers_on_result(struct synod *s, const struct message *msg);
 void answers_on_reject(struct synod *s, const struct message *msg);

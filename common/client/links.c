@@ -129,7 +129,14 @@ void links_want(struct synod *s, struct contact *contact)
 static int needs_learner(const struct synod *s)
 {
     return s->sent > s->oldest || s->cursor != NULL || s->session_state == SESSION_OPENING ||
-           s->reading.is_active;
+           s->reading.is_active || s->query.is_active || s->watches.list != NULL;
+}
+
+void links_forget_asked(struct synod *s)
+{
+    s->reading.is_asked = 0;
+    s->query.is_asked = 0;
+    watch_forget_asked(s);
 }
 
 void links_change_learner(struct synod *s)
@@ -141,7 +148,7 @@ void links_change_learner(struct synod *s)
     /* The old link stays up: its late results are as good as anybody's. */
     s->learner = (s->learner + 1) % s->learner_count;
     links_want(s, links_learner(s));
-    s->reading.is_asked = 0;
+    links_forget_asked(s);
     if (links_learner(s)->is_welcome) {
         submit_rewind(s); /* it answers what it applies from now on, and repeats from its table */
     }
@@ -155,7 +162,7 @@ static void on_down(struct synod *s, struct contact *contact)
         contact->status_sent = 0;
     }
     if (contact == links_learner(s)) {
-        s->reading.is_asked = 0;
+        links_forget_asked(s);
         links_change_learner(s);
     } else if (contact == &s->proposers[s->target]) {
         submit_rewind(s);
@@ -179,7 +186,7 @@ static void on_welcome(struct synod *s, struct contact *contact)
     contact->is_welcome = 1;
     contact->is_refused = 0;
     if (contact == links_learner(s)) {
-        s->reading.is_asked = 0;
+        links_forget_asked(s);
         submit_rewind(s); /* results of what it applied before this were not for us */
     } else if (contact == &s->proposers[s->target]) {
         s->paused_until = 0; /* it was named as the leader before we could reach it */
@@ -235,6 +242,12 @@ static void dispatch(struct synod *s, struct contact *contact, const struct mess
         break;
     case MSG_RECORDS:
         read_on_records(s, msg);
+        break;
+    case MSG_ANSWER:
+        query_on_answer(s, msg);
+        break;
+    case MSG_EVENTS:
+        watch_on_events(s, msg);
         break;
     case MSG_STATUS_REPLY:
         status_on_reply(s, msg);
@@ -319,7 +332,7 @@ static time_ms_t learner_work(struct synod *s)
         return s->learner_since + LEARNER_CONNECT_MS;
     }
     if (s->sent == s->oldest && s->session_state != SESSION_OPENING) {
-        s->learner_heard = s->now; /* only a read is waiting, and it has a timer of its own */
+        s->learner_heard = s->now; /* only reads and watches wait, and have timers of their own */
         return TIME_NEVER;
     }
     if (s->now - s->learner_heard >= LEARNER_SILENCE_MS) {

@@ -178,24 +178,28 @@ static struct reading *start(struct synod *s, uint64_t from, synod_record_fn fn,
     return &s->reading;
 }
 
-static int refuse_index(struct synod *s, uint64_t from)
+static int check_read(struct synod *s, uint64_t from)
 {
-    return errmsg_set(&s->err, SYNOD_E_USAGE, "%llu is no index (they end at %lld)",
-                      (unsigned long long)from, (long long)INT64_MAX);
+    if (from > INT64_MAX) {
+        return errmsg_set(&s->err, SYNOD_E_USAGE, "%llu is no index; try: one up to %lld",
+                          (unsigned long long)from, (long long)INT64_MAX);
+    }
+    return client_may_block(s);
 }
 
 int synod_read(struct synod *s, uint64_t from, uint64_t count, enum synod_consistency consistency,
                synod_record_fn fn, void *arg, struct synod_log *log)
 {
-    if (from > INT64_MAX) {
-        return refuse_index(s, from);
+    int rc = check_read(s, from);
+    if (rc != SYNOD_OK) {
+        return rc;
     }
     struct reading *r = start(s, from, fn, arg);
     r->consistency = consistency;
     if (count != 0 && count - 1 < UINT64_MAX - r->from) {
         r->until = r->from + count - 1;
     }
-    int rc = run(s, s->timeout_ms);
+    rc = run(s, s->timeout_ms);
     if (log != NULL && (rc == SYNOD_OK || rc == SYNOD_E_NOT_FOUND)) {
         *log = r->log;
     }
@@ -204,8 +208,9 @@ int synod_read(struct synod *s, uint64_t from, uint64_t count, enum synod_consis
 
 int synod_tail(struct synod *s, uint64_t from, synod_record_fn fn, void *arg)
 {
-    if (from > INT64_MAX) {
-        return refuse_index(s, from);
+    int rc = check_read(s, from);
+    if (rc != SYNOD_OK) {
+        return rc;
     }
     struct reading *r = start(s, from, fn, arg);
     r->consistency = SYNOD_LOCAL;

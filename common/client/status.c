@@ -50,6 +50,8 @@ static void note_status(struct synod *s, const struct node_status *status)
     node->last_index = status->last_index;
     node->digest = status->digest;
     node->sessions = status->session_count;
+    node->revision = status->revision;
+    node->compacted = status->compacted;
     node->pending_bytes = status->pending_bytes;
     node->dropped = status->dropped_count;
 }
@@ -182,8 +184,13 @@ static int collect(struct synod *s)
 
 int synod_status(struct synod *s, struct synod_node *nodes, size_t capacity, size_t *count)
 {
+    *count = 0;
+    int rc = client_may_block(s);
+    if (rc != SYNOD_OK) {
+        return rc;
+    }
     start_status(s);
-    int rc = collect(s);
+    rc = collect(s);
     s->status_request = 0;
     size_t copied = s->node_count < capacity ? s->node_count : capacity;
     if (copied > 0) {
@@ -195,29 +202,34 @@ int synod_status(struct synod *s, struct synod_node *nodes, size_t capacity, siz
 
 int synod_leader(struct synod *s, struct synod_leader *out)
 {
+    int rc = client_may_block(s);
+    if (rc != SYNOD_OK) {
+        return rc;
+    }
     start_status(s);
-    int rc = collect(s);
+    rc = collect(s);
     s->status_request = 0;
     if (rc != SYNOD_OK) {
         return rc;
     }
-    struct synod_leader leader = {0};
+    int is_raft = s->config.protocol == CONFIG_RAFT;
+    struct synod_leader leader = {.role = is_raft ? SYNOD_ACCEPTOR : SYNOD_PROPOSER};
     for (size_t i = 0; i < s->node_count; i++) {
         const struct synod_node *node = &s->nodes[i];
         if (node->role == SYNOD_PROPOSER && node->state == state_names[NODE_LEADING] &&
             node->ballot_round > leader.round) {
-            leader.proposer = node->id;
+            leader.id = is_raft ? node->ballot_proposer : node->id;
             leader.round = node->ballot_round;
         }
     }
-    if (leader.proposer == 0) {
+    if (leader.id == 0) {
         return errmsg_set(&s->err, SYNOD_E_UNAVAILABLE,
                           "nobody leads (no proposer that answered says so); try: synod status");
     }
     for (size_t i = 0; i < s->node_count; i++) {
         const struct synod_node *node = &s->nodes[i];
         if (node->role == SYNOD_LEARNER && node->ballot_round == leader.round &&
-            node->ballot_proposer == leader.proposer && node->leading_since > leader.since) {
+            node->ballot_proposer == leader.id && node->leading_since > leader.since) {
             leader.since = node->leading_since;
         }
     }

@@ -6,13 +6,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #define BLOCK_CAPACITY_MIN 512
 
 int submit_open(struct synod *s)
 {
-    s->operations = memory_calloc(SYNOD_OUTSTANDING_MAX, sizeof *s->operations);
+    s->operations = memory_calloc(OPERATIONS_MAX, sizeof *s->operations);
     s->oldest = s->sent = s->next = 1;
     s->next_deadline = TIME_NEVER;
     s->retry_ms = RETRY_MS_MIN;
@@ -93,12 +92,14 @@ int submit_add(struct synod *s, enum command_op op, const void *data, size_t siz
                time_ms_t deadline, synod_append_fn fn, void *arg)
 {
     size_t bytes = COMMAND_HEAD_BYTES + size;
-    if (s->next - s->oldest >= SYNOD_OUTSTANDING_MAX ||
+    int is_internal = fn == call_internal;
+    uint64_t limit = is_internal ? OPERATIONS_MAX : SYNOD_OUTSTANDING_MAX;
+    if (s->next - s->oldest >= limit ||
         (s->block_bytes + bytes + BLOCK_HEAD_BYTES > SYNOD_OUTSTANDING_BYTES_MAX &&
-         s->block_bytes > 0)) {
+         s->block_bytes > 0 && !is_internal)) {
         return errmsg_set(&s->err, SYNOD_E_BUSY,
-                          "too much is outstanding (%llu appends, %zu bytes; the limits are %d and "
-                          "%d); try: synod_poll first",
+                          "too much is outstanding (%llu commands, %zu bytes; the limits are %d "
+                          "and %d); try: synod_poll first",
                           (unsigned long long)(s->next - s->oldest), s->block_bytes,
                           SYNOD_OUTSTANDING_MAX, SYNOD_OUTSTANDING_BYTES_MAX);
     }
@@ -111,122 +112,14 @@ int submit_add(struct synod *s, enum command_op op, const void *data, size_t siz
     block->size += bytes;
     block->count++;
     s->block_bytes += bytes;
-    s->operations[s->next % SYNOD_OUTSTANDING_MAX] = (struct operation){fn, arg, deadline};
+    s->operations[s->next % OPERATIONS_MAX] = (struct operation){fn, arg, deadline};
     s->next++;
     s->waiting_count++;
+    s->internal_count += (size_t)is_internal;
     if (deadline < s->next_deadline) {
         s->next_deadline = deadline;
     }
     return SYNOD_OK;
-}
-
-/* ---- the public calls */
-
-/* 0 if the handle may take such a record. */
-static int check_append(struct synod *s, size_t size)
-{
-    if (size > RECORD_BYTES_MAX) {
-        return errmsg_set(&s->err, SYNOD_E_USAGE,
-                          "a record of %zu bytes is too long (the limit is %zu); try: to split it",
-                          size, RECORD_BYTES_MAX);
-    }
-    if (s->is_broken) {
-        return errmsg_set(&s->err, SYNOD_E_CORRUPT,
-                          "the handle is broken (its commands were called malformed); try: a new "
-                          "handle");
-    }
-    if (s->is_closing) {
-        return errmsg_set(&s->err, SYNOD_E_USAGE, "the handle is being closed");
-    }
-    return SYNOD_OK;
-}
-
-/* The cheap clock of the kernel's last tick, which may lag behind s->now but is fresh even if the
- * handle was not polled for long. */
-static time_ms_t coarse_now(const struct synod *s)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC_COARSE, &t);
-    time_ms_t now = (time_ms_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
-    return now > s->now ? now : s->now;
-}
-
-int synod_append_async(struct synod *s, const void *data, size_t size, uint32_t timeout_ms,
-                       synod_append_fn fn, void *arg)
-{
-    int rc = check_append(s, size);
-    if (rc != SYNOD_OK) {
-        return rc;
-    }
-    time_ms_t deadline =
-        client_deadline(coarse_now(s), timeout_ms != 0 ? timeout_ms : s->timeout_ms);
-    return submit_add(s, COMMAND_APPEND, data, size, deadline, fn, arg);
-}
-
-/* Where the result of a blocking append goes. On the heap, because the append goes on after a
- * signal has ended the wait. */
-struct waiter {
-    int is_done;
-    int is_abandoned;
-    int code;
-    uint64_t index;
-};
-
-static void wake_waiter(void *arg, int code, uint64_t index)
-{
-    struct waiter *waiter = arg;
-    if (waiter->is_abandoned) {
-        free(waiter);
-        return;
-    }
-    waiter->is_done = 1;
-    waiter->code = code;
-    waiter->index = index;
-}
-
-/* Appends as soon as there is room. */
-static int add_blocking(struct synod *s, const void *data, size_t size, time_ms_t deadline,
-                        struct waiter *waiter)
-{
-    for (;;) {
-        int rc = submit_add(s, COMMAND_APPEND, data, size, deadline, wake_waiter, waiter);
-        if (rc != SYNOD_E_BUSY || client_now() >= deadline) {
-            return rc;
-        }
-        rc = client_turn(s, deadline);
-        if (rc != SYNOD_OK) {
-            return rc;
-        }
-    }
-}
-
-int synod_append(struct synod *s, const void *data, size_t size, uint64_t *index)
-{
-    int rc = check_append(s, size);
-    if (rc != SYNOD_OK) {
-        return rc;
-    }
-    s->now = client_now();
-    time_ms_t deadline = client_deadline(s->now, s->timeout_ms);
-    struct waiter *waiter = memory_calloc(1, sizeof *waiter);
-    rc = add_blocking(s, data, size, deadline, waiter);
-    if (rc != SYNOD_OK) {
-        free(waiter);
-        return rc;
-    }
-    while (!waiter->is_done) {
-        rc = client_turn(s, deadline);
-        if (rc != SYNOD_OK && !waiter->is_done) {
-            waiter->is_abandoned = 1;
-            return rc;
-        }
-    }
-    rc = waiter->code;
-    if (rc == SYNOD_OK && index != NULL) {
-        *index = waiter->index;
-    }
-    free(waiter);
-    return rc;
 }
 
 /* ---- sending */
@@ -339,6 +232,9 @@ static void flush_blocks(struct synod *s)
             s->is_busy_pause = 1;
             return;
         }
+        if (block->sent_at == 0) {
+            block->sent_at = s->now;
+        }
         uint64_t end = block->first + block->count;
         s->sent = end > s->sent ? end : s->sent;
         s->cursor = block->next;
@@ -354,16 +250,32 @@ static int is_session_doubtful(const struct synod *s)
            s->now - s->session_contact > (time_ms_t)s->session_ttl_ms * 2 / 3;
 }
 
+void submit_want_session(struct synod *s)
+{
+    if (s->session_state == SESSION_NONE || is_session_doubtful(s)) {
+        s->session_state = SESSION_OPENING;
+        s->is_open_due = 1;
+        s->opening_since = s->now;
+        s->progress_at = s->now;
+    }
+}
+
+void submit_note_contact(struct synod *s, uint64_t number)
+{
+    for (const struct outgoing_block *b = s->head; b != NULL && b->first <= number; b = b->next) {
+        if (number < b->first + b->count) {
+            lease_session_proved(s, b->sent_at);
+            return;
+        }
+    }
+}
+
 void submit_flush(struct synod *s)
 {
     if (s->cursor == NULL && s->session_state != SESSION_OPENING) {
         return;
     }
-    if (s->session_state == SESSION_NONE || is_session_doubtful(s)) {
-        s->session_state = SESSION_OPENING;
-        s->is_open_due = 1;
-        s->progress_at = s->now;
-    }
+    submit_want_session(s);
     if (!may_submit(s)) {
         return;
     }
@@ -416,7 +328,7 @@ static void free_answered_blocks(struct synod *s)
 static void advance_oldest(struct synod *s)
 {
     while (s->oldest < s->next &&
-           s->operations[s->oldest % SYNOD_OUTSTANDING_MAX].deadline == OPERATION_DONE) {
+           s->operations[s->oldest % OPERATIONS_MAX].deadline == OPERATION_DONE) {
         s->oldest++;
     }
     if (s->sent < s->oldest) {
@@ -437,7 +349,7 @@ void submit_complete(struct synod *s, uint64_t number, int code, uint64_t index)
     if (number < s->oldest || number >= s->next) {
         return;
     }
-    struct operation *op = &s->operations[number % SYNOD_OUTSTANDING_MAX];
+    struct operation *op = &s->operations[number % OPERATIONS_MAX];
     if (op->deadline == OPERATION_DONE) {
         return;
     }
@@ -450,6 +362,7 @@ void submit_complete(struct synod *s, uint64_t number, int code, uint64_t index)
         return;
     }
     s->waiting_count--;
+    s->internal_count -= answered.fn == call_internal;
     if (answered.fn != NULL) {
         answered.fn(answered.arg, code, index);
     }
@@ -476,6 +389,7 @@ void submit_abandon_session(struct synod *s, int code)
     s->session_state = SESSION_NONE;
     s->session = 0;
     s->session_base = end - 1;
+    lease_session_ended(s, s->session_lost); /* first, so that the callbacks below know it */
     for (uint64_t n = s->oldest; n < end; n++) {
         submit_complete(s, n, code, 0);
     }
@@ -492,7 +406,7 @@ static void expire(struct synod *s)
     uint64_t end = s->next;
     s->next_deadline = TIME_NEVER;
     for (uint64_t n = s->oldest; n < end; n++) {
-        struct operation *op = &s->operations[n % SYNOD_OUTSTANDING_MAX];
+        struct operation *op = &s->operations[n % OPERATIONS_MAX];
         if (op->deadline < 0) {
             continue;
         }
@@ -502,7 +416,7 @@ static void expire(struct synod *s)
         }
         op->deadline = OPERATION_EXPIRED;
         s->waiting_count--;
-        int code = client_unavailable(s, "no answer in time, the append may still happen");
+        int code = client_unavailable(s, "no answer in time, the operation may still happen");
         if (op->fn != NULL) {
             op->fn(op->arg, code, 0);
         }
@@ -522,10 +436,12 @@ static void retry(struct synod *s)
     submit_rewind(s);
 }
 
-/* Only for an idle session: commands keep it alive, too. */
+/* Only for an idle session: commands keep it alive, too. It gets no answer, which is cheap but
+ * proves nothing; a session that something relies on is kept alive by lease.c. */
 static time_ms_t keepalive_work(struct synod *s)
 {
-    if (s->session_state != SESSION_OPEN || s->next > s->oldest || is_session_doubtful(s)) {
+    if (s->session_state != SESSION_OPEN || s->next > s->oldest || is_session_doubtful(s) ||
+        s->leases.is_session_used) {
         return TIME_NEVER; /* of a doubtful one the next append finds out */
     }
     time_ms_t due = s->session_contact + s->session_ttl_ms / 3;

@@ -1,6 +1,8 @@
 #include "common/client/client.h"
 
+#include "common/base/check.h"
 #include "common/base/memory.h"
+#include "common/client/recipe.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -23,16 +25,25 @@ _Static_assert((int)SYNOD_E_CORRUPT == (int)ERROR_CORRUPT, "codes differ");
 _Static_assert((int)SYNOD_E_INTERNAL == (int)ERROR_INTERNAL, "codes differ");
 _Static_assert((int)SYNOD_E_NOT_FOUND == (int)ERROR_NOT_FOUND, "codes differ");
 _Static_assert((int)SYNOD_E_INTERRUPTED == (int)ERROR_INTERRUPTED, "codes differ");
+_Static_assert((int)SYNOD_E_SESSION == (int)ERROR_SESSION, "codes differ");
+_Static_assert((int)SYNOD_E_COMPACTED == (int)ERROR_COMPACTED, "codes differ");
+_Static_assert((int)SYNOD_E_FUTURE == (int)ERROR_FUTURE, "codes differ");
+_Static_assert((int)SYNOD_E_LEASE == (int)ERROR_LEASE, "codes differ");
+_Static_assert((int)SYNOD_E_EXISTS == (int)ERROR_EXISTS, "codes differ");
+_Static_assert((int)SYNOD_E_TOO_LARGE == (int)ERROR_TOO_LARGE, "codes differ");
+_Static_assert((int)SYNOD_E_LOST == (int)ERROR_LOST, "codes differ");
 _Static_assert(SYNOD_RECORD_BYTES_MAX == RECORD_BYTES_MAX, "limits differ");
 _Static_assert(SYNOD_OUTSTANDING_MAX == SESSION_OUTSTANDING_MAX, "limits differ");
 _Static_assert(SYNOD_OUTSTANDING_BYTES_MAX < CLIENT_PENDING_BYTES_MAX,
                "one handle must not exhaust its budget at the proposer");
 _Static_assert(SYNOD_ERROR_BYTES == sizeof(struct errmsg), "sentences differ");
 
+/* The clock that goes on while the machine sleeps, as the cluster's does: what ended meanwhile is
+ * not taken for alive on waking up. */
 time_ms_t client_now(void)
 {
     struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
+    clock_gettime(CLOCK_BOOTTIME, &t);
     return (time_ms_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
 }
 
@@ -94,6 +105,9 @@ static void free_handle(struct synod *s)
         close(s->timer_fd);
         close(s->loop_fd);
     }
+    watch_close(s);
+    lease_close(s);
+    recipe_close(s);
     submit_close(s);
     if (s->net != NULL) {
         net_close(s->net);
@@ -127,7 +141,7 @@ const char *synod_error(const struct synod *s)
 
 size_t synod_outstanding(const struct synod *s)
 {
-    return s->waiting_count;
+    return s->waiting_count - s->internal_count;
 }
 
 static const char *what_is_missing(struct synod *s)
@@ -166,11 +180,25 @@ static void client_work(struct synod *s)
     s->now = client_now();
     time_ms_t wake = links_work(s);
     wake = earlier(wake, read_work(s));
+    wake = earlier(wake, query_work(s));
+    wake = earlier(wake, watch_work(s));
+    wake = earlier(wake, lease_work(s));
     status_work(s);
     s->wake = earlier(wake, submit_work(s)); /* last: the others may have changed whom to ask */
 }
 
-int client_turn(struct synod *s, time_ms_t until)
+int client_may_block(struct synod *s)
+{
+    s->now = client_now();
+    if (s->is_in_turn || s->is_closing) {
+        return errmsg_set(&s->err, SYNOD_E_USAGE,
+                          "a callback may not wait; try: the asynchronous call, or to wait after "
+                          "synod_poll");
+    }
+    return SYNOD_OK;
+}
+
+static int take_turn(struct synod *s, time_ms_t until)
 {
     client_work(s);
     time_ms_t wake = earlier(s->wake, until);
@@ -189,6 +217,14 @@ int client_turn(struct synod *s, time_ms_t until)
                           s->refused_text);
     }
     return SYNOD_OK;
+}
+
+int client_turn(struct synod *s, time_ms_t until)
+{
+    s->is_in_turn = 1;
+    int rc = take_turn(s, until);
+    s->is_in_turn = 0;
+    return rc;
 }
 
 /* Makes loop_fd readable at once (now), or when something is due. */
@@ -210,7 +246,7 @@ int synod_fd(struct synod *s)
         return s->loop_fd;
     }
     int loop = epoll_create1(EPOLL_CLOEXEC);
-    int timer = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
+    int timer = timerfd_create(CLOCK_BOOTTIME, TFD_NONBLOCK | TFD_CLOEXEC);
     struct epoll_event event = {.events = EPOLLIN};
     if (loop < 0 || timer < 0 || epoll_ctl(loop, EPOLL_CTL_ADD, net_fd(s->net), &event) != 0 ||
         epoll_ctl(loop, EPOLL_CTL_ADD, timer, &event) != 0) {
@@ -232,11 +268,17 @@ int synod_fd(struct synod *s)
 
 int synod_poll(struct synod *s, uint32_t timeout_ms)
 {
-    int rc = client_turn(s, client_deadline(client_now(), timeout_ms));
+    int rc = client_may_block(s);
+    if (rc != SYNOD_OK) {
+        return rc;
+    }
+    rc = client_turn(s, client_deadline(s->now, timeout_ms));
     if (s->loop_fd >= 0) {
         /* Sending may have taken notice of what arrived meanwhile, and then the net's descriptor is
          * silent about it: look once more, and if there was something ask to be called again. */
+        s->is_in_turn = 1;
         arm_timer(s, links_receive(s) > 0);
+        s->is_in_turn = 0;
     }
     return rc;
 }
@@ -273,10 +315,11 @@ void synod_close(struct synod *s)
     if (s == NULL) {
         return;
     }
-    s->is_closing = 1; /* a callback may not add to what is being ended */
+    CHECK(!s->is_in_turn); /* in a callback: what calls it would go on with freed memory */
+    s->is_closing = 1;     /* a callback may not add to what is being ended */
     errmsg_set(&s->err, SYNOD_E_INTERRUPTED, "the handle was closed");
     for (uint64_t n = s->oldest; n < s->next; n++) {
-        struct operation *op = &s->operations[n % SYNOD_OUTSTANDING_MAX];
+        struct operation *op = &s->operations[n % OPERATIONS_MAX];
         if (op->deadline < 0) {
             continue;
         }
@@ -284,6 +327,7 @@ void synod_close(struct synod *s)
         op->fn = NULL;
         op->deadline = OPERATION_EXPIRED;
         s->waiting_count--;
+        s->internal_count -= fn == call_internal;
         if (fn != NULL) {
             fn(op->arg, SYNOD_E_INTERRUPTED, 0);
         }

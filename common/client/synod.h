@@ -3,7 +3,8 @@
  * A handle (struct synod) belongs to one thread at a time: no two calls on it may overlap. It
  * starts no thread of its own; its work is done inside the calls below. A program that has
  * operations under way calls synod_poll often, or watches synod_fd. Different handles are
- * independent.
+ * independent. Within a callback nothing can be waited for: there the blocking calls and synod_poll
+ * answer SYNOD_E_USAGE, and synod_close ends the program.
  *
  * Exactly once: every append carries the handle's session and a sequence. However often the library
  * sends it again, through whichever proposer, it enters the log once. Appends of one handle enter
@@ -38,7 +39,7 @@ enum synod_code {
     SYNOD_OK = 0,
     SYNOD_E_USAGE = -1, /* an argument, cluster.yml or the record's size is wrong: correct it */
     SYNOD_E_BUSY = -2,  /* SYNOD_OUTSTANDING_MAX or _BYTES_MAX is reached: call synod_poll, then
-                           again */
+                           again; or the cluster has no room for another lease */
     SYNOD_E_UNAVAILABLE =
         -4, /* no connection, leader or quorum before the deadline. An append may still happen */
     SYNOD_E_REFUSED = -5,   /* the cluster does not take us: another cluster, version or key */
@@ -46,9 +47,16 @@ enum synod_code {
     SYNOD_E_INTERNAL = -8,  /* memory or descriptors of this process */
     SYNOD_E_NOT_FOUND = -9, /* no such index (trimmed, or beyond the end) */
     SYNOD_E_INTERRUPTED =
-        -10, /* a signal ended the wait; the operations go on with the next call */
-    SYNOD_E_SESSION =
-        -11 /* the session expired with this append outstanding: whether it happened is unknown */
+        -10,                 /* a signal ended the wait; the operations go on with the next call */
+    SYNOD_E_SESSION = -11,   /* the session expired with this operation outstanding: whether it
+                              happened is unknown */
+    SYNOD_E_COMPACTED = -12, /* the revision was compacted: read or watch from a later one */
+    SYNOD_E_FUTURE = -13,    /* the revision does not exist yet */
+    SYNOD_E_LEASE = -14,     /* no such lease: never granted, revoked or expired */
+    SYNOD_E_EXISTS = -15,    /* the lease's id, or the item, is taken */
+    SYNOD_E_TOO_LARGE = -16, /* the response would be too large: narrow it, or give a limit */
+    SYNOD_E_LOST = -17 /* the lock, leadership or claim is not ours (any more): its token is of
+                                the past. Nothing was changed */
 };
 
 struct synod; /* a handle */
@@ -67,7 +75,8 @@ struct synod_options {
 int synod_open(const struct synod_options *options, struct synod **out, char *why);
 
 /* Ends the session if the cluster can be reached within a moment, and frees the handle. Callbacks
- * of operations that are still outstanding are called with SYNOD_E_INTERRUPTED first. NULL is
+ * of operations that are still outstanding are called with SYNOD_E_INTERRUPTED first. Watches,
+ * locks and elections that were not given back are freed with it, and end with its session. NULL is
  * allowed. */
 void synod_close(struct synod *s);
 
@@ -139,6 +148,371 @@ int synod_read(struct synod *s, uint64_t from, uint64_t count, enum synod_consis
  * through outages. */
 int synod_tail(struct synod *s, uint64_t from, synod_record_fn fn, void *arg);
 
+/* ---- keys
+ *
+ * The model is that of etcd v3: a key has a value, the revisions of its creation and last change, a
+ * version and perhaps a lease; every transaction that changes something raises the one revision of
+ * the store by one; old revisions can be read and watched until they are compacted.
+ *
+ * Keys have 1 to SYNOD_KEY_BYTES_MAX bytes, values up to SYNOD_VALUE_BYTES_MAX, a transaction up to
+ * SYNOD_TXN_OPS_MAX operations along each path. */
+
+#define SYNOD_KEY_BYTES_MAX (4 * 1024)
+#define SYNOD_VALUE_BYTES_MAX (1024 * 1024)
+#define SYNOD_TXN_OPS_MAX 128
+
+struct synod_bytes {
+    const void *data;
+    size_t size;
+};
+
+/* The bytes of a string, without its terminator. */
+struct synod_bytes synod_text(const char *text);
+
+/* The end of the range of all keys with that prefix: writes at most SYNOD_KEY_BYTES_MAX bytes into
+ * buffer and returns them. For an empty prefix, or one of 0xff only, that is one zero byte:
+ * everything from the key on. */
+struct synod_bytes synod_prefix_end(struct synod_bytes prefix, void *buffer);
+
+struct synod_kv {
+    struct synod_bytes key, value;
+    uint64_t create_revision, mod_revision;
+    uint64_t version; /* changes since its creation, from 1; 0: deleted */
+    uint64_t lease;   /* 0: none */
+};
+
+enum synod_order { SYNOD_ORDER_NONE = 0, SYNOD_ORDER_ASCEND = 1, SYNOD_ORDER_DESCEND = 2 };
+
+enum synod_target {
+    SYNOD_BY_KEY = 0,
+    SYNOD_BY_VERSION = 1,
+    SYNOD_BY_CREATE = 2,
+    SYNOD_BY_MOD = 3,
+    SYNOD_BY_VALUE = 4,
+    SYNOD_BY_LEASE = 5 /* compares only */
+};
+
+enum synod_relation { SYNOD_EQUAL = 0, SYNOD_GREATER = 1, SYNOD_LESS = 2, SYNOD_NOT_EQUAL = 3 };
+
+/* Keys in [key, end). end empty: the one key. end one zero byte: everything from key on. */
+struct synod_range_op {
+    struct synod_bytes key, end;
+    uint64_t limit;    /* at most so many keys; 0: all */
+    uint64_t revision; /* as of then; 0: now */
+    enum synod_order order;
+    enum synod_target target;
+    int keys_only, count_only;
+    int no_count; /* count only what was looked at: cheaper where limit leaves most of it out */
+    uint64_t min_mod, max_mod, min_create, max_create; /* 0: no filter */
+};
+
+struct synod_put_op {
+    struct synod_bytes key, value;
+    uint64_t lease;   /* the key goes with it; 0: none */
+    int previous;     /* answer with what was there before */
+    int ignore_value; /* keep the value: changes the lease only; the key must exist */
+    int ignore_lease; /* keep the lease; the key must exist */
+    int sequential; /* key is a prefix: the store appends 24 hexadecimal digits that rise with every
+                         put; the response tells the whole key */
+};
+
+struct synod_delete_op {
+    struct synod_bytes key, end;
+    int previous; /* answer with what was deleted */
+};
+
+/* Holds if every key of the range stands in the relation to number (or value). Where there is no
+ * key, all numbers are 0 and a comparison of values fails. */
+struct synod_compare {
+    struct synod_bytes key, end;
+    enum synod_target target; /* what is compared; SYNOD_BY_KEY is none */
+    enum synod_relation relation;
+    uint64_t number;
+    struct synod_bytes value; /* SYNOD_BY_VALUE */
+};
+
+struct synod_request;
+
+/* If all compares hold then `then`, else `otherwise`; all of it or nothing, under one revision. */
+struct synod_txn_op {
+    const struct synod_compare *compares;
+    size_t compare_count;
+    const struct synod_request *then;
+    size_t then_count;
+    const struct synod_request *otherwise;
+    size_t otherwise_count;
+};
+
+enum synod_op { SYNOD_RANGE = 1, SYNOD_PUT = 2, SYNOD_DELETE = 3, SYNOD_TXN = 4 };
+
+struct synod_request {
+    enum synod_op op;
+    union {
+        struct synod_range_op range;
+        struct synod_put_op put;
+        struct synod_delete_op del;
+        struct synod_txn_op txn;
+    } as;
+};
+
+struct synod_response {
+    enum synod_op op;
+    uint64_t count;         /* range: keys in all, limit or not; delete: how many were deleted */
+    int more;               /* range: the limit left some out */
+    int succeeded;          /* txn: the compares held */
+    struct synod_bytes key; /* sequential put: the key that was put */
+    struct synod_kv *kvs; /* range: the keys; delete and put: what was there before, if asked for */
+    size_t kv_count;
+    struct synod_response *responses; /* txn: one for each operation of the path taken */
+    size_t response_count;
+};
+
+struct synod_result {
+    uint64_t revision; /* of the store after the request */
+    struct synod_response response;
+};
+
+/* Frees a result with all that is in it. NULL is allowed. */
+void synod_result_free(struct synod_result *result);
+
+/* Executes a request and waits: what changes something goes through the log, exactly once; what
+ * only reads is answered by a learner, at the consistency wanted (without the log, and without the
+ * leader). *out (which may be NULL) is written on success; give it back with synod_result_free.
+ * SYNOD_E_USAGE (the sentence names the limit or the rule), SYNOD_E_COMPACTED, SYNOD_E_FUTURE,
+ * SYNOD_E_LEASE, SYNOD_E_NOT_FOUND (ignore_value, ignore_lease: no such key), SYNOD_E_TOO_LARGE,
+ * SYNOD_E_SESSION, SYNOD_E_UNAVAILABLE (a change may still happen). */
+int synod_request(struct synod *s, const struct synod_request *request,
+                  enum synod_consistency consistency, struct synod_result **out);
+
+/* Called once per request, as synod_append_fn is. result is NULL unless code is SYNOD_OK, and valid
+ * for the call only. */
+typedef void (*synod_request_fn)(void *arg, int code, const struct synod_result *result);
+
+/* The same without waiting, for what changes something (else SYNOD_E_USAGE). Requests, appends and
+ * lease calls of one handle enter the log in the order of the calls. Limits and deadlines as in
+ * synod_append_async. */
+int synod_request_async(struct synod *s, const struct synod_request *request, uint32_t timeout_ms,
+                        synod_request_fn fn, void *arg);
+
+/* Short forms. revision, deleted and out may be NULL. */
+int synod_put(struct synod *s, struct synod_bytes key, struct synod_bytes value, uint64_t lease,
+              uint64_t *revision);
+int synod_get(struct synod *s, struct synod_bytes key, struct synod_result **out);
+int synod_delete(struct synod *s, struct synod_bytes key, uint64_t *deleted);
+
+/* Forgets what was overwritten or deleted before or at the revision. SYNOD_E_COMPACTED (it was
+ * already), SYNOD_E_FUTURE. */
+int synod_compact(struct synod *s, uint64_t revision);
+
+/* ---- watches */
+
+struct synod_watch;
+
+struct synod_watch_options {
+    struct synod_bytes key, end; /* as in synod_range_op; copied */
+    uint64_t revision;           /* the first one wanted; 0: what comes after this call */
+    int previous;                /* with what was there before */
+    int no_put, no_delete;       /* leave these out */
+    int progress;                /* also tell of revisions that changed nothing here */
+};
+
+struct synod_event {
+    int is_delete; /* kv has key and mod_revision only */
+    struct synod_kv kv;
+    int has_previous;
+    struct synod_kv previous;
+};
+
+/* All that one revision changed in the range, in order. */
+struct synod_events {
+    uint64_t revision; /* SYNOD_E_COMPACTED: the compacted one */
+    struct synod_event *events;
+    size_t count;     /* 0: progress: everything up to revision has been told */
+    int is_continued; /* more events of the same revision follow: it is too large for one page */
+};
+
+/* Called from within synod_poll and blocking calls, in the order of the revisions, each once. code
+ * is SYNOD_OK; or SYNOD_E_COMPACTED (events were compacted before they could be told; the watch has
+ * ended), SYNOD_E_USAGE. It may start and stop watches and call the asynchronous calls. */
+typedef void (*synod_watch_fn)(void *arg, int code, const struct synod_events *events);
+
+/* Starts a watch; it goes on through changes of learners and leaders until synod_watch_stop, or
+ * synod_close. The handle does not run ahead of its calls: while it is not polled nothing is
+ * fetched, and nothing is lost. Any number of watches may be open. With a revision the call does
+ * not wait. Without, it asks for the present one first, as synod_request does
+ * (SYNOD_E_UNAVAILABLE, SYNOD_E_INTERRUPTED): what is acknowledged to anybody after the call is
+ * told, what was before is not. SYNOD_E_USAGE, also in a callback without a revision. */
+int synod_watch_start(struct synod *s, const struct synod_watch_options *options, synod_watch_fn fn,
+                      void *arg, struct synod_watch **out);
+
+/* Ends a watch, also from within its own callback, and frees it. NULL is allowed. */
+void synod_watch_stop(struct synod_watch *watch);
+
+/* ---- leases and the session
+ *
+ * A lease is an identity that ends when it is not kept alive for its ttl; the keys that were put
+ * under it are deleted with it. Its time is the cluster's, which stands while nobody leads. The
+ * session of a handle is a lease, too, and kept alive by the handle as long as it is polled. */
+
+/* Grants a lease. id 0: the cluster chooses one. is_bound: it ends with the session of this handle
+ * at the latest. *out (may be NULL) gets the id. SYNOD_E_EXISTS, SYNOD_E_USAGE (ttl). */
+int synod_lease_grant(struct synod *s, uint64_t id, uint64_t ttl_ms, int is_bound, uint64_t *out);
+
+/* Ends a lease now and deletes its keys. SYNOD_E_LEASE. */
+int synod_lease_revoke(struct synod *s, uint64_t id);
+
+/* Keeps a lease alive once. *left_ms (may be NULL) gets how long it lasts. SYNOD_E_LEASE. */
+int synod_lease_keepalive(struct synod *s, uint64_t id, uint64_t *left_ms);
+
+/* Called once, when a lease that is kept is lost: no later than the cluster can expire it. */
+typedef void (*synod_lost_fn)(void *arg, uint64_t id);
+
+/* Keeps the lease alive from now on, from within synod_poll and all blocking calls; those of one
+ * handle travel together. fn is called when it is lost: it was not there any more, or nothing was
+ * heard in time. SYNOD_E_LEASE. */
+int synod_lease_keep(struct synod *s, uint64_t id, synod_lost_fn fn, void *arg);
+
+/* Stops keeping it alive; it lives on for its ttl. */
+void synod_lease_release(struct synod *s, uint64_t id);
+
+struct synod_lease {
+    uint64_t id;
+    uint64_t ttl_ms;
+    uint64_t left_ms;
+};
+
+/* What is left of a lease. fn (may be NULL) is called for each key under it. SYNOD_E_LEASE. */
+typedef int (*synod_key_fn)(void *arg, struct synod_bytes key);
+int synod_lease_ttl(struct synod *s, uint64_t id, struct synod_lease *out, synod_key_fn fn,
+                    void *arg);
+
+/* Called for each lease, sessions included, by rising id; return 0 to go on. */
+typedef int (*synod_lease_fn)(void *arg, const struct synod_lease *lease);
+int synod_lease_list(struct synod *s, synod_lease_fn fn, void *arg);
+
+/* Opens the handle's session if need be and tells its id, under which keys can be put. */
+int synod_session(struct synod *s, uint64_t *id);
+
+/* How long the session certainly lives on without contact; 0: it may have ended. */
+uint64_t synod_session_left_ms(const struct synod *s);
+
+/* fn is called when the session ends or may have ended; NULL: nobody. */
+void synod_on_session_lost(struct synod *s, synod_lost_fn fn, void *arg);
+
+/* ---- locks
+ *
+ * What is locked must check the token: a holder that stood still for longer than its session lives
+ * does not know yet that another one has the lock. Tokens rise from holder to holder; a resource
+ * that refuses a token below the highest it has seen is safe. */
+
+struct synod_lock;
+
+/* Waits until the lock is ours, at most timeout_ms (UINT32_MAX: for ever; 0: only if it is free
+ * now). Those who wait are served in the order in which they came. The lock is released when the
+ * session ends. name: 1 to 1024 bytes. SYNOD_E_UNAVAILABLE: not in time, and we do not wait any
+ * more. SYNOD_E_SESSION: our session ended while we waited. SYNOD_E_EXISTS: this handle has it, or
+ * did not give it back: it must be unlocked first. */
+int synod_lock(struct synod *s, const char *name, uint32_t timeout_ms, struct synod_lock **out);
+uint64_t synod_lock_token(const struct synod_lock *lock);
+
+/* 1 while the lock is certainly ours. That its key was deleted, by itself or with the session, is
+ * heard by synod_poll and the blocking calls. */
+int synod_lock_is_held(const struct synod_lock *lock);
+
+/* Releases the lock and frees it, whatever the result. SYNOD_E_LOST: it was not ours any more,
+ * which takes no time if synod_lock_is_held knew. In a callback (SYNOD_E_USAGE), and with other
+ * codes, it is released as soon as that can be sent. */
+int synod_unlock(struct synod_lock *lock);
+
+/* ---- elections */
+
+struct synod_election;
+
+/* Waits until we lead, as synod_lock does. value (say, our address) is what observers see. */
+int synod_campaign(struct synod *s, const char *name, struct synod_bytes value, uint32_t timeout_ms,
+                   struct synod_election **out);
+uint64_t synod_election_token(const struct synod_election *election);
+int synod_election_is_held(const struct synod_election *election);
+
+/* Changes the value while we lead. SYNOD_E_LOST. */
+int synod_proclaim(struct synod_election *election, struct synod_bytes value);
+
+/* Ends our leadership and frees the election. SYNOD_E_LOST. */
+int synod_resign(struct synod_election *election);
+
+struct synod_leadership {
+    uint64_t token; /* 0: nobody leads */
+    struct synod_bytes value;
+};
+
+/* Tells of the present leader, and of every change of leader or value since, until fn returns other
+ * than 0 (SYNOD_OK), or a signal. All observers see the same leaders in the same order; one that is
+ * so slow that what it has to see was compacted goes on with the present leader. */
+typedef int (*synod_observe_fn)(void *arg, const struct synod_leadership *leadership);
+int synod_observe(struct synod *s, const char *name, synod_observe_fn fn, void *arg);
+
+/* ---- work: who does what, how often was it taken over, and is it done?
+ *
+ * The table of leases that one would otherwise keep in SQL. An item is claimed for a time, renewed,
+ * and completed by who holds it; if its holder falls silent another one takes over and the counter
+ * rises. A claim whose token is of the past changes nothing any more. */
+
+#define SYNOD_RESULT_BYTES_MAX (SYNOD_VALUE_BYTES_MAX - 1024)
+
+enum synod_work_state { SYNOD_WORK_FREE = 0, SYNOD_WORK_CLAIMED = 1, SYNOD_WORK_DONE = 2 };
+
+struct synod_work {
+    enum synod_work_state state;
+    uint64_t counter; /* how many claimed it so far */
+    uint64_t token;   /* of the present claim, or of the one that completed it */
+    char owner[256];
+    struct synod_bytes result; /* DONE: as its holder gave it; valid until the next call */
+};
+
+/* Claims an item (which begins to exist by that) for ttl_ms. owner: who we are, for people to
+ * read. is_detached: the claim outlives this handle's session. SYNOD_E_EXISTS: it is claimed or
+ * done; *out says by whom. */
+int synod_work_claim(struct synod *s, const char *item, const char *owner, uint64_t ttl_ms,
+                     int is_detached, struct synod_work *out);
+/* SYNOD_E_LOST: the token is of the past. A result has at most SYNOD_RESULT_BYTES_MAX bytes. */
+int synod_work_renew(struct synod *s, const char *item, uint64_t token);
+int synod_work_release(struct synod *s, const char *item, uint64_t token);
+int synod_work_complete(struct synod *s, const char *item, uint64_t token,
+                        struct synod_bytes result);
+/* SYNOD_E_NOT_FOUND: never claimed. */
+int synod_work_show(struct synod *s, const char *item, struct synod_work *out);
+typedef int (*synod_work_fn)(void *arg, const char *item, const struct synod_work *work);
+int synod_work_list(struct synod *s, synod_work_fn fn, void *arg);
+
+/* ---- queues
+ *
+ * Messages in the order of their arrival. A message is claimed for a time in which nobody else sees
+ * it, and acknowledged when it is dealt with; a claim that ends without that puts it back to where
+ * it was. So each is seen at least once; the token tells a second time from the first. */
+
+struct synod_message {
+    char id[32];             /* within its queue */
+    uint64_t token;          /* of this claim */
+    struct synod_bytes data; /* valid until the next call */
+};
+
+int synod_queue_push(struct synod *s, const char *queue, struct synod_bytes data, char id[32]);
+
+/* Claims the first message that nobody has, waiting for one at most timeout_ms. is_detached: the
+ * claim outlives this handle's session. SYNOD_E_NOT_FOUND: there was none in time. */
+int synod_queue_claim(struct synod *s, const char *queue, uint64_t visibility_ms, int is_detached,
+                      uint32_t timeout_ms, struct synod_message *out);
+/* SYNOD_E_LOST: the claim has ended. */
+int synod_queue_extend(struct synod *s, const char *queue, const char *id, uint64_t token);
+int synod_queue_acknowledge(struct synod *s, const char *queue, const char *id, uint64_t token);
+int synod_queue_release(struct synod *s, const char *queue, const char *id, uint64_t token);
+
+struct synod_queue {
+    uint64_t length; /* messages, claimed ones included */
+    uint64_t claimed;
+};
+int synod_queue_show(struct synod *s, const char *queue, struct synod_queue *out);
+
 /* ---- the cluster */
 
 enum synod_role { SYNOD_ACCEPTOR = 1, SYNOD_PROPOSER = 2, SYNOD_LEARNER = 3 };
@@ -159,7 +533,9 @@ struct synod_node {
     uint64_t applied;       /* learner */
     uint64_t last_index;    /* learner: newest record of the log */
     uint64_t digest;        /* learner: of its state at `applied` */
-    uint64_t sessions;      /* learner */
+    uint64_t sessions;      /* learner: leases, sessions included */
+    uint64_t revision;      /* learner: of the keys */
+    uint64_t compacted;     /* learner: what came before was compacted */
     uint64_t pending_bytes; /* proposer: commands that wait for a slot */
     uint64_t dropped;       /* messages dropped towards slow or absent peers */
 };
@@ -172,8 +548,9 @@ int synod_status(struct synod *s, struct synod_node *nodes, size_t capacity, siz
 
 /* Who leads. */
 struct synod_leader {
-    uint32_t proposer;
-    uint64_t round;
+    enum synod_role role; /* SYNOD_PROPOSER; in Raft mode SYNOD_ACCEPTOR */
+    uint32_t id;
+    uint64_t round; /* of its ballot; in Raft mode its term */
     uint64_t since; /* slot of its announcement in the log */
 };
 

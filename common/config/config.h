@@ -19,6 +19,7 @@ enum config_protocol { CONFIG_PAXOS, CONFIG_RAFT };
 
 struct config_acceptor {
     node_id_t id;
+    uint32_t priority; /* Raft mode: whom the others let go first in an election, default 0 */
     char address[CONFIG_ADDRESS_BYTES_MAX];
 };
 

@@ -277,7 +277,8 @@ static int read_members(struct reader *r, const struct tree *list, const struct 
 
 #define ADDRESS_EXAMPLE "\"tcp://10.0.0.1:7411\""
 
-static const struct field acceptor_fields[] = {{"id", "1"}, {"address", ADDRESS_EXAMPLE}};
+static const struct field acceptor_fields[] = {
+    {"id", "1"}, {"address", ADDRESS_EXAMPLE}, {"priority", NULL}};
 static const struct field proposer_fields[] = {
     {"id", "1"}, {"peer", ADDRESS_EXAMPLE}, {"client", ADDRESS_EXAMPLE}, {"priority", NULL}};
 static const struct field learner_fields[] = {
@@ -302,6 +303,7 @@ static int read_acceptors(struct reader *r, const struct tree *node)
     int rc = read_members(r, node, FIELDS(acceptor_fields), entries, &members->acceptor_count);
     for (size_t i = 0; rc == 0 && i < members->acceptor_count; i++) {
         members->acceptors[i] = r->out->acceptors[i].id = entries[i].id;
+        r->out->acceptors[i].priority = entries[i].priority;
         memcpy(r->out->acceptors[i].address, entries[i].peer, strlen(entries[i].peer));
     }
     return rc;

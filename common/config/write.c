@@ -33,8 +33,12 @@ static void render(FILE *f, const struct config *cfg)
     fprintf(f, "protocol: %s\n", config_protocol_name(cfg->protocol));
     fprintf(f, "acceptors:\n");
     for (size_t i = 0; i < members->acceptor_count; i++) {
-        fprintf(f, "  - { id: %u, address: \"%s\" }\n", (unsigned)cfg->acceptors[i].id,
+        fprintf(f, "  - { id: %u, address: \"%s\"", (unsigned)cfg->acceptors[i].id,
                 cfg->acceptors[i].address);
+        if (cfg->acceptors[i].priority != 0) {
+            fprintf(f, ", priority: %u", (unsigned)cfg->acceptors[i].priority);
+        }
+        fprintf(f, " }\n");
     }
     render_servers(f, "proposers", cfg->proposers, members->proposer_count);
     render_servers(f, "learners", cfg->learners, members->learner_count);

@@ -11,6 +11,7 @@
 #include "common/base/arena.h"
 #include "common/base/blob.h"
 #include "common/base/error.h"
+#include "common/protocol/limits.h"
 #include "common/protocol/marks.h"
 #include "common/protocol/message.h"
 #include "common/protocol/types.h"
@@ -59,14 +60,15 @@ struct store_reader {
 
 /* ---- effects */
 
-/* Longest key and longest head of a record's value. */
-#define RECORD_KEY_BYTES_MAX 24
+/* Longest key (a user's key, escaped, which doubles it at most, and what orders its versions) and
+ * longest head of a record's value. */
+#define RECORD_KEY_BYTES_MAX (2 * KEY_BYTES_MAX + 16)
 #define RECORD_HEAD_BYTES_MAX 64
 
 /* One write: value = head followed by body, or the key's deletion. */
 struct record {
-    uint8_t key[RECORD_KEY_BYTES_MAX];
-    uint8_t key_size;
+    const uint8_t *key; /* lives as long as the effects */
+    uint32_t key_size;
     uint8_t head[RECORD_HEAD_BYTES_MAX];
     uint8_t head_size;
     uint8_t is_delete;

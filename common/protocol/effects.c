@@ -68,9 +68,11 @@ static struct record *append_record(struct effects *fx, struct slice key)
     CHECK(key.size <= RECORD_KEY_BYTES_MAX);
     fx->records =
         memory_grow(fx->records, &fx->record_capacity, fx->record_count + 1, sizeof *fx->records);
+    uint8_t *copy = effects_alloc(fx, key.size);
+    memcpy(copy, key.data, key.size);
     struct record *record = &fx->records[fx->record_count++];
-    memcpy(record->key, key.data, key.size);
-    record->key_size = (uint8_t)key.size;
+    record->key = copy;
+    record->key_size = (uint32_t)key.size;
     record->head_size = 0;
     record->is_delete = 0;
     record->body = SLICE_EMPTY;

@@ -19,6 +19,42 @@
  * or many small. */
 #define BLOCK_BYTES_MAX (RECORD_BYTES_MAX + 64 * KIB)
 
+/* A key, a value and a whole request on keys, transactions included. A block holds one of these. */
+#define KEY_BYTES_MAX (4 * KIB)
+#define KV_VALUE_BYTES_MAX (1 * MIB)
+#define KV_REQUEST_BYTES_MAX (KV_VALUE_BYTES_MAX + 32 * KIB)
+
+/* A response beyond this is refused, and what would have led to it has no effect. */
+#define KV_RESPONSE_BYTES_MAX (2 * MIB)
+
+/* Responses of one slot in all: once they come to this, its further requests on keys are refused. A
+ * slot of a megabyte could ask for 40 GiB otherwise, and no learner could ever apply it. */
+#define SLOT_RESPONSE_BYTES_MAX (16 * MIB)
+
+/* Responses of one session that its client has not acknowledged: as long as there are more, its
+ * requests on keys are refused. The oldest part is counted until all of it is acknowledged. */
+#define SESSION_RESPONSE_BYTES_MAX (64 * MIB)
+
+/* Keys that the ranges and comparisons of one slot, or of one query, look at in all: 128
+ * comparisons with a million keys each are 20 seconds, in which a learner does nothing else. */
+#define SLOT_KEYS_MAX (16 * 1024 * 1024)
+
+/* What a learner holds of what it applied and has not written: beyond it the turn ends. */
+#define LEARNER_UNWRITTEN_BYTES_MAX (16 * MIB)
+
+/* Operations along one path of a transaction, and its nesting. */
+#define TXN_OPS_MAX 128
+#define TXN_DEPTH_MAX 8
+
+/* Operations of a transaction in all, on paths that are taken and those that are not. */
+#define TXN_OPS_TOTAL_MAX 2048
+
+/* Ids in one command that keeps leases alive. */
+#define KEEPALIVE_LEASES_MAX 4096
+
+/* How long a lease may last: a year. */
+#define LEASE_TTL_MS_MAX ((uint64_t)365 * 24 * 3600 * 1000)
+
 /* The leader closes a batch at this size; a block is never split, so a value may exceed it by one
  * block. */
 #define BATCH_BYTES_TARGET (256 * KIB)
@@ -29,6 +65,9 @@
 /* A page of a promise, of fetched slots or of read records closes at this size; one more value may
  * follow. */
 #define PAGE_BYTES_TARGET (1 * MIB)
+
+/* A page of a watch: the page, and one event with its previous value more. */
+#define EVENTS_BYTES_MAX (PAGE_BYTES_TARGET + 2 * (KV_VALUE_BYTES_MAX + KEY_BYTES_MAX + 1 * KIB))
 
 /* Elements of any array in one message. */
 #define PAGE_ENTRIES_MAX 16384
@@ -69,11 +108,14 @@
 /* Commands of one session without an acknowledged result. */
 #define SESSION_OUTSTANDING_MAX 65536
 
-/* Open sessions of a cluster; opening one more is refused. */
+/* Leases of a cluster, sessions included; one more is refused. */
 #define SESSIONS_MAX 65536
 
 /* Reads and tails that wait at one learner. */
 #define READS_WAITING_MAX 16384
+
+/* Bytes of queries, and of the keys of watches, among them. */
+#define READS_WAITING_BYTES_MAX (64 * MIB)
 
 /* Bytes queued towards one peer or one client before further messages to it are dropped and
  * counted. */

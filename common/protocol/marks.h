@@ -89,6 +89,7 @@
     X(SUBMIT_OVER_BUDGET, "commands rejected as busy")                                             \
     X(SUBMIT_DISK_LOW, "commands rejected because disks are full")                                 \
     X(SUBMIT_DROPPED, "waiting commands rejected at a step-down")                                  \
+    X(TIME_TOLD, "no-op for a lease that is due")                                                  \
     /* learner: delivery.c */                                                                      \
     X(LEARNED_OTHER_BALLOT, "streamed value of another ballot not applied")                        \
     X(LEARNED_REPLACED, "streamed value replaced by one of a higher ballot")                       \
@@ -98,7 +99,7 @@
     X(LEARNER_FETCHES_LEADERLESS, "learner without a leader fetches")                              \
     X(LEARNER_ELSEWHERE, "fetch of a learner retried at another acceptor")                         \
     X(LEARNER_FETCHED_TWICE, "fetched slot that was applied before")                               \
-    /* learner: service.c */                                                                       \
+    /* learner: reads.c */                                                                         \
     X(READ_ROUND_RETRIED, "read round retried")                                                    \
     X(READ_REPLY_LATE, "answer to an earlier read round ignored")                                  \
     X(READ_WAITS_FOR_SLOT, "read waits until its slot is applied")                                 \
@@ -106,6 +107,38 @@
     X(LONG_POLL_EXPIRED, "long poll expired without a record")                                     \
     X(LONG_POLL_WAITS, "long poll waits for a record")                                             \
     X(READ_PAGE_FULL, "page of read records full")                                                 \
+    /* learner: answers.c */                                                                       \
+    X(WATCH_WAITS, "watch waits for something new")                                                \
+    X(WATCH_COMPACTED, "watch from below the compacted revision")                                  \
+    /* raft */                                                                                     \
+    X(RAFT_PREVOTE_REFUSED_BY_LEADER, "pre-vote refused because a leader is heard")                \
+    X(RAFT_VOTE_REFUSED_BY_LEADER, "vote refused because a leader is heard")                       \
+    X(RAFT_VOTED_ALREADY, "second candidate of a term refused")                                    \
+    X(RAFT_CANDIDATE_BEHIND, "vote refused to a candidate that lacks entries")                     \
+    X(RAFT_HIGHER_TERM, "term of an answer taken over")                                            \
+    X(RAFT_VOTE_LATE, "vote of an earlier campaign ignored")                                       \
+    X(RAFT_VOTE_TWICE, "second vote of one acceptor")                                              \
+    X(RAFT_ELECTION_TIMED_OUT, "election without a winner")                                        \
+    X(RAFT_STEP_DOWN_BY_SILENCE, "Raft leader steps down because no quorum answers")               \
+    X(RAFT_TRUNCATES, "conflicting entries deleted")                                               \
+    X(RAFT_ENTRY_TWICE, "entry that the log has already")                                          \
+    X(RAFT_TURN_FULL, "append that is too long for one turn")                                      \
+    X(RAFT_APPEND_LATE, "late copy of an append")                                                  \
+    X(RAFT_APPEND_BEHIND_GAP, "append behind the end of the log refused")                          \
+    X(RAFT_APPEND_CONFLICTS, "append behind an entry of another term refused")                     \
+    X(RAFT_APPEND_OF_DEPOSED, "append of a deposed leader refused")                                \
+    X(RAFT_APPENDED_LATE, "acknowledgement of another term ignored")                               \
+    X(RAFT_STREAM_RESTARTED, "follower sent entries anew from a hint")                             \
+    X(RAFT_CONFLICT_LATE, "conflict below what was acknowledged ignored")                          \
+    X(RAFT_OLD_TERM_NOT_COUNTED, "entries of an old term wait for one of the own")                 \
+    X(RAFT_READ_INDEX_UNSETTLED, "read index not answered with an unsettled log")                  \
+    X(RAFT_TRANSFERRED, "election asked for by the leader")                                        \
+    X(RAFT_PROPOSE_TO_FOLLOWER, "batch handed to who does not lead")                               \
+    X(RAFT_PROPOSE_TWICE, "batch handed over twice")                                               \
+    X(RAFT_PROPOSE_GAP, "batch handed over behind a lost one")                                     \
+    X(RAFT_LEADER_CHANGED, "proposer learns of another leading acceptor")                          \
+    X(RAFT_PROPOSED_LATE, "answer of a former leader ignored")                                     \
+    X(RAFT_PROPOSED_AGAIN, "batches sent to the leading acceptor again")                           \
     /* machine */                                                                                  \
     X(DUPLICATE_ANSWERED, "duplicate answered from the table")                                     \
     X(DUPLICATE_IN_PART, "block of which a part was executed before")                              \
@@ -115,7 +148,8 @@
     X(SESSION_OPENED_TWICE, "second open of a client answered with its session")                   \
     X(SESSION_EXPIRED, "session expired")                                                          \
     X(SESSION_CLOSED, "session closed")                                                            \
-    X(STAMP_BEHIND, "stamp behind the cluster's time")
+    X(STAMP_BEHIND, "stamp behind the cluster's time")                                             \
+    X(SWEPT, "piece of the history swept after a compaction")
 
 enum mark {
 #define MARK_CONSTANT(name, text) MARK_##name,

@@ -20,6 +20,11 @@ int members_proposer_index(const struct members *members, uint64_t id)
     return index_of(members->proposers, members->proposer_count, id);
 }
 
+int members_learner_index(const struct members *members, uint64_t id)
+{
+    return index_of(members->learners, members->learner_count, id);
+}
+
 int members_contain(const struct members *members, struct peer peer)
 {
     switch (peer.role) {
@@ -28,7 +33,7 @@ int members_contain(const struct members *members, struct peer peer)
     case ROLE_PROPOSER:
         return members_proposer_index(members, peer.id) >= 0;
     case ROLE_LEARNER:
-        return index_of(members->learners, members->learner_count, peer.id) >= 0;
+        return members_learner_index(members, peer.id) >= 0;
     case ROLE_CLIENT:
     case ROLE_NONE:
         break;

@@ -31,6 +31,9 @@ int members_acceptor_index(const struct members *members, uint64_t id);
 /* The index of a proposer, or -1 if it is no member. */
 int members_proposer_index(const struct members *members, uint64_t id);
 
+/* The index of a learner, or -1 if it is no member. */
+int members_learner_index(const struct members *members, uint64_t id);
+
 /* 1 if the peer is listed under its role; a client is a member of nothing. */
 int members_contain(const struct members *members, struct peer peer);
 

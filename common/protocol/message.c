@@ -2,61 +2,54 @@
 
 #include "common/base/mutant.h"
 
+#include <stddef.h>
+
+/* By number; a kind that is none has no name here. */
+static const char *const names[] = {
+    [MSG_HELLO] = "hello",
+    [MSG_WELCOME] = "welcome",
+    [MSG_REFUSED] = "refused",
+    [MSG_PREPARE] = "prepare",
+    [MSG_PROMISE] = "promise",
+    [MSG_ACCEPT] = "accept",
+    [MSG_ACCEPTED] = "accepted",
+    [MSG_NACK] = "nack",
+    [MSG_COMMIT] = "commit",
+    [MSG_HEARTBEAT] = "heartbeat",
+    [MSG_REPORT] = "report",
+    [MSG_RELEASE] = "release",
+    [MSG_REPAIR] = "repair",
+    [MSG_FETCH] = "fetch",
+    [MSG_CHOSEN] = "chosen",
+    [MSG_READ_INDEX] = "read_index",
+    [MSG_READ_INDEX_REPLY] = "read_index_reply",
+    [MSG_SUBMIT] = "submit",
+    [MSG_REJECT] = "reject",
+    [MSG_LEADING] = "leading",
+    [MSG_RESULT] = "result",
+    [MSG_READ] = "read",
+    [MSG_RECORDS] = "records",
+    [MSG_STATUS] = "status",
+    [MSG_STATUS_REPLY] = "status_reply",
+    [MSG_PROGRESS] = "progress",
+    [MSG_DIGEST] = "digest",
+    [MSG_REQUEST_VOTE] = "request_vote",
+    [MSG_VOTE] = "vote",
+    [MSG_APPEND] = "append",
+    [MSG_APPENDED] = "appended",
+    [MSG_TIMEOUT_NOW] = "timeout_now",
+    [MSG_PROPOSE] = "propose",
+    [MSG_PROPOSED] = "proposed",
+    [MSG_QUERY] = "query",
+    [MSG_ANSWER] = "answer",
+    [MSG_WATCH] = "watch",
+    [MSG_EVENTS] = "events",
+};
+
 const char *message_kind_name(enum message_kind kind)
 {
-    switch (kind) {
-    case MSG_HELLO:
-        return "hello";
-    case MSG_WELCOME:
-        return "welcome";
-    case MSG_REFUSED:
-        return "refused";
-    case MSG_PREPARE:
-        return "prepare";
-    case MSG_PROMISE:
-        return "promise";
-    case MSG_ACCEPT:
-        return "accept";
-    case MSG_ACCEPTED:
-        return "accepted";
-    case MSG_NACK:
-        return "nack";
-    case MSG_COMMIT:
-        return "commit";
-    case MSG_HEARTBEAT:
-        return "heartbeat";
-    case MSG_REPORT:
-        return "report";
-    case MSG_RELEASE:
-        return "release";
-    case MSG_REPAIR:
-        return "repair";
-    case MSG_FETCH:
-        return "fetch";
-    case MSG_CHOSEN:
-        return "chosen";
-    case MSG_READ_INDEX:
-        return "read_index";
-    case MSG_READ_INDEX_REPLY:
-        return "read_index_reply";
-    case MSG_SUBMIT:
-        return "submit";
-    case MSG_REJECT:
-        return "reject";
-    case MSG_LEADING:
-        return "leading";
-    case MSG_RESULT:
-        return "result";
-    case MSG_READ:
-        return "read";
-    case MSG_RECORDS:
-        return "records";
-    case MSG_STATUS:
-        return "status";
-    case MSG_STATUS_REPLY:
-        return "status_reply";
-    }
-    return "unknown";
+    size_t i = (size_t)kind;
+    return i < sizeof names / sizeof names[0] && names[i] != NULL ? names[i] : "unknown";
 }
 
 int message_is_stale(const struct message *msg, uint64_t own_incarnation)

@@ -36,16 +36,31 @@ enum message_kind {
     MSG_CHOSEN = 21,           /* acceptor -> who fetched */
     MSG_READ_INDEX = 22,       /* learner -> acceptor */
     MSG_READ_INDEX_REPLY = 23, /* acceptor -> learner */
+    MSG_PROGRESS = 24,         /* learner -> proposer: how far it is, its digest, what is due */
+    MSG_DIGEST = 25,           /* leader -> learner: the digest of another one */
+
+    /* Raft, among acceptors; and how proposers reach the one that leads. */
+    MSG_REQUEST_VOTE = 26, /* candidate -> acceptor */
+    MSG_VOTE = 27,         /* acceptor -> candidate, after its disk */
+    MSG_APPEND = 28,       /* leader -> acceptor */
+    MSG_APPENDED = 29,     /* acceptor -> leader, after its disk */
+    MSG_TIMEOUT_NOW = 30,  /* leader -> acceptor: lead in my place */
+    MSG_PROPOSE = 31,      /* proposer -> leading acceptor: blocks of clients */
+    MSG_PROPOSED = 32,     /* acceptor -> proposer: taken, or who leads */
 
     /* Clients. */
     MSG_SUBMIT = 40,       /* client -> proposer */
     MSG_REJECT = 41,       /* proposer -> client: not taken, and why */
-    MSG_LEADING = 42,      /* proposer -> client: I lead */
+    MSG_LEADING = 42,      /* proposer -> client, and in Raft mode acceptor -> proposer: I lead */
     MSG_RESULT = 43,       /* learner -> client */
     MSG_READ = 44,         /* client -> learner */
     MSG_RECORDS = 45,      /* learner -> client */
     MSG_STATUS = 46,       /* client -> proposer or learner */
     MSG_STATUS_REPLY = 47, /* proposer or learner -> client */
+    MSG_QUERY = 48,        /* client -> learner: keys and leases */
+    MSG_ANSWER = 49,       /* learner -> client */
+    MSG_WATCH = 50,        /* client -> learner: what changes from a revision on */
+    MSG_EVENTS = 51,       /* learner -> client */
 };
 
 /* The lower-case name of a kind ("prepare"), or "unknown". Static storage. */
@@ -54,7 +69,7 @@ const char *message_kind_name(enum message_kind kind);
 /* One slot as an acceptor reports it. */
 struct slot_entry {
     slot_t slot;
-    struct ballot ballot; /* at which value was accepted */
+    struct ballot ballot; /* at which value was accepted; in Raft mode of the leader that made it */
     struct slice value;
 };
 
@@ -210,6 +225,94 @@ struct msg_read_index_reply {
     slot_t accepted_max; /* highest slot accepted or known chosen */
 };
 
+/* ---- what learners tell */
+
+/* Learners compare digests at slots that are multiples of this. */
+#define DIGEST_SLOTS 64
+
+struct msg_progress {
+    slot_t applied;
+    slot_t digest_slot; /* the last multiple of DIGEST_SLOTS that was applied; 0: none yet */
+    uint64_t digest;    /* of the state there */
+    uint64_t due_ms;    /* cluster time at which a lease is up; 0 if there is none. When that passes
+                           and no slot has told it, the leader proposes a no-op with its stamp */
+};
+
+struct msg_digest {
+    node_id_t learner; /* whose */
+    slot_t slot;
+    uint64_t digest;
+};
+
+/* ---- Raft (the names are those of the paper, Fig. 2). A ballot names one leadership: its round is
+ * the term, its proposer the acceptor that leads. */
+
+enum vote_mode {
+    VOTE_PRE = 1,      /* would you vote for me in that term? Changes nothing */
+    VOTE_REAL = 2,     /* not listened to by who hears a leader */
+    VOTE_TRANSFER = 3, /* the leader itself asked for this election */
+};
+
+struct msg_request_vote {
+    uint64_t term; /* of the election; pre-vote: the one that it would be */
+    uint32_t mode; /* enum vote_mode */
+    slot_t last_index;
+    uint64_t last_term; /* of that entry; 0 if the log is empty */
+};
+
+struct msg_vote {
+    uint64_t term;       /* of the sender, now */
+    uint64_t asked_term; /* of the request */
+    uint32_t mode;       /* likewise */
+    uint32_t granted;    /* 1: yes */
+};
+
+struct msg_append {
+    struct ballot ballot;
+    uint64_t sequence; /* of the leader's appends, rising; answered with it */
+    slot_t prev_index;
+    uint64_t prev_term;
+    slot_t commit;
+    uint32_t entry_count;
+    struct slot_entry *entries; /* from prev_index + 1 on, dense; 0: a heartbeat */
+};
+
+struct msg_appended {
+    struct ballot ballot; /* of the append */
+    uint64_t term;        /* of the sender, now; above the ballot's round: the leader is none any
+                             more */
+    uint64_t sequence;    /* of the newest append that it answers */
+    uint32_t conflict;    /* 1: prev_index and prev_term are not in the log */
+    slot_t match;         /* the log is the leader's up to here, durably; of a conflict: it may be
+                             so at most up to here */
+    uint64_t hint_term;   /* of a conflict: the term of the entry at match */
+    slot_t last_index;    /* of the sender's log */
+};
+
+struct msg_timeout_now {
+    struct ballot ballot;
+};
+
+struct msg_propose {
+    struct ballot ballot; /* of the leader it is meant for */
+    uint64_t sequence;    /* of this proposer's batches, from 1 at its start, dense */
+    uint64_t first;       /* the oldest batch that it may send (again): those below are given up */
+    struct slice value;   /* a batch; its stamp means nothing */
+};
+
+enum propose_status {
+    PROPOSED_TAKEN = 0,       /* every batch up to sequence is in the leader's log */
+    PROPOSED_NOT_LEADING = 1, /* leader says who does */
+    PROPOSED_AGAIN = 2,       /* send again what comes after sequence */
+};
+
+struct msg_proposed {
+    struct ballot ballot; /* of the propose */
+    uint64_t sequence;
+    uint32_t status;      /* enum propose_status */
+    struct ballot leader; /* whom the sender follows; BALLOT_NONE if it knows none */
+};
+
 /* ---- clients */
 
 /* One block of commands (common/protocol/value.h). */
@@ -241,6 +344,18 @@ enum result_status {
     RESULT_UNKNOWN_SESSION = 2, /* never opened, expired or closed */
     RESULT_SESSIONS_FULL = 3,   /* SESSIONS_MAX are open */
     RESULT_FORGOTTEN = 4,       /* executed, and its result was acknowledged before */
+    /* Of commands and queries on keys and leases; those that failed changed nothing. */
+    RESULT_COMPACTED = 5,       /* the revision is below the compacted one, which value names */
+    RESULT_FUTURE = 6,          /* the revision is above the present one, which value names */
+    RESULT_LEASE_NOT_FOUND = 7, /* never granted, revoked or expired */
+    RESULT_LEASE_EXISTS = 8,    /* the id is taken */
+    RESULT_LEASES_FULL = 9,     /* SESSIONS_MAX leases and sessions */
+    RESULT_KEY_NOT_FOUND = 10,  /* to keep its value or lease the key must exist */
+    RESULT_TOO_LARGE = 11,      /* the response would exceed KV_RESPONSE_BYTES_MAX */
+    /* Of queries and watches only. */
+    RESULT_NO_QUORUM = 12, /* the acceptors did not answer in time */
+    RESULT_BUSY = 13,      /* READS_WAITING_MAX wait at this learner */
+    RESULT_MALFORMED = 14, /* the query breaks a rule; it will never be answered */
 };
 
 /* Results of consecutive commands of one session. */
@@ -249,7 +364,10 @@ struct result_range {
     uint32_t count;    /* from 1; 0 only with RESULT_GAP and RESULT_UNKNOWN_SESSION */
     uint32_t status;   /* enum result_status, the same for all */
     uint64_t value;    /* append: index of the first record, the others follow densely; open: the
-                          session's id */
+                          session's id; grant: the lease's id; keys, compact, revoke: the store's
+                          revision after it */
+    struct slice body; /* keys: the response (kv.h); keepalive: for each id the milliseconds it
+                          lasts, u64, 0 if there is no such lease; else empty */
 };
 
 struct msg_result {
@@ -292,6 +410,60 @@ struct msg_records {
     struct slice *records;
 };
 
+/* ---- keys and leases */
+
+enum query_op {
+    QUERY_KV = 1,     /* body: a request (kv.h) that changes nothing */
+    QUERY_LEASE = 2,  /* body: id u64, keys u8 (1: name the keys that are attached) */
+    QUERY_LEASES = 3, /* body: first id u64: all leases from there on, as far as a page goes */
+};
+
+struct msg_query {
+    uint64_t request;
+    uint32_t op;          /* enum query_op */
+    uint32_t consistency; /* enum read_consistency */
+    struct slice body;
+};
+
+struct msg_answer {
+    uint64_t request;
+    uint32_t status; /* enum result_status */
+    slot_t applied;
+    uint64_t revision; /* of the store when it was answered; compacted: the compacted one */
+    /* KV: the response. If a page of a range is full it has fewer keys than limit and count allow:
+     * go on behind the last key, at this revision. LEASE: ttl_ms u64, left_ms u64, key_count u32,
+     * (size u32, key)*. LEASES: (id u64, ttl_ms u64, left_ms u64)*, rising ids; an empty page is
+     * the end. */
+    struct slice body;
+};
+
+/* Flags of a watch. */
+#define WATCH_PREVIOUS 1U  /* with what was there before */
+#define WATCH_NO_PUT 2U    /* without puts */
+#define WATCH_NO_DELETE 4U /* without deletes */
+
+/* Asks for one page of the changes to [key, end) from a position on. The learner keeps nothing
+ * beyond its answer: to watch is to ask again, anywhere, from where the page ended. */
+struct msg_watch {
+    uint64_t request;
+    uint64_t revision; /* first wanted, from 1; may lie in the future */
+    uint32_t sub;      /* and within it */
+    uint32_t flags;
+    uint32_t bytes_max; /* of events in the page; one revision is split only if it exceeds this */
+    uint32_t wait_ms;   /* if there is nothing, answer when there is something, or after this */
+    struct slice key;
+    struct slice end;
+};
+
+struct msg_events {
+    uint64_t request;
+    uint32_t status;        /* OK, COMPACTED (watched from below it: events are missing), BUSY */
+    uint64_t revision;      /* of the store; compacted: the compacted one */
+    uint64_t next_revision; /* everything wanted before this position is in this page or earlier */
+    uint32_t next_sub;
+    struct slice events; /* event* of kv.h, by revision and sub */
+};
+
 struct msg_status {
     uint64_t request;
 };
@@ -323,7 +495,9 @@ struct node_status {
     slot_t applied;       /* learner */
     uint64_t last_index;  /* learner: newest record of the log */
     uint64_t digest;      /* learner: of the state at `applied` */
-    uint64_t session_count; /* learner */
+    uint64_t session_count; /* learner: leases, sessions included */
+    uint64_t revision;      /* learner: of the keys */
+    uint64_t compacted; /* learner: revisions up to here are gone, but for the newest of a key */
     uint64_t pending_bytes; /* proposer: commands waiting for a slot */
     uint64_t
         dropped_count; /* messages this process dropped because a peer's queue was full or gone */
@@ -368,6 +542,19 @@ struct message {
         struct msg_records records;
         struct msg_status status;
         struct msg_status_reply status_reply;
+        struct msg_progress progress;
+        struct msg_digest digest;
+        struct msg_query query;
+        struct msg_answer answer;
+        struct msg_watch watch;
+        struct msg_events events;
+        struct msg_request_vote request_vote;
+        struct msg_vote vote;
+        struct msg_append append;
+        struct msg_appended appended;
+        struct msg_timeout_now timeout_now;
+        struct msg_propose propose;
+        struct msg_proposed proposed;
     };
 };
 

@@ -1,12 +1,16 @@
 #include "common/protocol/value.h"
 
 #include "common/base/bytes.h"
+#include "common/base/check.h"
+#include "common/protocol/kv.h"
 #include "common/protocol/limits.h"
 
 #include <string.h>
 
 #define LEAD_BYTES 20
 #define OPEN_PAYLOAD_BYTES 4
+#define GRANT_PAYLOAD_BYTES 17
+#define NUMBER_BYTES 8
 
 static struct slice slice_part(struct slice s, size_t offset, size_t size)
 {
@@ -56,6 +60,60 @@ static int take_block(struct slice *rest, struct block *out)
     return 1;
 }
 
+static int validate_grant(struct slice payload, struct errmsg *err)
+{
+    if (payload.size != GRANT_PAYLOAD_BYTES || payload.data[16] > LEASE_BOUND) {
+        return errmsg_set(err, ERROR_USAGE, "a lease is granted by id, ttl and flags");
+    }
+    uint64_t ttl_ms = bytes_get_u64(payload.data + 8);
+    if (ttl_ms == 0 || ttl_ms > LEASE_TTL_MS_MAX) {
+        return errmsg_set(err, ERROR_USAGE, "a lease of %llu ms is out of range (1 to %llu)",
+                          (unsigned long long)ttl_ms, (unsigned long long)LEASE_TTL_MS_MAX);
+    }
+    if (bytes_get_u64(payload.data) > INT64_MAX) {
+        return errmsg_set(err, ERROR_USAGE, "a lease's id is above 2^63-1");
+    }
+    return 0;
+}
+
+static int validate_number(struct slice payload, const char *what, struct errmsg *err)
+{
+    if (payload.size != NUMBER_BYTES) {
+        return errmsg_set(err, ERROR_USAGE, "%s takes a number of 8 bytes", what);
+    }
+    return 0;
+}
+
+static int validate_keepalive(struct slice payload, struct errmsg *err)
+{
+    size_t count = payload.size / NUMBER_BYTES;
+    if (payload.size % NUMBER_BYTES != 0 || count == 0 || count > KEEPALIVE_LEASES_MAX) {
+        return errmsg_set(err, ERROR_USAGE, "1 to %d leases are kept alive at a time",
+                          KEEPALIVE_LEASES_MAX);
+    }
+    return 0;
+}
+
+/* The commands of the state machine. */
+static int validate_payload(const struct command *command, struct errmsg *err)
+{
+    struct kv_request request;
+    switch (command->op) {
+    case COMMAND_KV:
+        return kv_request_parse(command->payload, &request, err);
+    case COMMAND_COMPACT:
+        return validate_number(command->payload, "a compaction", err);
+    case COMMAND_LEASE_GRANT:
+        return validate_grant(command->payload, err);
+    case COMMAND_LEASE_REVOKE:
+        return validate_number(command->payload, "a revocation", err);
+    case COMMAND_LEASE_KEEPALIVE:
+        return validate_keepalive(command->payload, err);
+    default:
+        return errmsg_set(err, ERROR_USAGE, "unknown command %u", (unsigned)command->op);
+    }
+}
+
 static int validate_command(const struct block *block, const struct command *command,
                             uint32_t position, struct errmsg *err)
 {
@@ -81,8 +139,13 @@ static int validate_command(const struct block *block, const struct command *com
                 "a session is closed by the last command of a block, without payload");
         }
         break;
-    default:
-        return errmsg_set(err, ERROR_USAGE, "unknown command %u", (unsigned)command->op);
+    default: {
+        int rc = validate_payload(command, err);
+        if (rc != 0) {
+            return rc;
+        }
+        break;
+    }
     }
     if (block->session == 0) {
         return errmsg_set(err, ERROR_USAGE, "a command needs a session");
@@ -175,6 +238,12 @@ int value_parse(struct slice bytes, struct value *out)
     }
     *out = value;
     return 0;
+}
+
+uint64_t value_stamp_ms(struct slice bytes)
+{
+    CHECK(bytes.size >= VALUE_HEAD_BYTES);
+    return bytes_get_u64(bytes.data + 1);
 }
 
 int value_next_block(struct slice *rest, struct block *out)

@@ -45,7 +45,15 @@ enum command_op {
     COMMAND_OPEN_SESSION = 2,  /* payload: ttl_ms u32. Alone in a block with session 0 and first_seq
                                   the client's nonce */
     COMMAND_CLOSE_SESSION = 3, /* no payload; the last of its block */
+    COMMAND_KV = 4,            /* payload: a request (kv.h) */
+    COMMAND_COMPACT = 5,       /* payload: revision u64 */
+    COMMAND_LEASE_GRANT = 6,   /* payload: id u64 (0: the cluster chooses), ttl_ms u64, flags u8 */
+    COMMAND_LEASE_REVOKE = 7,  /* payload: id u64 */
+    COMMAND_LEASE_KEEPALIVE = 8, /* payload: id u64, 1 to KEEPALIVE_LEASES_MAX times */
 };
+
+/* Flag of a lease grant: the lease ends with the session that asked for it. */
+#define LEASE_BOUND 1U
 
 struct command {
     enum command_op op;
@@ -64,6 +72,9 @@ struct block {
 
 /* Reads and validates all of bytes as one value; slices point into it. 0 or ERROR_CORRUPT. */
 int value_parse(struct slice bytes, struct value *out) MUST_USE;
+
+/* The stamp of a value that was parsed before. */
+uint64_t value_stamp_ms(struct slice bytes);
 
 /* Takes the next block off *rest (of a parsed value). 1, or 0 at the end. */
 int value_next_block(struct slice *rest, struct block *out);

@@ -165,11 +165,6 @@ int daemon_parse(int argc, char **argv, enum role role, struct daemon_arguments 
                   role_name(role), (unsigned)out->id, out->cluster_path);
         return ERROR_USAGE;
     }
-    if (out->config.protocol != CONFIG_PAXOS) {
-        log_error("protocol %s of %s (this version speaks paxos only); try: protocol: paxos",
-                  config_protocol_name(out->config.protocol), out->cluster_path);
-        return ERROR_USAGE;
-    }
     log_init((struct peer){role, out->id});
     signals_block();
     return 0;

@@ -58,8 +58,9 @@ static struct tail_mark batch_fill(struct disk_store *disk, const struct record 
         batch_add(disk, &records[i], i);
     }
     mark.chain = XXH3_64bits_withSeed(disk->hashes, count * sizeof(uint64_t), disk->mark.chain);
-    struct record own = {.key_size = TAIL_KEY_BYTES, .head_size = TAIL_VALUE_BYTES};
-    tail_put_key(own.key, mark.sequence);
+    uint8_t key[TAIL_KEY_BYTES];
+    struct record own = {.key = key, .key_size = TAIL_KEY_BYTES, .head_size = TAIL_VALUE_BYTES};
+    tail_put_key(key, mark.sequence);
     tail_put_value(own.head, &mark);
     batch_add(disk, &own, count);
     return mark;

@@ -10,15 +10,20 @@
 struct engine {
     leveldb_t *db;
     leveldb_options_t *options;
+    leveldb_filterpolicy_t *filter;
     leveldb_readoptions_t *get_options;
     leveldb_readoptions_t *scan_options; /* does not push single reads out of the cache */
     leveldb_writeoptions_t *sync_options;
     leveldb_writeoptions_t *lazy_options;
 };
 
+/* What a store is mostly used for. */
+enum engine_use { ENGINE_LOG, ENGINE_KEYS };
+
 /* Opens what is in dir, or with create makes it. ERROR_CORRUPT or ERROR_IO. engine_close is due
  * after success only. */
-int engine_open(struct engine *engine, const char *dir, int create, struct errmsg *err) MUST_USE;
+int engine_open(struct engine *engine, const char *dir, enum engine_use use, int create,
+                struct errmsg *err) MUST_USE;
 
 /* Turns a LevelDB error text into a code and a sentence, and frees the text. */
 int engine_error(char *text, const char *doing, struct errmsg *err);

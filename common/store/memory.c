@@ -8,8 +8,7 @@
 
 struct entry {
     struct blob *value;
-    uint8_t key[RECORD_KEY_BYTES_MAX];
-    uint8_t key_size;
+    struct blob *key;
 };
 
 struct memory_store {
@@ -20,12 +19,12 @@ struct memory_store {
 
 static int entry_compare(const struct entry *entry, struct slice key)
 {
-    size_t common = entry->key_size < key.size ? entry->key_size : key.size;
-    int order = memcmp(entry->key, key.data, common);
+    size_t common = entry->key->size < key.size ? entry->key->size : key.size;
+    int order = common > 0 ? memcmp(entry->key->data, key.data, common) : 0;
     if (order != 0) {
         return order;
     }
-    return entry->key_size < key.size ? -1 : entry->key_size > key.size;
+    return entry->key->size < key.size ? -1 : entry->key->size > key.size;
 }
 
 /* The index of the first entry whose key is not below key. */
@@ -69,8 +68,7 @@ static void memory_put(struct memory_store *m, const struct record *record)
     } else {
         m->entries = memory_grow(m->entries, &m->capacity, m->count + 1, sizeof *m->entries);
         memmove(&m->entries[at + 1], &m->entries[at], (m->count - at) * sizeof *m->entries);
-        memcpy(m->entries[at].key, record->key, record->key_size);
-        m->entries[at].key_size = record->key_size;
+        m->entries[at].key = blob_copy(record->key, record->key_size);
         m->count++;
     }
     m->entries[at].value = value_of_record(record);
@@ -80,6 +78,7 @@ static void memory_remove(struct memory_store *m, struct slice key)
 {
     size_t at = lower_bound(m, key);
     if (holds_at(m, at, key)) {
+        blob_unref(m->entries[at].key);
         blob_unref(m->entries[at].value);
         m->count--;
         memmove(&m->entries[at], &m->entries[at + 1], (m->count - at) * sizeof *m->entries);
@@ -122,7 +121,7 @@ static int memory_scan(void *self, struct slice from, struct slice to, store_vis
         if (entry_compare(entry, to) >= 0) {
             break;
         }
-        if (visit(arg, slice_borrow(entry->key, entry->key_size), slice_of(entry->value)) != 0) {
+        if (visit(arg, slice_of(entry->key), slice_of(entry->value)) != 0) {
             break;
         }
     }
@@ -139,6 +138,7 @@ static void memory_close(struct store *store)
 {
     struct memory_store *m = (struct memory_store *)store;
     for (size_t i = 0; i < m->count; i++) {
+        blob_unref(m->entries[i].key);
         blob_unref(m->entries[i].value);
     }
     free(m->entries);

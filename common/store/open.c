@@ -166,8 +166,8 @@ static int stamp_new_store(struct disk_store *disk, const struct store_identity 
     if (getrandom(&stamp.store_id, sizeof stamp.store_id, 0) != (ssize_t)sizeof stamp.store_id) {
         return errmsg_set(err, ERROR_IO, "cannot draw a random id (%s)", strerror(errno));
     }
-    struct record record = {.key_size = sizeof identity_key, .head_size = IDENTITY_BYTES};
-    memcpy(record.key, identity_key, sizeof identity_key);
+    struct record record = {
+        .key = identity_key, .key_size = sizeof identity_key, .head_size = IDENTITY_BYTES};
     stamp_encode(record.head, &stamp);
     int rc = disk_follow_log(disk, err);
     if (rc == 0) {
@@ -177,6 +177,11 @@ static int stamp_new_store(struct disk_store *disk, const struct store_identity 
         rc = guard_create(disk->dir_fd, stamp.store_id, &disk->mark, err);
     }
     return rc != 0 ? rc : directory_sync(disk->dir_fd, err);
+}
+
+static enum engine_use use_of(const struct store_identity *identity)
+{
+    return identity->node.role == ROLE_LEARNER ? ENGINE_KEYS : ENGINE_LOG;
 }
 
 int store_create(const char *dir, const struct store_identity *identity, int guarded,
@@ -189,7 +194,7 @@ int store_create(const char *dir, const struct store_identity *identity, int gua
         return rc;
     }
     struct engine engine;
-    rc = engine_open(&engine, dir, 1, err);
+    rc = engine_open(&engine, dir, use_of(identity), 1, err);
     if (rc != 0) {
         close(fd);
         errmsg_wrap(err, "cannot make a store in %s", dir);
@@ -296,7 +301,7 @@ int store_open(const char *dir, const struct store_identity *identity, int guard
         return rc;
     }
     struct engine engine;
-    rc = engine_open(&engine, dir, 0, err);
+    rc = engine_open(&engine, dir, use_of(identity), 0, err);
     if (rc != 0) {
         close(fd);
         struct errmsg why = err != NULL ? *err : (struct errmsg){""};

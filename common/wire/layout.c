@@ -47,6 +47,13 @@ static const struct list_layout promise_entries = {
     .field_count = COUNT_OF(slot_entry_fields),
 };
 
+static const struct list_layout append_entries = {
+    .count_offset = offsetof(struct msg_append, entry_count),
+    .element_size = sizeof(struct slot_entry),
+    .fields = slot_entry_fields,
+    .field_count = COUNT_OF(slot_entry_fields),
+};
+
 static const struct list_layout chosen_entries = {
     .count_offset = offsetof(struct msg_chosen, entry_count),
     .element_size = sizeof(struct slot_entry),
@@ -74,8 +81,9 @@ static const struct list_layout report_proposers = {
 static const struct field result_range_fields[] = {
     U64(result_range, sequence, 0, UINT64_MAX),
     U32(result_range, count, 0, RANGE_COUNT_MAX),
-    U32(result_range, status, RESULT_OK, RESULT_FORGOTTEN),
+    U32(result_range, status, RESULT_OK, RESULT_TOO_LARGE),
     U64(result_range, value, 0, UINT64_MAX),
+    BYTES(result_range, body, FIELD_BIN, 0, KV_RESPONSE_BYTES_MAX),
 };
 
 static const struct list_layout result_ranges = {
@@ -110,6 +118,8 @@ static const struct field node_status_fields[] = {
     U64(node_status, last_index, 0, POSITION_MAX),
     U64(node_status, digest, 0, UINT64_MAX),
     U64(node_status, session_count, 0, UINT64_MAX),
+    U64(node_status, revision, 0, POSITION_MAX),
+    U64(node_status, compacted, 0, POSITION_MAX),
     U64(node_status, pending_bytes, 0, UINT64_MAX),
     U64(node_status, dropped_count, 0, UINT64_MAX),
 };
@@ -281,6 +291,103 @@ static const struct field status_reply_fields[] = {
     LIST(msg_status_reply, nodes, 1, 3 * MEMBERS_MAX, status_nodes),
 };
 
+static const struct field progress_fields[] = {
+    U64(msg_progress, applied, 0, POSITION_MAX),
+    U64(msg_progress, digest_slot, 0, POSITION_MAX),
+    U64(msg_progress, digest, 0, UINT64_MAX),
+    U64(msg_progress, due_ms, 0, UINT64_MAX),
+};
+
+static const struct field digest_fields[] = {
+    U32(msg_digest, learner, 1, UINT32_MAX),
+    U64(msg_digest, slot, 1, POSITION_MAX),
+    U64(msg_digest, digest, 0, UINT64_MAX),
+};
+
+static const struct field request_vote_fields[] = {
+    U64(msg_request_vote, term, 1, POSITION_MAX),
+    U32(msg_request_vote, mode, VOTE_PRE, VOTE_TRANSFER),
+    U64(msg_request_vote, last_index, 0, POSITION_MAX),
+    U64(msg_request_vote, last_term, 0, POSITION_MAX),
+};
+
+static const struct field vote_fields[] = {
+    U64(msg_vote, term, 0, POSITION_MAX),
+    U64(msg_vote, asked_term, 1, POSITION_MAX),
+    U32(msg_vote, mode, VOTE_PRE, VOTE_TRANSFER),
+    U32(msg_vote, granted, 0, 1),
+};
+
+static const struct field append_fields[] = {
+    PLAIN(msg_append, ballot, FIELD_BALLOT),
+    U64(msg_append, sequence, 0, UINT64_MAX),
+    U64(msg_append, prev_index, 0, POSITION_MAX),
+    U64(msg_append, prev_term, 0, POSITION_MAX),
+    U64(msg_append, commit, 0, POSITION_MAX),
+    LIST(msg_append, entries, 0, PAGE_ENTRIES_MAX, append_entries),
+};
+
+static const struct field appended_fields[] = {
+    PLAIN(msg_appended, ballot, FIELD_BALLOT),      U64(msg_appended, term, 1, POSITION_MAX),
+    U64(msg_appended, sequence, 0, UINT64_MAX),     U32(msg_appended, conflict, 0, 1),
+    U64(msg_appended, match, 0, POSITION_MAX),      U64(msg_appended, hint_term, 0, POSITION_MAX),
+    U64(msg_appended, last_index, 0, POSITION_MAX),
+};
+
+static const struct field timeout_now_fields[] = {
+    PLAIN(msg_timeout_now, ballot, FIELD_BALLOT),
+};
+
+static const struct field propose_fields[] = {
+    PLAIN(msg_propose, ballot, FIELD_BALLOT),
+    U64(msg_propose, sequence, 1, UINT64_MAX),
+    U64(msg_propose, first, 1, UINT64_MAX),
+    BYTES(msg_propose, value, FIELD_VALUE, VALUE_HEAD_BYTES, VALUE_BYTES_MAX),
+};
+
+static const struct field proposed_fields[] = {
+    PLAIN(msg_proposed, ballot, FIELD_BALLOT),
+    U64(msg_proposed, sequence, 0, UINT64_MAX),
+    U32(msg_proposed, status, PROPOSED_TAKEN, PROPOSED_AGAIN),
+    PLAIN(msg_proposed, leader, FIELD_BALLOT_OR_NONE),
+};
+
+/* As with blocks, a malformed query reaches the learner, which answers it so. */
+static const struct field query_fields[] = {
+    U64(msg_query, request, 0, UINT64_MAX),
+    U32(msg_query, op, QUERY_KV, QUERY_LEASES),
+    U32(msg_query, consistency, READ_LINEARIZABLE, READ_LOCAL),
+    BYTES(msg_query, body, FIELD_BIN, 0, KV_REQUEST_BYTES_MAX),
+};
+
+static const struct field answer_fields[] = {
+    U64(msg_answer, request, 0, UINT64_MAX),
+    U32(msg_answer, status, RESULT_OK, RESULT_MALFORMED),
+    U64(msg_answer, applied, 0, POSITION_MAX),
+    U64(msg_answer, revision, 0, POSITION_MAX),
+    BYTES(msg_answer, body, FIELD_BIN, 0, KV_RESPONSE_BYTES_MAX),
+};
+
+static const struct field watch_fields[] = {
+    U64(msg_watch, request, 0, UINT64_MAX),
+    U64(msg_watch, revision, 1, POSITION_MAX),
+    U32(msg_watch, sub, 0, UINT32_MAX),
+    U32(msg_watch, flags, 0, WATCH_PREVIOUS | WATCH_NO_PUT | WATCH_NO_DELETE),
+    U32(msg_watch, bytes_max, 0, UINT32_MAX),
+    U32(msg_watch, wait_ms, 0, UINT32_MAX),
+    BYTES(msg_watch, key, FIELD_BIN, 1, KEY_BYTES_MAX),
+    BYTES(msg_watch, end, FIELD_BIN, 0, KEY_BYTES_MAX + 1),
+};
+
+static const struct field events_fields[] = {
+    U64(msg_events, request, 0, UINT64_MAX),
+    U32(msg_events, status, RESULT_OK, RESULT_MALFORMED),
+    U64(msg_events, revision, 0, POSITION_MAX),
+    U64(msg_events, next_revision, 0, POSITION_MAX),
+    U32(msg_events, next_sub, 0, UINT32_MAX),
+    BYTES(msg_events, events, FIELD_BIN, 0, EVENTS_BYTES_MAX),
+};
+
 /* ---- kinds */
 
 #define ACCEPTORS ROLE_BIT(ROLE_ACCEPTOR)
@@ -301,10 +408,10 @@ static const struct layout layouts[] = {
     [MSG_REFUSED] = LAYOUT(refused, MEMBERS | CLIENTS),
     [MSG_PREPARE] = LAYOUT(prepare, PROPOSERS),
     [MSG_PROMISE] = LAYOUT(promise, ACCEPTORS),
-    [MSG_ACCEPT] = LAYOUT(accept, PROPOSERS),
+    [MSG_ACCEPT] = LAYOUT(accept, PROPOSERS | ACCEPTORS),
     [MSG_ACCEPTED] = LAYOUT(accepted, ACCEPTORS),
     [MSG_NACK] = LAYOUT(nack, ACCEPTORS),
-    [MSG_COMMIT] = LAYOUT(commit, PROPOSERS),
+    [MSG_COMMIT] = LAYOUT(commit, PROPOSERS | ACCEPTORS),
     [MSG_HEARTBEAT] = LAYOUT(heartbeat, PROPOSERS),
     [MSG_REPORT] = LAYOUT(report, ACCEPTORS),
     [MSG_RELEASE] = LAYOUT(release, PROPOSERS),
@@ -313,14 +420,27 @@ static const struct layout layouts[] = {
     [MSG_CHOSEN] = LAYOUT(chosen, ACCEPTORS),
     [MSG_READ_INDEX] = LAYOUT(read_index, LEARNERS),
     [MSG_READ_INDEX_REPLY] = LAYOUT(read_index_reply, ACCEPTORS),
+    [MSG_PROGRESS] = LAYOUT(progress, LEARNERS),
+    [MSG_DIGEST] = LAYOUT(digest, PROPOSERS | ACCEPTORS),
+    [MSG_REQUEST_VOTE] = LAYOUT(request_vote, ACCEPTORS),
+    [MSG_VOTE] = LAYOUT(vote, ACCEPTORS),
+    [MSG_APPEND] = LAYOUT(append, ACCEPTORS),
+    [MSG_APPENDED] = LAYOUT(appended, ACCEPTORS),
+    [MSG_TIMEOUT_NOW] = LAYOUT(timeout_now, ACCEPTORS),
+    [MSG_PROPOSE] = LAYOUT(propose, PROPOSERS),
+    [MSG_PROPOSED] = LAYOUT(proposed, ACCEPTORS),
     [MSG_SUBMIT] = LAYOUT(submit, CLIENTS),
     [MSG_REJECT] = LAYOUT(reject, PROPOSERS),
-    [MSG_LEADING] = LAYOUT(leading, PROPOSERS),
+    [MSG_LEADING] = LAYOUT(leading, PROPOSERS | ACCEPTORS),
     [MSG_RESULT] = LAYOUT(result, LEARNERS),
     [MSG_READ] = LAYOUT(read, CLIENTS),
     [MSG_RECORDS] = LAYOUT(records, LEARNERS),
     [MSG_STATUS] = LAYOUT(status, CLIENTS),
     [MSG_STATUS_REPLY] = LAYOUT(status_reply, PROPOSERS | LEARNERS),
+    [MSG_QUERY] = LAYOUT(query, CLIENTS),
+    [MSG_ANSWER] = LAYOUT(answer, LEARNERS),
+    [MSG_WATCH] = LAYOUT(watch, CLIENTS),
+    [MSG_EVENTS] = LAYOUT(events, LEARNERS),
 };
 
 const struct layout *layout_of(uint64_t kind)

@@ -1,14 +1,16 @@
+#include "common/protocol/value.h"
 #include "common/wire/layout.h"
 
 #include <inttypes.h>
 
-/* What a ballot in a proposer's message must be: its own. */
+/* What a ballot in the message of who leads, or wants to, must be: its own. */
 static int check_own_ballot(const struct message *msg, const struct ballot *ballot,
                             struct errmsg *err)
 {
     if (!ballot_is_none(ballot) && ballot->proposer != msg->from.id) {
-        return errmsg_set(err, ERROR_CORRUPT, "proposer %" PRIu64 " sends a ballot of proposer %u",
-                          msg->from.id, (unsigned)ballot->proposer);
+        return errmsg_set(err, ERROR_CORRUPT, "%s %" PRIu64 " sends a ballot of %s %u",
+                          role_name(msg->from.role), msg->from.id, role_name(msg->from.role),
+                          (unsigned)ballot->proposer);
     }
     return 0;
 }
@@ -93,6 +95,56 @@ static int check_chosen(const struct msg_chosen *chosen, struct errmsg *err)
     return 0;
 }
 
+/* Entries without a gap behind prev_index, of terms that do not fall and end at the leader's. */
+static int check_append(const struct message *msg, struct errmsg *err)
+{
+    const struct msg_append *append = &msg->append;
+    uint64_t term = append->prev_term;
+    for (uint32_t i = 0; i < append->entry_count; i++) {
+        const struct slot_entry *entry = &append->entries[i];
+        if (entry->slot != append->prev_index + 1 + i) {
+            return errmsg_set(err, ERROR_CORRUPT, "entries[%u]: slot %" PRIu64 " is not %" PRIu64,
+                              (unsigned)i, entry->slot, append->prev_index + 1 + i);
+        }
+        if (entry->ballot.round < term) {
+            return errmsg_set(err, ERROR_CORRUPT, "entries[%u]: term %" PRIu64 " after %" PRIu64,
+                              (unsigned)i, entry->ballot.round, term);
+        }
+        term = entry->ballot.round;
+    }
+    if (term > append->ballot.round || (append->prev_index == 0) != (append->prev_term == 0)) {
+        return errmsg_set(err, ERROR_CORRUPT,
+                          "terms up to %" PRIu64 " behind entry %" PRIu64 " of term %" PRIu64
+                          " are no log of a leader of term %" PRIu64,
+                          term, append->prev_index, append->prev_term, append->ballot.round);
+    }
+    return check_own_ballot(msg, &append->ballot, err);
+}
+
+static int check_request_vote(const struct msg_request_vote *request, struct errmsg *err)
+{
+    if ((request->last_index == 0) != (request->last_term == 0) ||
+        request->last_term >= request->term) {
+        return errmsg_set(err, ERROR_CORRUPT,
+                          "entry %" PRIu64 " of term %" PRIu64 " is no end of the log of a "
+                          "candidate in term %" PRIu64,
+                          request->last_index, request->last_term, request->term);
+    }
+    return 0;
+}
+
+static int check_propose(const struct msg_propose *propose, struct errmsg *err)
+{
+    if (propose->value.data[0] != VALUE_BATCH) {
+        return errmsg_set(err, ERROR_CORRUPT, "value: a proposer hands over batches only");
+    }
+    if (propose->first > propose->sequence) {
+        return errmsg_set(err, ERROR_CORRUPT, "batch %" PRIu64 " lies below first %" PRIu64,
+                          propose->sequence, propose->first);
+    }
+    return 0;
+}
+
 static int check_result(const struct msg_result *result, struct errmsg *err)
 {
     for (uint32_t i = 0; i < result->range_count; i++) {
@@ -159,6 +211,14 @@ int rules_check(const struct message *msg, struct errmsg *err)
         return check_own_ballot(msg, &msg->leading.ballot, err);
     case MSG_RESULT:
         return check_result(&msg->result, err);
+    case MSG_REQUEST_VOTE:
+        return check_request_vote(&msg->request_vote, err);
+    case MSG_APPEND:
+        return check_append(msg, err);
+    case MSG_TIMEOUT_NOW:
+        return check_own_ballot(msg, &msg->timeout_now.ballot, err);
+    case MSG_PROPOSE:
+        return check_propose(&msg->propose, err);
     case MSG_RECORDS:
         return check_records(&msg->records, err);
     case MSG_STATUS_REPLY:

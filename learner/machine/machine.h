@@ -1,12 +1,27 @@
-/* The replicated state machine: sessions with exactly-once results, and the log of records.
+/* The replicated state machine: leases and sessions with exactly-once results, the log of records,
+ * and keys with all their revisions.
  *
  * Everything here is a function of the chosen values in slot order. Nothing reads a clock, a random
  * number, an address or a configuration, so that two machines at the same slot are byte for byte
- * the same; a running digest proves it.
+ * the same; a running digest proves it. Time enters with the stamps of the values.
+ *
+ * The state lives in the store, not in memory: what one turn changes is kept in a view on top of it
+ * until the store has it (machine_written).
  *
  * machine.c   apply, digest, load and store
- * session.c   the session table and its results
- * log.c       records: chunks on disk, reading */
+ * commands.c  what each command of a session does
+ * lease.c     leases: granted, kept alive, revoked, expired
+ * session.c   sessions: leases with results
+ * log.c       records of the log: chunks on disk, reading
+ * txn.c       requests on keys: checked, then executed
+ * keys.c      puts and deletes under revisions; compaction
+ * range.c     ranges of keys, now and at old revisions
+ * events.c    what changed since a revision, for watches
+ * recent.c    the keys that changed last, for watches that wait for others
+ * query.c     questions
+ * sweep.c     deletes what compaction has made unreachable
+ * records.c   keys and values of the tables that hold users' keys
+ * view.c      the store with the changes of this turn on top */
 #ifndef SYNOD_LEARNER_MACHINE_MACHINE_H
 #define SYNOD_LEARNER_MACHINE_MACHINE_H
 
@@ -26,7 +41,7 @@ void machine_load(struct machine *m, struct effects *out);
 struct outcome {
     uint64_t client; /* nonce */
     uint64_t session;
-    struct result_range range;
+    struct result_range range; /* its body lives as long as out */
 };
 
 /* Called for each outcome, in the order of the commands. */
@@ -41,10 +56,60 @@ void machine_apply(struct machine *m, slot_t slot, struct slice value, outcome_f
  * as the records (TRAPS 7.12). Once a turn. */
 void machine_store(struct machine *m, struct effects *out);
 
+/* What machine_store put, and all the records of the turn before it, are in the store: forgets its
+ * copies of them. To be called before the next machine_apply, and before reads of this turn's
+ * changes (EVENT_WRITTEN). */
+void machine_written(struct machine *m);
+
+/* 1 if so much was applied since then that it should be written before more is. */
+int machine_is_full(const struct machine *m);
+
 /* Reads records from index `from`, at most count (0: no bound) and bytes_max (but at least one), as
  * far as they are in the store. Slices in *records live as long as out. */
 void machine_read(struct machine *m, uint64_t from, uint64_t count, size_t bytes_max,
                   struct slice **records, uint32_t *record_count, struct effects *out);
+
+/* What a query came to. */
+struct query_answer {
+    enum result_status status;
+    uint64_t revision;
+    struct slice body; /* lives as long as out */
+};
+
+/* Answers a query from the applied state. idle_ms: how long ago, by the learner's own clock, the
+ * last stamp was applied; only what is left of leases is shortened by it. A malformed query is
+ * answered so, an unreadable store is fatal. */
+void machine_query(struct machine *m, enum query_op op, struct slice body, uint64_t idle_ms,
+                   struct query_answer *answer, struct effects *out);
+
+/* A page of the changes that a watch asks for, and where the next page begins. status: OK or
+ * COMPACTED. One call looks at a bounded number of changes: a page without events whose
+ * next_revision is not above machine_revision is not the end. */
+struct events_page {
+    enum result_status status;
+    uint64_t next_revision;
+    uint32_t next_sub;
+    uint32_t count;      /* events in the page */
+    struct slice events; /* lives as long as out */
+};
+void machine_events(struct machine *m, const struct msg_watch *watch, struct events_page *page,
+                    struct effects *out);
+
+/* Deletes some of what compaction has made unreachable, a bounded piece of work for one turn. No
+ * part of the replicated state: learners may be differently far. 1 if there is more to do. Before
+ * machine_store. */
+int machine_sweep(struct machine *m, struct effects *out);
+
+uint64_t machine_revision(const struct machine *m); /* of the store; 1 when it is new, as in etcd */
+uint64_t machine_compacted(const struct machine *m); /* 0: nothing yet */
+
+/* The cluster time at which the first lease or session may be up; 0 if there is none. A slot with a
+ * higher stamp ends it. */
+uint64_t machine_due_ms(const struct machine *m);
+uint64_t machine_stamp_ms(const struct machine *m); /* highest cluster time applied */
+
+/* Records of the store that were read, since the start: what answers have cost. */
+uint64_t machine_visited(const struct machine *m);
 
 slot_t machine_applied(const struct machine *m);
 uint64_t machine_digest(const struct machine *m);

@@ -1,3 +1,4 @@
+/* Sessions: leases that remember the results of their commands until the client has them. */
 #include "common/base/bytes.h"
 #include "common/base/memory.h"
 #include "common/base/mutant.h"
@@ -6,129 +7,94 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Key 's' + id. Value: client, ttl_ms, seen_ms, applied_seq, acked_seq, then for each result
- * sequence u64, value u64, count u32. */
+/* Key 's' + id. Value: client, ttl_ms, seen_ms, applied_seq, acked_seq, part_seq,
+ * part_bytes, rest_bytes. */
 #define SESSION_KEY_BYTES 9
-#define SESSION_HEAD_BYTES 40
-#define SESSION_RESULT_BYTES 20
+#define SESSION_VALUE_BYTES 64
 
-static size_t session_position(const struct machine *m, uint64_t id)
+/* Key 'r' + id + last sequence. Value: for each result sequence u64, count u32, status u32, value
+ * u64, body_size u32, body. */
+#define CHUNK_KEY_BYTES 17
+#define RESULT_HEAD_BYTES 28
+
+static int compare_clients(const struct session *a, const struct session *b)
 {
-    size_t low = 0;
-    size_t high = m->session_count;
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-        if (m->sessions[middle]->id < id) {
-            low = middle + 1;
-        } else {
-            high = middle;
-        }
+    if (a->client != b->client) {
+        return a->client < b->client ? -1 : 1;
     }
-    return low;
+    return a->lease->id < b->lease->id ? -1 : a->lease->id > b->lease->id;
 }
+
+TREE_GENERATE(client_tree, session, by_client, compare_clients)
 
 struct session *session_find(struct machine *m, uint64_t id)
 {
-    size_t at = session_position(m, id);
-    return at < m->session_count && m->sessions[at]->id == id ? m->sessions[at] : NULL;
+    struct lease *lease = lease_find(m, id);
+    return lease != NULL ? lease->session : NULL;
 }
 
 struct session *session_find_client(struct machine *m, uint64_t client)
 {
-    for (size_t i = m->session_count; i > 0; i--) { /* the newest is the likeliest */
-        if (m->sessions[i - 1]->client == client) {
-            return m->sessions[i - 1];
-        }
-    }
-    return NULL;
+    struct lease lowest = {.id = 0};
+    struct session wanted = {.client = client, .lease = &lowest};
+    struct session *session = RB_NFIND(client_tree, &m->clients, &wanted);
+    return session != NULL && session->client == client ? session : NULL;
 }
 
-static struct session *insert(struct machine *m, uint64_t id)
+static struct session *attach(struct machine *m, struct lease *lease, uint64_t client)
 {
-    /* Ids rise, here and in the store: a new one is always the last. */
-    CHECK(m->session_count == 0 || m->sessions[m->session_count - 1]->id < id);
-    m->sessions =
-        memory_grow(m->sessions, &m->session_capacity, m->session_count + 1, sizeof *m->sessions);
     struct session *session = memory_calloc(1, sizeof *session);
-    session->id = id;
-    m->sessions[m->session_count++] = session;
+    session->lease = lease;
+    session->client = client;
+    lease->session = session;
+    RB_INSERT(client_tree, &m->clients, session);
     return session;
-}
-
-static void note_expiry(struct machine *m, const struct session *session)
-{
-    uint64_t at_ms = session->seen_ms + session->ttl_ms;
-    if (at_ms < m->next_expiry_ms) {
-        m->next_expiry_ms = at_ms;
-    }
 }
 
 struct session *session_open(struct machine *m, uint64_t client, uint64_t ttl_ms)
 {
-    if (m->session_count == SESSIONS_MAX) {
-        return NULL;
-    }
-    struct session *session = insert(m, m->next_session++);
-    session->client = client;
-    session->ttl_ms = ttl_ms;
-    session->seen_ms = m->stamp_ms;
-    session_touch(m, session);
-    note_expiry(m, session);
-    return session;
-}
-
-void session_touch(struct machine *m, struct session *session)
-{
-    if (!session->is_dirty) {
-        m->dirty = memory_grow(m->dirty, &m->dirty_capacity, m->dirty_count + 1, sizeof *m->dirty);
-        m->dirty[m->dirty_count++] = session->id;
-        session->is_dirty = 1;
-    }
+    struct lease *lease = lease_add(m, 0, ttl_ms, NULL);
+    return lease != NULL ? attach(m, lease, client) : NULL;
 }
 
 void session_free(struct session *session)
 {
-    free(session->results);
+    buffer_close(&session->fresh);
+    free(session->chunks);
     free(session);
 }
 
-static void forget(struct machine *m, struct session *session)
+static struct slice chunk_key(uint8_t *bytes, const struct session *session, uint64_t last)
 {
-    m->gone = memory_grow(m->gone, &m->gone_capacity, m->gone_count + 1, sizeof *m->gone);
-    m->gone[m->gone_count++] = session->id;
+    bytes[0] = 'r';
+    bytes_put_u64(bytes + 1, session->lease->id);
+    bytes_put_u64(bytes + 9, last);
+    return slice_borrow(bytes, CHUNK_KEY_BYTES);
+}
+
+static void delete_chunks(struct machine *m, struct session *session, size_t count)
+{
+    uint8_t bytes[CHUNK_KEY_BYTES];
+    for (size_t i = 0; i < count; i++) {
+        view_delete(m, chunk_key(bytes, session, session->chunks[i]));
+    }
+    session->chunk_count -= count;
+    if (count > 0) {
+        memmove(session->chunks, session->chunks + count,
+                session->chunk_count * sizeof *session->chunks);
+    }
+}
+
+void session_remove(struct machine *m, struct session *session)
+{
+    delete_chunks(m, session, session->chunk_count);
+    RB_REMOVE(client_tree, &m->clients, session);
     session_free(session);
 }
 
-void session_close(struct machine *m, struct session *session)
-{
-    size_t at = session_position(m, session->id);
-    CHECK(m->sessions[at] == session);
-    forget(m, session);
-    m->session_count--;
-    memmove(&m->sessions[at], &m->sessions[at + 1],
-            (m->session_count - at) * sizeof(struct session *));
-}
+/* ---- results */
 
-void session_expire(struct machine *m, uint64_t now_ms)
-{
-    if (now_ms <= m->next_expiry_ms) {
-        return;
-    }
-    m->next_expiry_ms = UINT64_MAX;
-    size_t kept = 0;
-    for (size_t i = 0; i < m->session_count; i++) {
-        struct session *session = m->sessions[i];
-        if (session->seen_ms + session->ttl_ms < now_ms) {
-            forget(m, session);
-            continue;
-        }
-        note_expiry(m, session);
-        m->sessions[kept++] = session;
-    }
-    m->session_count = kept;
-}
-
-void session_acknowledge(struct session *session, uint64_t acked_seq)
+void session_acknowledge(struct machine *m, struct session *session, uint64_t acked_seq)
 {
     if (acked_seq > session->applied_seq) {
         acked_seq = session->applied_seq;
@@ -136,136 +102,208 @@ void session_acknowledge(struct session *session, uint64_t acked_seq)
     if (acked_seq <= session->acked_seq) {
         return;
     }
+    session->acked_seq = acked_seq;
+    if (acked_seq >= session->part_seq) {
+        session->part_bytes = acked_seq == session->applied_seq ? 0 : session->rest_bytes;
+        session->part_seq = session->applied_seq;
+        session->rest_bytes = 0;
+    }
     size_t gone = 0;
-    while (gone < session->result_count) {
-        struct result *result = &session->results[gone];
-        if (result->sequence + result->count - 1 > acked_seq) {
-            if (result->sequence <= acked_seq) { /* the front part is forgotten */
-                uint64_t cut = acked_seq + 1 - result->sequence;
-                result->sequence += cut;
-                result->value += cut;
-                result->count -= (uint32_t)cut;
-            }
-            break;
-        }
+    while (gone < session->chunk_count && session->chunks[gone] <= acked_seq) {
         gone++;
     }
-    session->result_count -= gone;
-    memmove(session->results, session->results + gone,
-            session->result_count * sizeof *session->results);
-    session->acked_seq = acked_seq;
-}
-
-void session_remember(struct session *session, uint32_t count, uint64_t value)
-{
-    uint64_t sequence = session->applied_seq + 1;
-    session->applied_seq += count;
-    if (session->result_count > 0) {
-        struct result *last = &session->results[session->result_count - 1];
-        if (last->value + last->count == value && last->count <= UINT32_MAX - count) {
-            last->count += count;
-            return;
-        }
+    delete_chunks(m, session, gone);
+    if (acked_seq == session->applied_seq) {
+        buffer_close(&session->fresh);
     }
-    session->results = memory_grow(session->results, &session->result_capacity,
-                                   session->result_count + 1, sizeof *session->results);
-    session->results[session->result_count++] = (struct result){sequence, value, count};
 }
 
-int session_recall(const struct session *session, uint64_t sequence, uint64_t most, uint64_t *value,
-                   uint32_t *count)
+int session_is_full(const struct session *session)
+{
+    return session->part_bytes + session->rest_bytes >= SESSION_RESPONSE_BYTES_MAX;
+}
+
+static struct result_range read_result(struct reader *reader)
+{
+    struct result_range range = {.sequence = reader_u64(reader)};
+    range.count = reader_u32(reader);
+    range.status = reader_u32(reader);
+    range.value = reader_u64(reader);
+    range.body = reader_bytes(reader, reader_u32(reader));
+    return range;
+}
+
+/* Lets the newest result stand for the next ones, too, if all are one dense run. */
+static int join_result(struct session *session, const struct result_range *range)
+{
+    if (session->fresh.size == 0 || range->status != RESULT_OK || range->body.size > 0) {
+        return 0;
+    }
+    uint8_t *p = session->fresh.data + session->fresh_last;
+    struct reader reader = {slice_borrow(p, session->fresh.size - session->fresh_last), 0};
+    struct result_range last = read_result(&reader);
+    if (last.status != RESULT_OK || last.body.size > 0 || last.value + last.count != range->value ||
+        last.count > UINT32_MAX - range->count) {
+        return 0;
+    }
+    bytes_put_u32(p + 8, last.count + range->count);
+    return 1;
+}
+
+void session_remember(struct machine *m, struct session *session, struct result_range *range)
+{
+    range->sequence = session->applied_seq + 1;
+    session->applied_seq += range->count;
+    session->rest_bytes += range->body.size;
+    machine_mix_numbers(m, 'r', range->status, range->value);
+    machine_mix(m, range->body.data, range->body.size);
+    if (join_result(session, range)) {
+        return;
+    }
+    session->fresh_last = session->fresh.size;
+    buffer_put_u64(&session->fresh, range->sequence);
+    buffer_put_u32(&session->fresh, range->count);
+    buffer_put_u32(&session->fresh, range->status);
+    buffer_put_u64(&session->fresh, range->value);
+    buffer_put_u32(&session->fresh, (uint32_t)range->body.size);
+    buffer_put(&session->fresh, range->body);
+}
+
+/* The chunk that holds a sequence, with a reference; what is fresh has none. */
+static struct slice results_around(struct machine *m, const struct session *session,
+                                   uint64_t sequence, struct blob **blob)
 {
     size_t low = 0;
-    size_t high = session->result_count;
-    while (low < high) { /* the first result that ends at or after the sequence */
+    size_t high = session->chunk_count;
+    while (low < high) { /* the first chunk that ends at or after the sequence */
         size_t middle = low + (high - low) / 2;
-        const struct result *result = &session->results[middle];
-        if (result->sequence + result->count - 1 < sequence) {
+        if (session->chunks[middle] < sequence) {
             low = middle + 1;
         } else {
             high = middle;
         }
     }
-    if (low == session->result_count || session->results[low].sequence > sequence) {
-        return 0;
+    if (low == session->chunk_count) {
+        return buffer_slice(&session->fresh);
     }
-    const struct result *result = &session->results[low];
-    uint64_t offset = sequence - result->sequence;
-    uint64_t left = result->count - offset;
-    *value = result->value + offset;
-    *count = (uint32_t)(left < most ? left : most);
-    return 1;
+    uint8_t bytes[CHUNK_KEY_BYTES];
+    return view_get(m, chunk_key(bytes, session, session->chunks[low]), blob) ? slice_of(*blob)
+                                                                              : SLICE_EMPTY;
+}
+
+/* Tells what a chunk has of first to last. Returns the sequence after what was told. */
+static uint64_t recall_chunk(struct slice chunk, uint64_t first, uint64_t last,
+                             session_result_fn fn, void *arg, struct effects *out)
+{
+    struct reader reader = {chunk, 0};
+    while (reader.rest.size > 0 && first <= last) {
+        struct result_range range = read_result(&reader);
+        if (reader.is_short || range.sequence > first) {
+            break;
+        }
+        if (range.sequence + range.count <= first) {
+            continue;
+        }
+        uint64_t offset = first - range.sequence;
+        uint64_t left = range.count - offset;
+        range.sequence = first;
+        range.value += offset;
+        range.count = (uint32_t)(left < last - first + 1 ? left : last - first + 1);
+        range.body = effects_hold(out, range.body);
+        fn(arg, &range);
+        first += range.count;
+    }
+    return first;
+}
+
+void session_recall(struct machine *m, struct session *session, uint64_t first, uint64_t last,
+                    session_result_fn fn, void *arg, struct effects *out)
+{
+    if (first <= session->acked_seq) {
+        uint64_t end = last < session->acked_seq ? last : session->acked_seq;
+        struct result_range range = {
+            .sequence = first, .count = (uint32_t)(end - first + 1), .status = RESULT_FORGOTTEN};
+        fn(arg, &range);
+        first = end + 1;
+    }
+    while (first <= last) {
+        struct blob *blob = NULL;
+        struct slice chunk = results_around(m, session, first, &blob);
+        uint64_t next = recall_chunk(chunk, first, last, fn, arg, out);
+        blob_unref(blob);
+        if (next == first) { /* the store lost a result that it had */
+            machine_fail(m, ERROR_CORRUPT);
+            return;
+        }
+        first = next;
+    }
 }
 
 /* ---- store */
 
-static void put_session_key(uint8_t *key, uint64_t id)
+static void store_chunk(struct machine *m, struct session *session)
 {
-    key[0] = 's';
-    bytes_put_u64(key + 1, id);
+    uint8_t bytes[CHUNK_KEY_BYTES];
+    view_put(m, chunk_key(bytes, session, session->applied_seq),
+             blob_copy(session->fresh.data, session->fresh.size));
+    session->chunks = memory_grow(session->chunks, &session->chunk_capacity,
+                                  session->chunk_count + 1, sizeof *session->chunks);
+    session->chunks[session->chunk_count++] = session->applied_seq;
+    buffer_close(&session->fresh);
 }
 
-static void put_session(const struct session *session, struct effects *out)
+void session_store(struct machine *m, struct session *session)
 {
-    uint8_t key[SESSION_KEY_BYTES];
-    uint8_t head[SESSION_HEAD_BYTES];
-    put_session_key(key, session->id);
-    bytes_put_u64(head, session->client);
-    bytes_put_u64(head + 8, session->ttl_ms);
-    bytes_put_u64(head + 16, session->seen_ms);
-    bytes_put_u64(head + 24, session->applied_seq);
-    bytes_put_u64(head + 32, session->acked_seq);
-    size_t size = session->result_count * SESSION_RESULT_BYTES;
-    uint8_t *body = effects_alloc(out, size);
-    for (size_t i = 0; i < session->result_count; i++) {
-        uint8_t *p = body + i * SESSION_RESULT_BYTES;
-        bytes_put_u64(p, session->results[i].sequence);
-        bytes_put_u64(p + 8, session->results[i].value);
-        bytes_put_u32(p + 16, session->results[i].count);
+    if (session->fresh.size > 0) {
+        store_chunk(m, session);
     }
-    effects_put(out, RECORD_LAZY, slice_borrow(key, sizeof key), slice_borrow(head, sizeof head),
-                slice_borrow(body, size));
-}
-
-void session_store(struct machine *m, struct effects *out)
-{
-    for (size_t i = 0; i < m->gone_count; i++) {
-        uint8_t key[SESSION_KEY_BYTES];
-        put_session_key(key, m->gone[i]);
-        effects_delete(out, slice_borrow(key, sizeof key));
-    }
-    m->gone_count = 0;
-    for (size_t i = 0; i < m->dirty_count; i++) {
-        struct session *session = session_find(m, m->dirty[i]);
-        if (session != NULL) { /* else it is gone again */
-            put_session(session, out);
-            session->is_dirty = 0;
-        }
-    }
-    m->dirty_count = 0;
+    uint8_t key[SESSION_KEY_BYTES] = {'s'};
+    uint8_t *value;
+    struct blob *blob = blob_new(SESSION_VALUE_BYTES, &value);
+    bytes_put_u64(key + 1, session->lease->id);
+    bytes_put_u64(value, session->client);
+    bytes_put_u64(value + 8, session->lease->ttl_ms);
+    bytes_put_u64(value + 16, session->lease->seen_ms);
+    bytes_put_u64(value + 24, session->applied_seq);
+    bytes_put_u64(value + 32, session->acked_seq);
+    bytes_put_u64(value + 40, session->part_seq);
+    bytes_put_u64(value + 48, session->part_bytes);
+    bytes_put_u64(value + 56, session->rest_bytes);
+    view_put(m, slice_borrow(key, sizeof key), blob);
 }
 
 int session_load(struct machine *m, struct slice key, struct slice value)
 {
-    if (key.size != SESSION_KEY_BYTES || value.size < SESSION_HEAD_BYTES ||
-        (value.size - SESSION_HEAD_BYTES) % SESSION_RESULT_BYTES != 0) {
+    if (key.size != SESSION_KEY_BYTES || value.size != SESSION_VALUE_BYTES) {
         return ERROR_CORRUPT;
     }
-    struct session *session = insert(m, bytes_get_u64(key.data + 1));
-    session->client = bytes_get_u64(value.data);
-    session->ttl_ms = bytes_get_u64(value.data + 8);
-    session->seen_ms =
-        MUTANT(restart_renews_sessions) ? m->stamp_ms : bytes_get_u64(value.data + 16);
+    struct lease *lease = lease_restore(
+        m, bytes_get_u64(key.data + 1), bytes_get_u64(value.data + 8),
+        MUTANT(restart_renews_sessions) ? m->stamp_ms : bytes_get_u64(value.data + 16));
+    if (lease == NULL) {
+        return ERROR_CORRUPT;
+    }
+    struct session *session = attach(m, lease, bytes_get_u64(value.data));
     session->applied_seq = bytes_get_u64(value.data + 24);
     session->acked_seq = bytes_get_u64(value.data + 32);
-    session->result_count = (value.size - SESSION_HEAD_BYTES) / SESSION_RESULT_BYTES;
-    session->result_capacity = session->result_count;
-    session->results = memory_calloc(session->result_count, sizeof *session->results);
-    for (size_t i = 0; i < session->result_count; i++) {
-        const uint8_t *p = value.data + SESSION_HEAD_BYTES + i * SESSION_RESULT_BYTES;
-        session->results[i] =
-            (struct result){bytes_get_u64(p), bytes_get_u64(p + 8), bytes_get_u32(p + 16)};
+    session->part_seq = bytes_get_u64(value.data + 40);
+    session->part_bytes = bytes_get_u64(value.data + 48);
+    session->rest_bytes = bytes_get_u64(value.data + 56);
+    return 0;
+}
+
+int session_load_chunk(struct machine *m, struct slice key)
+{
+    if (key.size != CHUNK_KEY_BYTES) {
+        return ERROR_CORRUPT;
     }
-    note_expiry(m, session);
+    struct session *session = session_find(m, bytes_get_u64(key.data + 1));
+    uint64_t last = bytes_get_u64(key.data + 9);
+    if (session == NULL || last > session->applied_seq || last <= session->acked_seq) {
+        return ERROR_CORRUPT;
+    }
+    session->chunks = memory_grow(session->chunks, &session->chunk_capacity,
+                                  session->chunk_count + 1, sizeof *session->chunks);
+    session->chunks[session->chunk_count++] = last;
     return 0;
 }

@@ -37,7 +37,7 @@ class Results:
     def add(self, system, outstanding, *figures):
         figures = dict(zip(COLUMNS, figures))
         self.rows.setdefault((system, outstanding), []).append(figures)
-        print(f"  {system:8} outstanding {outstanding:5}: {figures['rate']:9.0f} ops/s  "
+        print(f"  {system:9} outstanding {outstanding:5}: {figures['rate']:9.0f} ops/s  "
               f"p50 {figures['p50']:8.0f} us  p99 {figures['p99']:8.0f} us", flush=True)
 
     def add_lines(self, system, text):
@@ -65,16 +65,18 @@ def run_limit(results, limit, options, outstanding):
     results.add_lines("limit", done.stdout)
 
 
-def run_synod(results, options, outstanding):
+def run_synod(results, options, outstanding, keys=0):
+    """Appends to the log, or puts under so many keys, which is what etcd does."""
+    what = ["--keys", str(keys)] if keys else []
     with Cluster(name="bench") as cluster:
         status, out, err = command("bench", "--outstanding", str(outstanding), "--size",
                                    str(options.size), "--duration", f"{options.seconds}s", "-o",
-                                   "json", cluster=cluster, seconds=options.seconds + 60)
+                                   "json", *what, cluster=cluster, seconds=options.seconds + 60)
     if status != 0:
         sys.exit(f"error: synod bench failed with status {status}: {err.decode()}")
     figures = json.loads(out)
     latency = figures["latency_us"]
-    results.add("synod", outstanding, figures["records_per_s"], latency["median"], latency["p99"],
+    results.add("synod put" if keys else "synod", outstanding, figures["records_per_s"], latency["median"], latency["p99"],
                 latency["p999"], latency["max"])
 
 
@@ -95,10 +97,10 @@ def run_peer(results, skipped, name, options, outstanding):
 def print_table(results, options):
     print(f"\nmedians of {options.repetitions} runs of {options.seconds} s, {options.size} bytes, "
           f"synced, times in us\n")
-    print(f"{'system':8} {'outstanding':>11} {'ops/s':>9} {'(least - most)':>19} {'of limit':>9} "
+    print(f"{'system':9} {'outstanding':>11} {'ops/s':>9} {'(least - most)':>19} {'of limit':>9} "
           f"{'p50':>8} {'of limit':>9} {'p99':>8} {'p99.9':>8} {'max':>8}")
     for outstanding in options.outstanding:
-        for system in ("limit", "synod", "etcd", "zk"):
+        for system in ("limit", "synod", "synod put", "etcd", "zk"):
             rows = results.rows.get((system, outstanding))
             if not rows:
                 continue
@@ -106,7 +108,7 @@ def print_table(results, options):
             rates = [row["rate"] for row in rows]
             rate_ratio = of["rate"] / results.median("limit", outstanding, "rate")
             p50_ratio = of["p50"] / results.median("limit", outstanding, "p50")
-            print(f"{system:8} {outstanding:11} {of['rate']:9.0f} "
+            print(f"{system:9} {outstanding:11} {of['rate']:9.0f} "
                   f"{f'({min(rates):.0f} - {max(rates):.0f})':>19} {rate_ratio:8.0%}  {of['p50']:8.0f} "
                   f"{p50_ratio:8.2f}x {of['p99']:8.0f} {of['p999']:8.0f} {of['max']:8.0f}")
 
@@ -142,6 +144,7 @@ def main():
         for outstanding in options.outstanding:
             run_limit(results, limit, options, outstanding)
             run_synod(results, options, outstanding)
+            run_synod(results, options, outstanding, keys=1000)
             run_peer(results, skipped, "etcd", options, outstanding)
             run_peer(results, skipped, "zk", options, outstanding)
     print_table(results, options)

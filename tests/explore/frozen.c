@@ -154,11 +154,12 @@ static void freeze_lists(const struct proposer *p, struct bytes *out)
         CLEAR_PADDING(&entry);
         append_sparse(out, &entry, sizeof entry);
     }
-    for (size_t i = 0; i < p->client_count; i++) {
-        bytes_append(out, &p->clients[i], sizeof p->clients[i]);
+    for (size_t i = 0; i < p->clients.known_count; i++) {
+        bytes_append(out, &p->clients.known[i], sizeof p->clients.known[i]);
     }
-    for (size_t i = 0; i < p->waiting_count; i++) {
-        struct waiting_block block = p->waiting[(p->waiting_head + i) % p->waiting_capacity];
+    for (size_t i = 0; i < p->clients.waiting_count; i++) {
+        struct waiting_block block =
+            p->clients.waiting[(p->clients.waiting_head + i) % p->clients.waiting_capacity];
         block.bytes = number_of(block.bytes);
         CLEAR_PADDING(&block);
         append_sparse(out, &block, sizeof block);
@@ -180,11 +181,11 @@ void freeze_proposer(const struct proposer *p, struct bytes *out)
     /* Whether there is a recovery is a part of the state; where it lies, and how much memory was
      * asked for the lists, is not. */
     image.recovery = p->recovery != NULL ? (struct recovered *)(uintptr_t)8 : NULL;
-    image.clients = NULL;
-    image.client_capacity = 0;
-    image.waiting = NULL;
-    image.waiting_head = 0;
-    image.waiting_capacity = 0;
+    image.clients.known = NULL;
+    image.clients.known_capacity = 0;
+    image.clients.waiting = NULL;
+    image.clients.waiting_head = 0;
+    image.clients.waiting_capacity = 0;
     CLEAR_PADDING(&image);
     append_sparse(out, &image, sizeof image);
     freeze_lists(p, out);
@@ -199,16 +200,17 @@ static void thaw_lists(struct proposer *p, const uint8_t **in)
             p->recovery[slot].value = value_of(p->recovery[slot].value);
         }
     }
-    p->clients = memory_grow(NULL, &p->client_capacity, p->client_count, sizeof *p->clients);
-    if (p->client_count > 0) {
-        bytes_take(in, p->clients, p->client_count * sizeof *p->clients);
+    p->clients.known = memory_grow(NULL, &p->clients.known_capacity, p->clients.known_count,
+                                   sizeof *p->clients.known);
+    if (p->clients.known_count > 0) {
+        bytes_take(in, p->clients.known, p->clients.known_count * sizeof *p->clients.known);
     }
-    if (p->waiting_count > 0) {
-        p->waiting_capacity = p->waiting_count;
-        p->waiting = memory_calloc(p->waiting_capacity, sizeof *p->waiting);
-        for (size_t i = 0; i < p->waiting_count; i++) {
-            take_sparse(in, &p->waiting[i], sizeof p->waiting[i]);
-            p->waiting[i].bytes = value_of(p->waiting[i].bytes);
+    if (p->clients.waiting_count > 0) {
+        p->clients.waiting_capacity = p->clients.waiting_count;
+        p->clients.waiting = memory_calloc(p->clients.waiting_capacity, sizeof *p->clients.waiting);
+        for (size_t i = 0; i < p->clients.waiting_count; i++) {
+            take_sparse(in, &p->clients.waiting[i], sizeof p->clients.waiting[i]);
+            p->clients.waiting[i].bytes = value_of(p->clients.waiting[i].bytes);
         }
     }
 }
@@ -235,11 +237,12 @@ void empty_proposer(struct proposer *p)
             slice_drop(&p->recovery[i].value);
         }
     }
-    for (size_t i = 0; i < p->waiting_count; i++) {
-        slice_drop(&p->waiting[(p->waiting_head + i) % p->waiting_capacity].bytes);
+    for (size_t i = 0; i < p->clients.waiting_count; i++) {
+        slice_drop(
+            &p->clients.waiting[(p->clients.waiting_head + i) % p->clients.waiting_capacity].bytes);
     }
     free(p->recovery);
-    free(p->waiting);
-    free(p->clients);
+    free(p->clients.waiting);
+    free(p->clients.known);
     memset(p, 0, sizeof *p);
 }

@@ -49,7 +49,7 @@ PURE = {"common/base", "common/protocol", "acceptor", "acceptor/raft", "proposer
         "proposer/oracle", "learner", "learner/machine"}
 PURE_SYSTEM_HEADERS = {
     "assert.h", "inttypes.h", "limits.h", "stdalign.h", "stdarg.h", "stdbool.h", "stddef.h",
-    "stdint.h", "stdio.h", "stdlib.h", "string.h", "uthash.h", "utlist.h", "xxhash.h",
+    "stdint.h", "stdio.h", "stdlib.h", "string.h", "uthash.h", "utlist.h", "xxhash.h", "bsd/sys/tree.h",
 }
 
 

@@ -17,6 +17,8 @@ import time
 
 BUILD = os.path.abspath(os.environ.get("BUILD", "build"))
 SYNOD = os.path.join(BUILD, "synod")
+PROTOCOL = os.environ.get("SYNOD_PROTOCOL", "paxos")
+LEADER_ROLE = "acceptor" if PROTOCOL == "raft" else "proposer"
 SLOWER = 4 if os.environ.get("SAN") else 1  # sanitizers cost that much
 
 PR_SET_PDEATHSIG = 1
@@ -164,7 +166,7 @@ class Cluster:
             status, _, err = command(
                 "init", "--dir", self.directory, "--cluster", name, "--acceptors", str(acceptors),
                 "--proposers", str(proposers), "--learners", str(learners), "--port-base",
-                str(self.base))
+                str(self.base), "--protocol", PROTOCOL)
             check(status == 0, f"synod init failed with status {status}: {err!r}")
             self.config = f"{self.directory}/cluster.yml"
             if edit is not None:
@@ -205,10 +207,10 @@ class Cluster:
     def leader_id(self):
         """Who leads, or None."""
         status, out, _ = command("leader", "-o", "json", "--timeout", "2s", cluster=self)
-        return json.loads(out)["proposer"] if status == 0 else None
+        return json.loads(out)[LEADER_ROLE] if status == 0 else None
 
     def leader(self):
-        return self.node("proposer", wait_until(self.leader_id, 20, "a leader"))
+        return self.node(LEADER_ROLE, wait_until(self.leader_id, 20, "a leader"))
 
     def standby(self):
         leader = self.leader()

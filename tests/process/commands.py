@@ -8,7 +8,7 @@ import signal
 import subprocess
 import time
 
-from cluster import SYNOD, Cluster, check, command, rewrite, spawn, wait_until
+from cluster import LEADER_ROLE, PROTOCOL, SYNOD, Cluster, check, command, rewrite, spawn, wait_until
 from load import Load, read_log, record_of
 
 DONE, FAILED, UNAVAILABLE, USAGE, INTERRUPTED = 0, 1, 2, 3, 5
@@ -130,7 +130,8 @@ def follow(cluster):
 def json_forms(cluster):
     """Every client verb answers JSON that a program can use."""
     leader = json.loads(run_ok("leader", "-o", "json", cluster=cluster))
-    check(leader["proposer"] in (1, 2) and leader["ballot"]["round"] > 0 and leader["since"] > 0,
+    number = leader["term"] if PROTOCOL == "raft" else leader["ballot"]["round"]
+    check(leader[LEADER_ROLE] in (1, 2, 3) and number > 0 and leader["since"] > 0,
           f"leader: {leader}")
     nodes = json.loads(run_ok("status", "-o", "json", cluster=cluster))["nodes"]
     names = sorted((node["role"], node["id"]) for node in nodes)

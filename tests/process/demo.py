@@ -244,6 +244,14 @@ def prove_digests(dev, count):
 
 # ---- the report
 
+def describe(leader):
+    """Role, id and number of a leader: ("acceptor", 2, 7), and how it is said."""
+    if "acceptor" in leader:
+        return "acceptor", leader["acceptor"], leader["term"], f"term {leader['term']}"
+    number = leader["ballot"]["round"]
+    return "proposer", leader["proposer"], number, f"ballot {number}.{leader['proposer']}"
+
+
 def successor(dev, before):
     """Who leads after `before`. A short input may be done before anybody does."""
     deadline = time.monotonic() + 10
@@ -252,16 +260,17 @@ def successor(dev, before):
             after = dev.ask("leader")
         except Problem:
             after = None
-        if after and after["ballot"]["round"] > before["ballot"]["round"] and after["since"] > 0:
+        if after and describe(after)[2] > describe(before)[2] and after["since"] > 0:
             return after
         fail_unless(time.monotonic() < deadline,
-                    f"nobody leads 10 s after proposer {before['proposer']} was killed")
+                    f"nobody leads 10 s after {' '.join(map(str, describe(before)[:2]))} was killed")
         time.sleep(0.02)
 
 
 def replicate(dev, path, count):
     before = dev.ask("leader")
-    victim = dev.pids["proposer", before["proposer"]]
+    role, number, _, ballot = describe(before)
+    victim = dev.pids[role, number]
     replication = Replication(dev, path, count)
     begin = time.monotonic()
     replication.run(victim)
@@ -269,11 +278,10 @@ def replicate(dev, path, count):
     after = successor(dev, before)
     outage = replication.outage()
     killed_at_ms = (replication.killed_at - begin) * 1000
-    say(f"leader     proposer {before['proposer']} (pid {victim}, ballot "
-        f"{before['ballot']['round']}.{before['proposer']}), killed (-9) after {killed_at_ms:.0f} ms, "
-        f"at {replication.killed_after} of {count} lines")
-    say(f"then       proposer {after['proposer']} (ballot {after['ballot']['round']}."
-        f"{after['proposer']}, since slot {after['since']})")
+    say(f"leader     {role} {number} (pid {victim}, {ballot}), killed (-9) after "
+        f"{killed_at_ms:.0f} ms, at {replication.killed_after} of {count} lines")
+    role, number, _, ballot = describe(after)
+    say(f"then       {role} {number} ({ballot}, since slot {after['since']})")
     say(f"outage     {outage * 1000:.0f} ms without an acknowledgement "
         f"({outage * 1000 / ELECTION_MS:.1f} election timeouts)")
     say(f"rate       {count / max(seconds - outage, 1e-3):.0f} records/s with {WINDOW} under way, "

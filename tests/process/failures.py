@@ -64,8 +64,8 @@ def leader_stopped(cluster, load):
           f"after {old} went on nothing was acknowledged for {load.gap_since(moment):.2f} s")
 
     def deposed():
-        row = [n for n in cluster.status()["nodes"] if n["role"] == "proposer" and n["id"] == old.id]
-        return row[0]["state"] == "standby"
+        row = [n for n in cluster.status()["nodes"] if n["role"] == old.role and n["id"] == old.id]
+        return row[0]["state"] in ("standby", "voting")
     wait_until(deposed, 5, f"{old} to be a standby again")
     return f"replaced within {in_elections(gap)}"
 

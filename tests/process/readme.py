@@ -10,6 +10,7 @@ The convention, for whoever writes README.md:
   A command whose printed text begins with "error: " must fail.
 - `synod dev ...` stays in the foreground, so it is started in the background here; the next command
   is run when it is ready.
+- A block fenced with ```sh NAME is the file NAME, executable, in the directory of the shell.
 - A ```c block that has a main is compiled against libsynod and run at its place of the page.
 - Commands that begin with make, git, sudo or apt-get are left out, as is what follows a "#".
 - <!-- not run: REASON --> on the line before a fence leaves that block out."""
@@ -137,6 +138,12 @@ def run_command(shell, number, text, expected):
           f"{where}\nprinted:\n{printed}\ninstead of:\n" + "\n".join(expected))
 
 
+def write_script(path, lines):
+    with open(path, "w", encoding="utf-8") as file:
+        file.write("\n".join(lines) + "\n")
+    os.chmod(path, 0o755)
+
+
 def compile_and_run(directory, lines):
     """The command for a program of the page. It finds what `make install` would put into place."""
     with open(f"{directory}/app.c", "w", encoding="utf-8") as file:
@@ -164,7 +171,9 @@ def follow_readme(path):
             if info[:1] == ["c"] and any("int main(" in line for line in lines):
                 run_command(shell, number, compile_and_run(directory, lines), [])
                 count += 1
-            if info[:1] == ["sh"]:
+            if info[:1] == ["sh"] and len(info) > 1:
+                write_script(f"{directory}/{info[1]}", lines)
+            elif info[:1] == ["sh"]:
                 for entry in commands(number, lines):
                     run_command(shell, *entry)
                     count += 1
@@ -195,8 +204,9 @@ def can_fail():
                 check(False, f"not found out: {page!r}")
         with open(path, "w", encoding="utf-8") as file:
             file.write("```sh\n$ printf 'hello\\nyou\\n' >t; cat t \\\n  t\nhe...\n...\n$ a=5\n```\n"
-                       "```sh\nmake nothing\ntest $a = 5   # the same shell\n```\n")
-        check(follow_readme(path) == "3 commands", "a good page")
+                       "```sh\nmake nothing\ntest $a = 5   # the same shell\n```\n"
+                       "```sh tool\n#!/bin/sh\necho 1 $1\n```\n```sh\n$ ./tool 2\n1 2\n```\n")
+        check(follow_readme(path) == "4 commands", "a good page")
     finally:
         shutil.rmtree(directory)
 

@@ -6,7 +6,7 @@ import shutil
 import socket
 import subprocess
 
-from cluster import SLOWER, Cluster, check, command, rewrite, spawn, wait_until
+from cluster import PROTOCOL, SLOWER, Cluster, check, command, rewrite, spawn, wait_until
 from load import Load, prove
 
 USAGE, FAILED, REFUSED = 3, 1, 4
@@ -180,6 +180,15 @@ def renumber(text):
                      for line in text.splitlines()) + "\n"
 
 
+def other_protocol(cluster):
+    """Promises and terms mean nothing to each other: acceptors and learners say whose store it is."""
+    other = {"paxos": "raft", "raft": "paxos"}[PROTOCOL]
+    path = copy_config(cluster, other, replaced(f"protocol: {PROTOCOL}", f"protocol: {other}"))
+    for role in ("acceptor", "learner"):
+        sentence = expect(cluster.node(role, 1).arguments(config=path), REFUSED, PROTOCOL, other)
+    return sentence
+
+
 def address_in_use(cluster):
     acceptor = cluster.node("acceptor", 1)
     with socket.socket() as taken:
@@ -200,16 +209,18 @@ def second_process(cluster, load):
 def duplicate_proposer(cluster, load):
     """A proposer of the same id from a copied cluster.yml, moved to other ports, has to end."""
     leader = cluster.leader()
+    proposer = leader if leader.role == "proposer" else cluster.members("proposer")[0]
     path = f"{cluster.directory}/duplicate.yml"
     shutil.copy(cluster.config, path)
-    ports = {str(port): str(port + 50) for port in cluster.ports(leader)}
+    ports = {str(port): str(port + 50) for port in cluster.ports(proposer)}
 
     def move(text):
         for old, new in ports.items():
             text = text.replace(f':{old}"', f':{new}"')
         return text
     rewrite(path, move)
-    sentence = expect(leader.arguments(config=path), REFUSED, f"proposer {leader.id}", seconds=20)
+    sentence = expect(proposer.arguments(config=path), REFUSED, f"proposer {proposer.id}",
+                      seconds=20)
     load.wait_for_more(100)
     check(cluster.leader() is leader, f"{leader} led before its double came")
     return sentence
@@ -262,6 +273,8 @@ def run(report):
         report.test("a missing store is refused, and how to make one is said", missing)
         report.test("the store of another node is refused", other_node)
         report.test("the store of another cluster is refused", other_cluster)
+        report.test("a directory of one protocol is refused under the other",
+                    lambda: other_protocol(cluster))
         report.test("an address in use is refused", lambda: address_in_use(cluster))
     with Cluster(name="doubles") as cluster:
         load = Load(cluster, "doubles")

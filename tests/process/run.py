@@ -7,10 +7,13 @@ import sys
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 import commands  # noqa: E402
+import coordination  # noqa: E402
 import disks  # noqa: E402
 import failures  # noqa: E402
+import keys  # noqa: E402
 import nonsense  # noqa: E402
 import readme  # noqa: E402
+import recipes  # noqa: E402
 import refusals  # noqa: E402
 import storm  # noqa: E402
 from tap import Report, note  # noqa: E402
@@ -18,8 +21,11 @@ from tap import Report, note  # noqa: E402
 GROUPS = {
     "refusals": refusals.run,
     "commands": commands.run,
+    "keys": keys.run,
+    "recipes": recipes.run,
     "failures": failures.run,
     "storm": storm.run,
+    "coordination": coordination.run,
     "nonsense": nonsense.run,
     "disks": disks.run,
     "readme": readme.run,

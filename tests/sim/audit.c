@@ -6,18 +6,15 @@
 #include "tests/check/history.h"
 #include "tests/check/log_object.h"
 #include "tests/check/replay.h"
+#include "tests/sim/mirror.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-/* The learner's disk format (learner/machine/log.c): 'l' + last index -> count, commands. */
-#define CHUNK_KEY_BYTES 9
-#define CHUNK_HEAD_BYTES 4
-
 struct operation {
     uint64_t nonce;
     uint64_t floor; /* when it began: its index is above */
-    uint64_t index; /* in the log of a learner; 0: in none yet */
+    uint64_t index; /* in the agreed log; 0: not yet */
     uint64_t told;  /* as its client was told; 0: not yet */
     uint32_t size;
     size_t operation; /* in the history */
@@ -27,14 +24,14 @@ struct audit {
     struct sim *sim;
     struct operation *operations; /* by number; [0] is not used */
     size_t count, capacity;
-    uint64_t *log; /* numbers of operations by index, as far as any learner has stored it */
+    uint64_t *log; /* numbers of operations by index, as far as it is chosen */
     size_t log_count, log_capacity;
     uint64_t floor;
     struct history history; /* for the judges at the end */
 };
 
-static void on_proposed(void *self, slot_t slot, struct slice bytes);
-static void on_chosen(void *self, slot_t slot, struct slice bytes);
+static void on_proposed(void *self, slot_t slot, const struct ballot *ballot, struct slice bytes);
+static void on_chosen(void *self, slot_t slot, const struct ballot *ballot, struct slice bytes);
 
 struct audit *audit_new(struct sim *sim)
 {
@@ -209,7 +206,7 @@ static void check_block(struct sim *sim, slot_t slot, const struct block *block)
     }
 }
 
-static void on_proposed(void *self, slot_t slot, struct slice bytes)
+static void on_proposed(void *self, slot_t slot, const struct ballot *ballot, struct slice bytes)
 {
     struct sim *sim = self;
     struct value value;
@@ -218,72 +215,45 @@ static void on_proposed(void *self, slot_t slot, struct slice bytes)
                     (unsigned long long)slot);
         return;
     }
+    stamps_on_proposed(sim, slot, ballot, value.stamp_ms);
     struct block block;
     while (value.kind == VALUE_BATCH && value_next_block(&value.blocks, &block)) {
         check_block(sim, slot, &block);
     }
 }
 
-static void on_chosen(void *self, slot_t slot, struct slice bytes)
-{
-    struct sim *sim = self;
-    liveness_on_chosen(sim, bytes);
-    report_mix(sim, slot, bytes.size);
-}
-
-/* ---- logs */
-
-static void check_record(struct audit *audit, const struct node *node, uint64_t index,
-                         struct slice record)
+/* The record is agreed to be at that index. */
+static void add_record(struct audit *audit, uint64_t index, struct slice record)
 {
     struct operation *operation = operation_of(audit, record);
-    if (operation == NULL) {
-        sim_violate(audit->sim, "validity", "%s stores a record at %llu that nobody submitted",
-                    node->name, (unsigned long long)index);
-        return;
-    }
-    uint64_t number = (uint64_t)(operation - audit->operations);
-    if (operation->index != 0 && operation->index != index) {
-        sim_violate(audit->sim, "exactly-once", "operation %llu is at index %llu and at %llu",
-                    (unsigned long long)number, (unsigned long long)operation->index,
-                    (unsigned long long)index);
-    }
-    operation->index = index;
-    if (index < audit->log_count) {
-        if (audit->log[index] != number) {
-            sim_violate(audit->sim, "log", "%s has operation %llu at %llu, others have %llu",
-                        node->name, (unsigned long long)number, (unsigned long long)index,
-                        (unsigned long long)audit->log[index]);
-        }
-        return;
-    }
-    if (index > audit->log_count && index > 1) {
-        sim_violate(audit->sim, "log", "%s stores index %llu after %zu", node->name,
-                    (unsigned long long)index, audit->log_count - 1);
-        return;
-    }
+    uint64_t number = operation != NULL ? (uint64_t)(operation - audit->operations) : 0;
     audit->log =
         memory_grow(audit->log, &audit->log_capacity, (size_t)index + 1, sizeof *audit->log);
     audit->log[0] = 0;
     audit->log[index] = number;
     audit->log_count = (size_t)index + 1;
+    if (operation == NULL) {
+        return; /* on_proposed said so */
+    }
+    if (operation->index != 0) {
+        sim_violate(audit->sim, "exactly-once", "operation %llu is at index %llu and at %llu",
+                    (unsigned long long)number, (unsigned long long)operation->index,
+                    (unsigned long long)index);
+    }
+    operation->index = index;
     check_operation(audit, operation);
 }
 
-void audit_on_learner_writes(struct sim *sim, const struct node *node, const struct effects *fx)
+static void on_chosen(void *self, slot_t slot, const struct ballot *ballot, struct slice bytes)
 {
-    for (size_t i = 0; i < fx->record_count; i++) {
-        const struct record *record = &fx->records[i];
-        if (record->key_size != CHUNK_KEY_BYTES || record->key[0] != 'l') {
-            continue;
-        }
-        uint64_t last = bytes_get_u64(record->key + 1);
-        uint32_t count = bytes_get_u32(record->head);
-        struct slice rest = record->body;
-        struct command command;
-        for (uint32_t k = 0; k < count && block_next_command(&rest, &command); k++) {
-            check_record(sim->audit, node, last - count + 1 + k, command.payload);
-        }
+    struct sim *sim = self;
+    liveness_on_chosen(sim, bytes);
+    report_mix(sim, slot, bytes.size);
+    stamps_on_chosen(sim, ballot, bytes);
+    uint64_t before = mirror_last_index(sim->mirror);
+    mirror_on_chosen(sim, slot, bytes);
+    for (uint64_t index = before + 1; index <= mirror_last_index(sim->mirror); index++) {
+        add_record(sim->audit, index, mirror_record(sim->mirror, index));
     }
 }
 

@@ -1,4 +1,4 @@
-/* What clients asked for and what came of it, held against the log of every learner: only what was
+/* What clients asked for and what came of it, held against the log that is agreed: only what was
  * submitted is in it, each operation at most once, all that was acknowledged, in the order of real
  * time; and reads show nothing else. */
 #ifndef SYNOD_TESTS_SIM_AUDIT_H
@@ -47,9 +47,6 @@ uint64_t audit_floor(const struct audit *audit);
 struct audit_question audit_ask(struct audit *audit, size_t client, uint64_t from, int is_local);
 void audit_answer(struct audit *audit, const struct node *client,
                   const struct audit_question *question, const struct msg_records *records);
-
-/* A learner is about to store that. */
-void audit_on_learner_writes(struct sim *sim, const struct node *node, const struct effects *fx);
 
 /* Nothing that was acknowledged is missing. */
 void audit_at_end(struct sim *sim);

@@ -5,10 +5,11 @@
 #include "common/base/check.h"
 
 static const char *const names[FAULT_KINDS] = {
-    "kill",       "power",      "point",       "blackout",  "shutdown",      "pause",
-    "slow",       "partition",  "link",        "clog",      "slow_disk",     "hang_disk",
-    "full_disk",  "fail_write", "wipe",        "roll_back", "damage",        "clock_jump",
-    "clock_rate", "clock_stop", "client_dies", "burst",     "client_sleeps",
+    "kill",       "power",      "point",      "blackout",    "shutdown",  "pause",
+    "slow",       "partition",  "link",       "clog",        "slow_disk", "hang_disk",
+    "full_disk",  "fail_write", "wipe",       "roll_back",   "damage",    "tail",
+    "clock_jump", "clock_rate", "clock_stop", "client_dies", "burst",     "client_sleeps",
+    "straggle",   "stranded",
 };
 
 const char *fault_name(enum fault fault)
@@ -36,15 +37,20 @@ void fault_init(struct sim *sim)
     for (enum fault fault = 0; fault < FAULT_KINDS; fault++) {
         plan_fault(sim, fault);
     }
+    if (sim->plan.pace[FAULT_STRANDED] > 0) { /* one just before the healing */
+        sim_at(sim, sim->heal_at - 7 * sim->plan.election_ms * MS, ITEM_FAULT, FAULT_STRANDED,
+               STRANDED_BEGINS);
+    }
 }
 
-/* A process, those more often on which most depends: proposers that lead or want to. */
+/* A process, those more often on which most depends: that lead or want to. */
 static size_t pick(struct sim *sim)
 {
     if (chance(&sim->fate, 300)) {
         for (size_t i = 0; i < sim->servers; i++) {
             const struct node *node = &sim->cluster->nodes[i];
-            if (node->proposer != NULL && proposer_state(node->proposer) >= NODE_PREPARING) {
+            if ((node->proposer != NULL && proposer_state(node->proposer) >= NODE_PREPARING) ||
+                (node->raft != NULL && raft_role(node->raft) != RAFT_FOLLOWER)) {
                 return i;
             }
         }
@@ -92,8 +98,8 @@ static void black_out(struct sim *sim)
 
 /* ---- stores */
 
-/* An acceptor whose store may be lost for good: so many stay that they can be a quorum. */
-static size_t pick_expendable(struct sim *sim)
+/* So many keep their stores that they can be a quorum. */
+int fault_may_lose(const struct sim *sim, size_t index)
 {
     const struct plan *plan = &sim->plan;
     size_t quorum = plan->q1 > plan->q2 ? plan->q1 : plan->q2;
@@ -101,8 +107,14 @@ static size_t pick_expendable(struct sim *sim)
     for (size_t i = 0; i < plan->acceptors; i++) {
         left += (size_t)process_has_store(sim, i);
     }
-    size_t index = below(sim, plan->acceptors);
-    return left > quorum && process_has_store(sim, index) ? index : NODES_MAX;
+    return left > quorum && process_has_store(sim, index);
+}
+
+/* An acceptor whose store may be lost for good, or NODES_MAX. */
+static size_t pick_expendable(struct sim *sim)
+{
+    size_t index = below(sim, sim->plan.acceptors);
+    return fault_may_lose(sim, index) ? index : NODES_MAX;
 }
 
 static void lose_store(struct sim *sim, enum fault fault)
@@ -126,6 +138,11 @@ static void lose_store(struct sim *sim, enum fault fault)
         process->has_copy = 1;
         return;
     }
+    if (fault == FAULT_TAIL) {
+        process->loses_tail = 1;
+        return;
+    }
+    disk_settle(node->disk); /* that the guard goes back, too, is outside of the model */
     process_crash(sim, index, 1);
     if (fault == FAULT_WIPE) {
         disk_remove(node->disk);
@@ -237,6 +254,16 @@ static void clog_link(struct sim *sim)
     report_line(sim, &sim->cluster->nodes[a], "sim=clog to=%s", sim->cluster->nodes[b].name);
 }
 
+/* Mostly a proposer: what comes late there belongs to an attempt that is over. */
+static void straggle(struct sim *sim)
+{
+    size_t index = chance(&sim->fate, 700) ? sim->plan.acceptors + below(sim, sim->plan.proposers)
+                                           : below(sim, sim->servers);
+    sim->processes[index].straggle_until =
+        sim->now + between(&sim->fate, 2, 8) * sim->plan.election_ms * MS;
+    report_line(sim, &sim->cluster->nodes[index], "sim=straggle");
+}
+
 static void end_in_order(struct sim *sim)
 {
     if (chance(&sim->fate, 300)) {
@@ -245,6 +272,16 @@ static void end_in_order(struct sim *sim)
         return;
     }
     process_shutdown(sim, pick(sim));
+}
+
+/* It dies with its prepare, which often gets through to one acceptor alone: in its next life it may
+ * take the same round once more. */
+static void die_preparing(struct sim *sim)
+{
+    struct process *process =
+        &sim->processes[sim->plan.acceptors + below(sim, sim->plan.proposers)];
+    process->dies_preparing = 1;
+    process->prepares_only = chance(&sim->fate, 700) ? 1 + below(sim, sim->plan.acceptors) : 0;
 }
 
 static void plan_crash(struct sim *sim, size_t index)
@@ -273,14 +310,8 @@ static void sleep_client(struct sim *sim)
     client_sleep(sim, position, span(sim));
 }
 
-void fault_on_item(struct sim *sim, const struct item *item)
+static void strike(struct sim *sim, enum fault fault)
 {
-    enum fault fault = (enum fault)item->a;
-    if (sim->is_healed) {
-        return;
-    }
-    plan_fault(sim, fault);
-    sim->outcome->faults[fault]++;
     switch (fault) {
     case FAULT_KILL:
     case FAULT_POWER:
@@ -288,8 +319,7 @@ void fault_on_item(struct sim *sim, const struct item *item)
         break;
     case FAULT_POINT:
         if (chance(&sim->fate, 200)) {
-            size_t proposer = below(sim, sim->plan.proposers);
-            sim->processes[sim->plan.acceptors + proposer].dies_preparing = 1;
+            die_preparing(sim);
         } else {
             plan_crash(sim, pick(sim));
         }
@@ -317,6 +347,7 @@ void fault_on_item(struct sim *sim, const struct item *item)
     case FAULT_WIPE:
     case FAULT_ROLL_BACK:
     case FAULT_DAMAGE:
+    case FAULT_TAIL:
         lose_store(sim, fault);
         break;
     case FAULT_CLIENT_DIES:
@@ -331,8 +362,32 @@ void fault_on_item(struct sim *sim, const struct item *item)
     case FAULT_CLIENT_SLEEPS:
         sleep_client(sim);
         break;
+    case FAULT_STRAGGLE:
+        straggle(sim);
+        break;
+    case FAULT_STRANDED:
+        stranded_on_item(sim, 0);
+        break;
     default:
         misbehave(sim, fault, pick(sim));
         break;
     }
+}
+
+void fault_on_item(struct sim *sim, const struct item *item)
+{
+    enum fault fault = (enum fault)item->a;
+    if (sim->is_healed) {
+        return;
+    }
+    if (item->b > 0) {
+        stranded_on_item(sim, item->b);
+        return;
+    }
+    plan_fault(sim, fault);
+    if (sim->stranded.stage != 0 && sim->stranded.is_last) {
+        return; /* nothing else happens in the last story */
+    }
+    sim->outcome->faults[fault]++;
+    strike(sim, fault);
 }

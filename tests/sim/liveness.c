@@ -2,12 +2,15 @@
  * one proposer, one learner), while everything else stays broken for ever. Whatever was pending has
  * to be done in time, leadership has to stay where it is then, and all queues have to be empty. */
 #include "common/protocol/value.h"
+#include "tests/model/reference.h"
 #include "tests/sim/audit.h"
+#include "tests/sim/mirror.h"
 
 #include <stdio.h>
 
 /* In election timeouts. */
 #define DONE_WITHIN 10
+#define ENDED_WITHIN 2
 #define WATCH_US (50 * MS)
 
 /* Messages that may wait at a process when all is well. */
@@ -20,10 +23,29 @@ static time_us_t elections(const struct sim *sim, int64_t count)
 
 /* ---- the healing */
 
-/* Chooses count nodes of a role at random among those whose store was not refused. */
+/* Where the choice begins: anywhere, or at who leads, or at the acceptor that was stranded last. */
+static size_t first_of_core(struct sim *sim, enum role role, size_t total)
+{
+    size_t first = rng_below(&sim->fate, total);
+    if (!chance(&sim->fate, 400)) {
+        return first;
+    }
+    if (role == ROLE_ACCEPTOR && sim->stranded.acceptor < total) {
+        return sim->stranded.acceptor;
+    }
+    for (size_t i = 0; i < total && role == ROLE_PROPOSER; i++) {
+        const struct node *node = sim_node(sim, role, i);
+        if (node->proposer != NULL && proposer_state(node->proposer) == NODE_LEADING) {
+            return i;
+        }
+    }
+    return first;
+}
+
+/* Chooses count nodes of a role among those whose store was not refused. */
 static void choose_core(struct sim *sim, enum role role, size_t total, size_t count)
 {
-    size_t offset = rng_below(&sim->fate, total);
+    size_t offset = first_of_core(sim, role, total);
     for (size_t i = 0; i < total && count > 0; i++) {
         size_t index = sim_index(sim, sim_node(sim, role, (i + offset) % total));
         if (process_has_store(sim, index)) {
@@ -62,6 +84,11 @@ static void make_well(struct sim *sim, size_t index)
     process->is_full = 0;
     process->fails_write = 0;
     process->crash_in = 0;
+    process->straggle_until = 0;
+    process->ends_in_recovery = 0;
+    process->dies_preparing = 0;
+    process->prepares_only = 0;
+    process->loses_tail = 0;
     process->sync_us = sim->plan.sync_us;
     process->turn_us = sim->plan.turn_us;
     sim->cluster->nodes[index].disk_low = 0;
@@ -105,9 +132,9 @@ void liveness_heal(struct sim *sim)
 
 void liveness_on_leading(struct sim *sim, size_t index)
 {
-    (void)index;
     sim->outcome->leaders++;
     scenario_on_leading(sim);
+    stranded_on_leading(sim, index);
     sim->led_at = sim->now;
     if (sim->is_healed && sim->outcome->healed_us >= 0) {
         sim_violate(sim, "stability", "%s begins to lead when all was well",
@@ -121,10 +148,16 @@ void liveness_on_chosen(struct sim *sim, struct slice bytes)
     scenario_on_chosen(sim, bytes);
 }
 
-/* The core agrees on where the log ends, and has learnt it. */
+/* The core agrees on where the log ends, and has learnt it. Nobody has appended for a while:
+ * whatever a former leader left behind has been closed all the same (TRAPS 7.8). */
 static void check_drained(struct sim *sim)
 {
     slot_t end = sim->drain_to;
+    if (sim->cluster->checker.chosen_prefix < sim->accepted_to) {
+        sim_violate(sim, "drain", "an acceptor has a vote for slot %llu, and only %llu are chosen",
+                    (unsigned long long)sim->accepted_to,
+                    (unsigned long long)sim->cluster->checker.chosen_prefix);
+    }
     for (size_t i = 0; i < sim->servers; i++) {
         const struct node *node = &sim->cluster->nodes[i];
         if (!sim->is_core[i]) {
@@ -136,11 +169,10 @@ static void check_drained(struct sim *sim)
             sim_violate(sim, "drain", "%s stays at slot %llu of %llu", node->name,
                         (unsigned long long)learner_applied(node->learner),
                         (unsigned long long)end);
-        } else if (node->acceptor != NULL && acceptor_chosen(node->acceptor) < end) {
+        } else if (node->self.role == ROLE_ACCEPTOR && node_chosen(node) < end) {
             sim_violate(sim, "drain", "%s knows %llu of %llu slots as chosen", node->name,
-                        (unsigned long long)acceptor_chosen(node->acceptor),
-                        (unsigned long long)end);
-        } else if (node->proposer != NULL && proposer_state(node->proposer) != NODE_LEADING) {
+                        (unsigned long long)node_chosen(node), (unsigned long long)end);
+        } else if (node->self.role == ROLE_PROPOSER && node_leadership(node) != NODE_LEADING) {
             sim_violate(sim, "stability", "%s does not lead the healed core", node->name);
         } else if (sim->processes[i].waiting > WAITING_MAX) {
             sim_violate(sim, "drain", "%zu messages wait at %s", sim->processes[i].waiting,
@@ -149,25 +181,70 @@ static void check_drained(struct sim *sim)
     }
 }
 
+/* A lease whose time is up ends, though nobody asks for anything any more. */
+static void check_leases(struct sim *sim)
+{
+    size_t count;
+    const struct reference_lease *leases = reference_leases(mirror_reference(sim->mirror), &count);
+    uint64_t late_ms = (uint64_t)(ENDED_WITHIN * sim->plan.election_ms);
+    for (size_t i = 0; i < count; i++) {
+        if (leases[i].due_ms + late_ms < stamps_now_ms(sim)) {
+            sim_violate(sim, "time",
+                        "lease %llu was due at %llu ms, now it should be %llu ms, and no stamp "
+                        "has told it",
+                        (unsigned long long)leases[i].id, (unsigned long long)leases[i].due_ms,
+                        (unsigned long long)stamps_now_ms(sim));
+        }
+    }
+}
+
+/* Reads need no leader, but whoever appends next does: in the core, since one outside is
+ * deposed. */
+static int has_leader(const struct sim *sim)
+{
+    int leads = !sim->options.is_raft;
+    for (size_t i = 0; i < sim->servers && !leads; i++) {
+        leads = sim->is_core[i] && sim->cluster->nodes[i].raft != NULL &&
+                sim->processes[i].last_state == NODE_LEADING; /* and its first turn is over */
+    }
+    for (size_t i = 0; i < sim->servers; i++) {
+        const struct node *node = &sim->cluster->nodes[i];
+        if (leads && sim->is_core[i] && node->self.role == ROLE_PROPOSER &&
+            node_leadership(node) == NODE_LEADING) {
+            return 1;
+        }
+    }
+    return 0;
+}
+
 void liveness_on_watch(struct sim *sim)
 {
     char text[200] = "";
     time_us_t since = sim->now - sim->heal_at;
     size_t pending = client_pending(sim, text, sizeof text);
     if (sim->outcome->healed_us < 0) {
-        if (pending == 0) {
+        if (pending == 0 && has_leader(sim)) {
             sim->outcome->healed_us = since;
             report_line(sim, NULL, "sim=nothing_pending");
         } else if (since > elections(sim, DONE_WITHIN)) {
-            sim_violate(sim, "progress", "%zu clients wait after %d election timeouts; %s", pending,
-                        DONE_WITHIN, text);
+            sim_violate(sim, "progress",
+                        "%zu clients wait after %d election timeouts, %s leads; %s", pending,
+                        DONE_WITHIN, has_leader(sim) ? "somebody" : "nobody", text);
         }
     }
     if (sim->now + elections(sim, 2) < sim->end_at) {
         sim->drain_to = sim->cluster->checker.chosen_prefix; /* known everywhere two later */
+        for (size_t i = 0; i < sim->plan.acceptors; i++) {
+            const struct node *node = &sim->cluster->nodes[i];
+            slot_t accepted = sim->is_core[i] && node->acceptor != NULL
+                                  ? acceptor_accepted_max(node->acceptor)
+                                  : 0;
+            sim->accepted_to = accepted > sim->accepted_to ? accepted : sim->accepted_to;
+        }
     }
     if (sim->now + 2 * WATCH_US >= sim->end_at) {
         check_drained(sim);
+        check_leases(sim);
         return;
     }
     sim_at(sim, sim->now + WATCH_US, ITEM_WATCH, NODES_MAX, 0);

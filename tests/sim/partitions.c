@@ -96,10 +96,12 @@ static void cut_hosts(struct sim *sim, cuts_fn cuts, size_t leader, size_t hub)
     }
 }
 
-/* Between one proposer and all of a role: out, in or both. */
-static void cut_proposer(struct sim *sim, size_t proposer, enum role role, int out, int in)
+/* Between one host's leader, or who could be it, and all of a role: out, in or both. In Raft
+ * mode that is its acceptor, which no client talks to. */
+static void cut_leader(struct sim *sim, size_t host, enum role role, int out, int in)
 {
-    size_t index = sim_index(sim, sim_node(sim, ROLE_PROPOSER, proposer));
+    int is_acceptor = sim->options.is_raft && role != ROLE_CLIENT;
+    size_t index = sim_index(sim, sim_node(sim, is_acceptor ? ROLE_ACCEPTOR : ROLE_PROPOSER, host));
     for (size_t i = 0; i < sim->cluster->node_count; i++) {
         if (sim->cluster->nodes[i].self.role != role || i == index) {
             continue;
@@ -131,14 +133,17 @@ int partition_named(struct sim *sim, const char *name, size_t leader, size_t hub
             return 1;
         }
     }
-    if (strcmp(name, "leader-to-acceptors") == 0) {
-        cut_proposer(sim, leader, ROLE_ACCEPTOR, 1, 0);
+    if (strcmp(name, "constrained-alone") == 0) { /* and the leader reaches nobody at all */
+        cut_hosts(sim, cuts_all_but_hub, leader, hub);
+        cut_hosts(sim, cuts_leader_from_hub, leader, hub);
+    } else if (strcmp(name, "leader-to-acceptors") == 0) {
+        cut_leader(sim, leader, ROLE_ACCEPTOR, 1, 0);
     } else if (strcmp(name, "acceptors-to-leader") == 0) {
-        cut_proposer(sim, leader, ROLE_ACCEPTOR, 0, 1);
+        cut_leader(sim, leader, ROLE_ACCEPTOR, 0, 1);
     } else if (strcmp(name, "leader-no-learners") == 0) {
-        cut_proposer(sim, leader, ROLE_LEARNER, 1, 1);
+        cut_leader(sim, leader, ROLE_LEARNER, 1, 1);
     } else if (strcmp(name, "leader-no-clients") == 0) {
-        cut_proposer(sim, leader, ROLE_CLIENT, 1, 1);
+        cut_leader(sim, leader, ROLE_CLIENT, 1, 1);
     } else {
         return 0;
     }
@@ -184,6 +189,6 @@ void partition_random(struct sim *sim)
         int direction = (int)between(&sim->fate, 1, 3);
         report_line(sim, NULL, "sim=partition shape=proposer proposer=%zu from=%s direction=%d",
                     proposer + 1, role_name(role), direction);
-        cut_proposer(sim, proposer, role, direction & 1, direction & 2);
+        cut_leader(sim, proposer, role, direction & 1, direction & 2);
     }
 }

@@ -2,6 +2,7 @@
 #include "tests/sim/sim.h"
 
 #include "common/base/check.h"
+#include "tests/sim/mirror.h"
 #include "tests/trace/turn.h"
 
 /* A core that asks for so many turns within one millisecond of its clock spins. */
@@ -22,6 +23,7 @@ void process_init(struct sim *sim, size_t index)
         process->clock.rate += between(&sim->fate, -sim->plan.drift, sim->plan.drift);
         process->clock.shown = between(&sim->fate, 0, 1000 * SECOND); /* the offset */
     }
+    stamps_on_clock(sim, index, 0);
 }
 
 int process_is_up(const struct sim *sim, size_t index)
@@ -100,10 +102,20 @@ static void after_turn(struct sim *sim, size_t index)
         return;
     }
     process->busy_until = sim->now + process->turn_us;
+    if (node->learner != NULL) {
+        mirror_on_turn(sim, node);
+    }
     if (node->write_waits) {
         time_us_t took = process->sync_us / 2 + between(&sim->fate, 0, process->sync_us);
         sim_at(sim, sim->now + took, ITEM_SYNCED, (uint32_t)index, 0);
         return;
+    }
+    if (node->raft != NULL) {
+        enum node_state state = sim_leads(node) ? NODE_LEADING : NODE_STANDBY;
+        if (state == NODE_LEADING && process->last_state != NODE_LEADING) {
+            liveness_on_leading(sim, index);
+        }
+        process->last_state = state;
     }
     if (node->proposer != NULL) {
         enum node_state state = proposer_state(node->proposer);
@@ -114,6 +126,11 @@ static void after_turn(struct sim *sim, size_t index)
         process->last_state = state;
         if (is_preparing && process->dies_preparing) {
             process->dies_preparing = 0;
+            if (process->prepares_only != 0) { /* and does not hear of it in its next life */
+                struct link *back = &sim->links[process->prepares_only - 1][index];
+                back->holes = 1000;
+                back->holes_until = sim->now + 4 * sim->plan.election_ms * MS;
+            }
             process_crash(sim, index, 0);
             process_start_in(sim, index, between(&sim->fate, 1, 60 * MS));
             return;
@@ -251,6 +268,16 @@ void process_reached(void *self, struct node *node, enum turn_point point)
         process_start_in(sim, index, between(&sim->fate, 10 * MS, SECOND));
         return;
     }
+    if (point == TURN_SYNCING && process->loses_tail && disk_has_tail(node->disk) &&
+        fault_may_lose(sim, index)) {
+        report_line(sim, node, "sim=tail_lost");
+        process->loses_tail = 0;
+        process->is_lost_store = 1;
+        process_crash(sim, index, 1);
+        disk_lose_tail(node->disk);
+        process_start_in(sim, index, between(&sim->fate, 1 * MS, 2 * SECOND));
+        return;
+    }
     if (process->crash_in == 0 || process->crash_at != point || --process->crash_in > 0) {
         return;
     }
@@ -300,6 +327,7 @@ void process_start(struct sim *sim, size_t index)
     process->poll_at = TIME_US_NEVER;
     process->wake_item_at = TIME_US_NEVER;
     process->last_state = NODE_STANDBY;
+    process->prepares_only = 0;
     process->turns_at_once = 0;
     look_at_clock(sim, index);
     node->disk_held = node->self.role == ROLE_ACCEPTOR; /* syncs take their time */
@@ -326,6 +354,9 @@ void process_crash(struct sim *sim, size_t index, int cuts_power)
         size_t kept =
             chance(&sim->fate, 500) ? 0 : (size_t)between(&sim->fate, 0, (int64_t)batches);
         report_line(sim, node, "sim=power_cut batches=%zu kept=%zu", batches, kept);
+        if (chance(&sim->fate, 500)) {
+            disk_lose_mark(node->disk);
+        }
         cluster_cut_power(sim->cluster, node, kept);
     } else {
         report_line(sim, node, "sim=killed");
@@ -356,6 +387,7 @@ void process_set_clock(struct sim *sim, size_t index, int64_t rate, int64_t forw
 {
     struct process *process = &sim->processes[index];
     clock_set(&process->clock, sim->now, rate, forward);
+    stamps_on_clock(sim, index, forward);
     if (node_can_step(&sim->cluster->nodes[index])) {
         process->wake_item_at = TIME_US_NEVER;
         plan_wake(sim, index);

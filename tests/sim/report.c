@@ -98,8 +98,8 @@ void report_failure(const struct sim *sim)
     printf("FAILED seed=%llu scenario=%s checker=%s at=%lld.%06llds: %s\n",
            (unsigned long long)sim->options.seed, sim->options.scenario, checker->rule,
            (long long)(sim->now / SECOND), (long long)(sim->now % SECOND), checker->violation);
-    printf("replay: build/synod-sim --seed %llu --scenario %s --minutes %lld.%03lld -v\n",
-           (unsigned long long)sim->options.seed, sim->options.scenario,
-           (long long)(sim->options.length_us / (60 * SECOND)),
+    printf("replay: build/synod-sim%s --seed %llu --scenario %s --minutes %lld.%03lld -v\n",
+           sim->options.is_raft ? " --protocol raft" : "", (unsigned long long)sim->options.seed,
+           sim->options.scenario, (long long)(sim->options.length_us / (60 * SECOND)),
            (long long)(sim->options.length_us % (60 * SECOND) / (60 * MS)));
 }

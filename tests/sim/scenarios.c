@@ -13,17 +13,12 @@
 
 /* The shapes that a scenario cuts while a leader serves. */
 static const char *const shapes[] = {
-    "quorum-loss",
-    "constrained",
-    "chained",
-    "majority-ring",
-    "bridge",
-    "isolated-leader",
-    "halves",
-    "leader-to-acceptors",
-    "acceptors-to-leader",
-    "leader-no-learners",
-    "leader-no-clients",
+    "quorum-loss",         "constrained",
+    "constrained-alone",   "chained",
+    "majority-ring",       "bridge",
+    "isolated-leader",     "halves",
+    "leader-to-acceptors", "acceptors-to-leader",
+    "leader-no-learners",  "leader-no-clients",
 };
 
 #define SHAPE_COUNT (sizeof shapes / sizeof shapes[0])
@@ -56,6 +51,7 @@ static void steady(struct plan *plan)
                           .turn_us = 20,
                           .operations_per_s = 200,
                           .reads = 200,
+                          .keys = 300,
                           .record_bytes_max = 500,
                           .session_ttl_ms = 2000000000,
                           .outstanding_max = 40};
@@ -120,11 +116,13 @@ void scenario_start(struct sim *sim)
     }
 }
 
-static size_t leading_proposer(struct sim *sim)
+/* The host of the proposer, or of the acceptor, that leads: there are as many of either. */
+static size_t leading_host(struct sim *sim)
 {
+    enum role role = sim->options.is_raft ? ROLE_ACCEPTOR : ROLE_PROPOSER;
     for (size_t i = 0; i < sim->plan.proposers; i++) {
-        const struct node *node = sim_node(sim, ROLE_PROPOSER, i);
-        if (node->proposer != NULL && proposer_state(node->proposer) == NODE_LEADING) {
+        const struct node *node = sim_node(sim, role, i);
+        if (sim_leads(node)) {
             return i;
         }
     }
@@ -141,8 +139,8 @@ static size_t another(struct sim *sim, size_t leader)
 void scenario_on_item(struct sim *sim, const struct item *item)
 {
     const char *shape = shape_of(sim);
-    size_t leader = leading_proposer(sim);
-    if (strcmp(shape, "constrained") == 0 && item->b == 0) {
+    size_t leader = leading_host(sim);
+    if (strncmp(shape, "constrained", strlen("constrained")) == 0 && item->b == 0) {
         /* First the one who will be in the middle falls behind. */
         sim->scenario_hub = another(sim, leader);
         (void)partition_named(sim, "isolated-leader", leader, sim->scenario_hub);

@@ -35,12 +35,15 @@ enum fault {
     FAULT_WIPE,          /* an acceptor's store is gone */
     FAULT_ROLL_BACK,     /* an acceptor's store is an old copy */
     FAULT_DAMAGE,        /* an acceptor's store has a record that cannot be read */
+    FAULT_TAIL,          /* a power cut takes a batch along that was synced, and one behind it */
     FAULT_CLOCK_JUMP,    /* forward */
     FAULT_CLOCK_RATE,    /* drift */
     FAULT_CLOCK_STOP,    /* stands still for a while */
     FAULT_CLIENT_DIES,   /* and another one takes its place */
     FAULT_BURST,         /* a client sends many long records at once */
     FAULT_CLIENT_SLEEPS, /* perhaps beyond its session */
+    FAULT_STRAGGLE,      /* many messages to one process come late, behind later ones */
+    FAULT_STRANDED,      /* an acceptor that hears of a deposed leader alone (stranded.c) */
     FAULT_KINDS,
 };
 
@@ -63,9 +66,11 @@ struct plan {
     /* clients */
     uint32_t operations_per_s; /* of all clients */
     uint32_t reads;            /* per mille of operations */
+    uint32_t keys;             /* per mille of operations, reads too, that are on keys */
     size_t record_bytes_max;
     uint32_t session_ttl_ms;
     size_t outstanding_max; /* commands without answer, of one client */
+    int ends_quietly;       /* after the healing clients only read */
     /* faults: the mean time between two of a kind; 0: none */
     time_us_t pace[FAULT_KINDS];
 };
@@ -76,6 +81,8 @@ struct link {
     int is_lossy;
     time_us_t last_due;   /* messages keep their order behind this */
     time_us_t clogged_to; /* nothing arrives before */
+    uint32_t holes;       /* per mille of messages that are lost, besides all else */
+    time_us_t holes_until;
     uint32_t in_flight;
 };
 
@@ -84,6 +91,23 @@ struct connection {
     int is_up;
     uint32_t lives[2]; /* of the processes it connects */
     int is_watched;    /* an item will look after it */
+};
+
+/* The cast of stranded.c. */
+struct stranded {
+    int stage;   /* 0: nobody is on stage */
+    int returns; /* the leader that was deposed leads again */
+    int is_last; /* the healing follows */
+    size_t leader, acceptor, learner;
+};
+
+/* Cluster time, as far as it is known. */
+struct stamps {
+    struct sim_clock
+        fastest;             /* runs as fast as the fastest clock of any proposer, with all jumps */
+    uint64_t chosen_ms;      /* highest stamp among the chosen values */
+    time_us_t chosen_at;     /* and when it was chosen */
+    struct ballot chosen_by; /* highest ballot that chose one */
 };
 
 /* What the world knows of one process. */
@@ -99,13 +123,16 @@ struct process {
     time_us_t paused_until;
     time_us_t turn_us, sync_us; /* how long these take */
     time_us_t slow_until, slow_disk_until;
-    time_us_t hung_until; /* the disk */
-    int crash_in;         /* crashes at the crash_in-th time it reaches crash_at; 0: not */
+    time_us_t hung_until;     /* the disk */
+    time_us_t straggle_until; /* messages to it come late */
+    int crash_in;             /* crashes at the crash_in-th time it reaches crash_at; 0: not */
     enum turn_point crash_at;
     int crash_cuts_power;
     int fails_write;
     int ends_in_recovery; /* SIGTERM as soon as it recovers */
     int dies_preparing;   /* as soon as its prepare is out, and is back at once */
+    size_t prepares_only; /* 1 + the acceptor that such a prepare gets through to; 0: to all */
+    int loses_tail;       /* as soon as there is one, with the power */
     int is_full;          /* its disk */
     int is_gone;          /* for good: the store was refused */
     int is_lost_store;    /* its store must be refused at the next start */
@@ -119,10 +146,12 @@ struct process {
 
 struct client_state;
 struct audit;
+struct mirror;
 struct report;
 
 struct sim_options {
     uint64_t seed;
+    int is_raft;
     const char *scenario; /* "swarm", or a name of scenarios.c */
     time_us_t length_us;
     int verbose;
@@ -136,6 +165,7 @@ struct outcome_of_run {
     char rule[24];
     char sentence[512];
     uint64_t messages, turns, appends, reads, slots;
+    uint64_t key_commands, queries, watch_pages;
     uint32_t faults[FAULT_KINDS];
     uint32_t marks[MARK_COUNT]; /* rare events of the cores (common/protocol/marks.h) */
     uint32_t leaders;           /* how often one began to lead */
@@ -165,14 +195,19 @@ struct sim {
     uint8_t is_healed;
     struct client_state *clients;
     struct audit *audit;
+    struct keys *keys;
+    struct mirror *mirror;
+    struct stamps stamps;
+    struct stranded stranded;
     struct report *report;
     struct outcome_of_run *outcome;
     /* a scenario: the host in the middle, when it cut, the first operation that began after that */
     size_t scenario_hub;
     time_us_t scenario_cut_at;
     uint64_t scenario_first;
-    slot_t drain_to;  /* chosen long enough before the end for everybody to know it */
-    time_us_t led_at; /* when somebody last began to lead */
+    slot_t drain_to;    /* chosen long enough before the end for everybody to know it */
+    slot_t accepted_to; /* accepted in the core long enough before the end to be chosen */
+    time_us_t led_at;   /* when somebody last began to lead */
 };
 
 enum item_kind {
@@ -182,7 +217,7 @@ enum item_kind {
     ITEM_SYNCED,     /* a's write has completed */
     ITEM_START,      /* a starts */
     ITEM_CONNECTION, /* between a and b */
-    ITEM_FAULT,      /* of kind a */
+    ITEM_FAULT,      /* of kind a; b: its stage */
     ITEM_RESUME,     /* a's process, disk or clock is well again */
     ITEM_SHUTDOWN,   /* SIGTERM to a */
     ITEM_CLIENT,     /* client a acts */
@@ -247,6 +282,14 @@ void fault_on_item(struct sim *sim, const struct item *item);
 void fault_resume(struct sim *sim, size_t index);
 const char *fault_name(enum fault fault);
 
+/* 1 if so many acceptors still have their stores that this one's may be lost. */
+int fault_may_lose(const struct sim *sim, size_t index);
+
+/* ---- stranded.c */
+#define STRANDED_BEGINS 100 /* a stage */
+void stranded_on_item(struct sim *sim, uint32_t stage);
+void stranded_on_leading(struct sim *sim, size_t index);
+
 /* ---- swarm.c, scenarios.c */
 void swarm_draw(struct sim *sim);
 int scenario_exists(const char *name);
@@ -265,8 +308,18 @@ void client_on_item(struct sim *sim, const struct item *item);
 void client_take(struct sim *sim, size_t node, const struct message *msg);
 void client_die(struct sim *sim, size_t position);
 void client_burst(struct sim *sim, size_t position);
+void client_flood(struct sim *sim, size_t position);
 void client_sleep(struct sim *sim, size_t position, time_us_t for_us);
 size_t client_pending(const struct sim *sim, char *text, size_t size);
+
+/* ---- stamps.c */
+void stamps_on_clock(struct sim *sim, size_t index, int64_t forward);
+void stamps_on_proposed(struct sim *sim, slot_t slot, const struct ballot *ballot,
+                        uint64_t stamp_ms);
+void stamps_on_chosen(struct sim *sim, const struct ballot *ballot, struct slice value);
+
+/* What cluster time must have come to by now in the healed core, whose clocks are right. */
+uint64_t stamps_now_ms(const struct sim *sim);
 
 /* ---- liveness.c */
 void liveness_heal(struct sim *sim);
@@ -285,6 +338,9 @@ void report_failure(const struct sim *sim);
 /* With -v twice: a message arrives. */
 void report_message(struct sim *sim, const struct node *from, const struct node *to,
                     const struct message *msg);
+
+/* 1 if the node leads: a proposer, in Raft mode an acceptor. */
+int sim_leads(const struct node *node);
 
 /* ---- small helps */
 static inline int chance(struct rng *rng, uint32_t per_mille)

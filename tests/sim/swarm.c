@@ -47,10 +47,12 @@ static void draw_work(struct sim *sim)
     struct plan *plan = &sim->plan;
     plan->operations_per_s = (uint32_t)between(&sim->fate, 10, chance(&sim->fate, 300) ? 500 : 150);
     plan->reads = (uint32_t)between(&sim->fate, 0, 500);
+    plan->keys = chance(&sim->fate, 700) ? (uint32_t)between(&sim->fate, 1, 900) : 0;
     plan->record_bytes_max = chance(&sim->fate, 200) ? 40000 : 500;
     plan->session_ttl_ms =
         chance(&sim->fate, 250) ? (uint32_t)between(&sim->fate, 300, 6000) : 2000000000;
     plan->outstanding_max = (size_t)between(&sim->fate, 1, 50);
+    plan->ends_quietly = chance(&sim->fate, 300);
     plan->sync_us = between(&sim->fate, 100, 6000);
     plan->turn_us = between(&sim->fate, 1, 100);
     plan->drift = chance(&sim->fate, 400) ? between(&sim->fate, 0, 50000) : 0;
@@ -62,29 +64,19 @@ static void draw_faults(struct sim *sim)
         uint32_t odds;  /* per mille of seeds that have it */
         time_us_t fast; /* and then this often at most */
     } kinds[FAULT_KINDS] = {
-        [FAULT_KILL] = {350, SECOND},
-        [FAULT_POWER] = {350, SECOND},
-        [FAULT_POINT] = {400, SECOND / 2},
-        [FAULT_BLACKOUT] = {150, 6 * SECOND},
-        [FAULT_SHUTDOWN] = {200, 2 * SECOND},
-        [FAULT_PAUSE] = {300, SECOND},
-        [FAULT_SLOW] = {150, 2 * SECOND},
-        [FAULT_PARTITION] = {450, 2 * SECOND},
-        [FAULT_LINK] = {250, SECOND},
-        [FAULT_CLOG] = {200, SECOND},
-        [FAULT_SLOW_DISK] = {200, 2 * SECOND},
-        [FAULT_HANG_DISK] = {250, 2 * SECOND},
-        [FAULT_FULL_DISK] = {150, 6 * SECOND},
-        [FAULT_FAIL_WRITE] = {200, 3 * SECOND},
-        [FAULT_WIPE] = {150, 10 * SECOND},
-        [FAULT_ROLL_BACK] = {150, 8 * SECOND},
-        [FAULT_DAMAGE] = {150, 10 * SECOND},
-        [FAULT_CLOCK_JUMP] = {200, 2 * SECOND},
-        [FAULT_CLOCK_RATE] = {200, 4 * SECOND},
-        [FAULT_CLOCK_STOP] = {150, 4 * SECOND},
-        [FAULT_CLIENT_DIES] = {250, 3 * SECOND},
-        [FAULT_BURST] = {40, 8 * SECOND},
-        [FAULT_CLIENT_SLEEPS] = {250, 3 * SECOND},
+        [FAULT_KILL] = {350, SECOND},           [FAULT_POWER] = {350, SECOND},
+        [FAULT_POINT] = {400, SECOND / 2},      [FAULT_BLACKOUT] = {150, 6 * SECOND},
+        [FAULT_SHUTDOWN] = {200, 2 * SECOND},   [FAULT_PAUSE] = {300, SECOND},
+        [FAULT_SLOW] = {150, 2 * SECOND},       [FAULT_PARTITION] = {450, 2 * SECOND},
+        [FAULT_LINK] = {250, SECOND},           [FAULT_CLOG] = {200, SECOND},
+        [FAULT_SLOW_DISK] = {200, 2 * SECOND},  [FAULT_HANG_DISK] = {250, 2 * SECOND},
+        [FAULT_FULL_DISK] = {150, 6 * SECOND},  [FAULT_FAIL_WRITE] = {200, 3 * SECOND},
+        [FAULT_WIPE] = {150, 10 * SECOND},      [FAULT_ROLL_BACK] = {150, 8 * SECOND},
+        [FAULT_DAMAGE] = {150, 10 * SECOND},    [FAULT_TAIL] = {150, 8 * SECOND},
+        [FAULT_CLOCK_JUMP] = {200, 2 * SECOND}, [FAULT_CLOCK_RATE] = {200, 4 * SECOND},
+        [FAULT_CLOCK_STOP] = {150, 4 * SECOND}, [FAULT_CLIENT_DIES] = {250, 3 * SECOND},
+        [FAULT_BURST] = {40, 8 * SECOND},       [FAULT_CLIENT_SLEEPS] = {250, 3 * SECOND},
+        [FAULT_STRAGGLE] = {250, 3 * SECOND},   [FAULT_STRANDED] = {400, 5 * SECOND},
     };
     for (enum fault fault = 0; fault < FAULT_KINDS; fault++) {
         if (chance(&sim->fate, kinds[fault].odds)) {
@@ -120,7 +112,9 @@ void swarm_draw(struct sim *sim)
     draw_network(sim);
     draw_work(sim);
     draw_faults(sim);
-    if (chance(&sim->fate, 40)) {
+    if (sim->options.is_raft) { /* stories of a deposed proposer */
+        sim->plan.pace[FAULT_STRANDED] = 0;
+    } else if (chance(&sim->fate, 40)) {
         draw_apart(sim);
     }
 }

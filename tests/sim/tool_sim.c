@@ -16,6 +16,7 @@
 
 struct arguments {
     uint64_t first, last;
+    int is_raft;
     const char *scenario;
     time_us_t length_us;
     int verbose;
@@ -26,6 +27,7 @@ struct arguments {
 /* What all seeds came to. */
 struct totals {
     uint64_t seeds, failed, messages, turns, appends, reads, slots, leaders, refused;
+    uint64_t key_commands, queries, watch_pages;
     uint64_t faults[FAULT_KINDS];
     uint64_t marks[MARK_COUNT];
     time_us_t virtual_us;
@@ -39,7 +41,7 @@ struct totals {
 static void print_help(void)
 {
     printf("usage: synod-sim [--seed N | --seeds A..B] [--scenario NAME[:ACCEPTORS]] [-v]\n"
-           "                 [--protocol paxos] [--minutes M] [--failures N] [--marks]\n"
+           "                 [--protocol paxos|raft] [--minutes M] [--failures N] [--marks]\n"
            "scenarios: %s\n",
            scenario_list());
 }
@@ -83,7 +85,8 @@ static int parse_option(const char *name, const char *value, struct arguments *a
         return scenario_exists(value) ? 0 : -1;
     }
     if (strcmp(name, "--protocol") == 0) {
-        return strcmp(value, "paxos") == 0 ? 0 : -1;
+        arguments->is_raft = strcmp(value, "raft") == 0;
+        return arguments->is_raft || strcmp(value, "paxos") == 0 ? 0 : -1;
     }
     if (strcmp(name, "--minutes") == 0) {
         return parse_minutes(value, &arguments->length_us);
@@ -120,6 +123,7 @@ static void run_seed(const struct arguments *arguments, uint64_t seed,
                      struct outcome_of_run *outcome)
 {
     const struct sim_options options = {.seed = seed,
+                                        .is_raft = arguments->is_raft,
                                         .scenario = arguments->scenario,
                                         .length_us = arguments->length_us,
                                         .verbose = arguments->verbose};
@@ -134,6 +138,9 @@ static void add(struct totals *totals, const struct outcome_of_run *outcome)
     totals->turns += outcome->turns;
     totals->appends += outcome->appends;
     totals->reads += outcome->reads;
+    totals->key_commands += outcome->key_commands;
+    totals->queries += outcome->queries;
+    totals->watch_pages += outcome->watch_pages;
     totals->slots += outcome->slots;
     totals->leaders += outcome->leaders;
     totals->refused += outcome->refused_stores;
@@ -226,8 +233,8 @@ static void end(const struct arguments *arguments, struct worker *worker, struct
     if (WIFSIGNALED(status)) {
         printf("FAILED seed=%" PRIu64 " scenario=%s checker=signal: ended by signal %d\n",
                worker->next, arguments->scenario, WTERMSIG(status));
-        printf("replay: build/synod-sim --seed %" PRIu64 " --scenario %s -v\n", worker->next,
-               arguments->scenario);
+        printf("replay: build/synod-sim%s --seed %" PRIu64 " --scenario %s -v\n",
+               arguments->is_raft ? " --protocol raft" : "", worker->next, arguments->scenario);
     }
     totals->seeds++;
     totals->failed++;
@@ -292,6 +299,8 @@ static void print_totals(const struct arguments *arguments, struct totals *total
            " reads=%" PRIu64 " leaders=%" PRIu64 " refused_stores=%" PRIu64 "\n",
            totals->messages, totals->turns, totals->slots, totals->appends, totals->reads,
            totals->leaders, totals->refused);
+    printf("keys commands=%" PRIu64 " queries=%" PRIu64 " watch_pages=%" PRIu64 "\n",
+           totals->key_commands, totals->queries, totals->watch_pages);
     printf("faults");
     for (size_t i = 0; i < FAULT_KINDS; i++) {
         if (totals->faults[i] > 0) {

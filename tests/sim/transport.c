@@ -3,6 +3,7 @@
 
 #include "common/base/check.h"
 #include "common/base/memory.h"
+#include "tests/sim/mirror.h"
 #include "tests/trace/clone.h"
 
 #include <stdlib.h>
@@ -90,7 +91,13 @@ void transport_send(void *self, const struct node *from, const struct node *to,
     size_t a = sim_index(sim, from);
     size_t b = sim_index(sim, to);
     struct link *link = &sim->links[a][b];
-    if (link->is_cut || (plan->link_limit > 0 && link->in_flight >= plan->link_limit) ||
+    if (from->learner != NULL) {
+        mirror_on_send(sim, from, to, msg);
+    }
+    size_t only = sim->processes[a].prepares_only;
+    if (link->is_cut || (sim->now < link->holes_until && chance(&sim->net, link->holes)) ||
+        (msg->kind == MSG_PREPARE && only != 0 && b != only - 1) ||
+        (plan->link_limit > 0 && link->in_flight >= plan->link_limit) ||
         (link->is_lossy && chance(&sim->net, plan->drop))) {
         return;
     }
@@ -100,6 +107,10 @@ void transport_send(void *self, const struct node *from, const struct node *to,
     }
     if (due < link->last_due && !(link->is_lossy && chance(&sim->net, plan->reorder))) {
         due = link->last_due;
+    }
+    if (sim->now < sim->processes[b].straggle_until && chance(&sim->net, 500)) {
+        put_packet(sim, a, b, msg, due + between(&sim->net, 0, 2 * plan->election_ms * MS));
+        return;
     }
     if (due - sim->now < SECOND) { /* one that is very late does not hold up the others */
         link->last_due = due;
@@ -231,6 +242,7 @@ void transport_unclog(struct sim *sim)
         for (size_t k = 0; k < sim->cluster->node_count; k++) {
             sim->links[i][k].clogged_to = sim->now;
             sim->links[i][k].last_due = sim->now;
+            sim->links[i][k].holes_until = 0;
         }
     }
 }

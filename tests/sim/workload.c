@@ -7,6 +7,7 @@
 #include "common/protocol/limits.h"
 #include "common/protocol/value.h"
 #include "tests/sim/audit.h"
+#include "tests/sim/keys.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,6 +21,10 @@
 #define BURST_RECORD_BYTES 700000
 #define BURST_RECORDS 30
 
+/* Records that client_flood sends: beyond STREAM_EARLY_BYTES a value goes to learners at once. */
+enum flood { FLOOD_NONE, FLOOD_SHORT, FLOOD_LONG };
+#define FLOOD_LONG_BYTES 12000
+
 enum session_state { SESSION_NONE, SESSION_OPENING, SESSION_OPEN };
 
 struct block_sent {
@@ -28,11 +33,18 @@ struct block_sent {
     uint32_t count;
 };
 
+/* A command that was submitted. */
+struct issued {
+    uint64_t number; /* of the audit; 0: a command on keys or leases */
+    uint64_t floor;  /* on keys: the revision known before */
+};
+
 struct read_sent {
     uint64_t request; /* 0: none */
     time_us_t until;
     struct audit_question question;
     int is_final;
+    int is_scan;
 };
 
 struct client_state {
@@ -42,20 +54,24 @@ struct client_state {
     enum session_state state;
     uint64_t session, session_lost; /* ids rise: one up to session_lost is never ours again */
     uint64_t next_seq, acked;       /* in this session */
-    uint64_t *numbers;              /* of the audit, by sequence */
-    size_t number_capacity;
+    struct issued *issued;          /* by sequence */
+    size_t issued_capacity;
     struct block_sent blocks[BLOCKS_MAX]; /* without an answer, in order */
     size_t block_count;
     struct read_sent reads[READS_MAX];
+    struct keys_client keys;
     uint64_t request;
     size_t target;  /* proposer */
     size_t learner; /* reads go there */
     time_us_t progress_at, retry_us, hold_until, sleep_until;
     uint32_t burst; /* so many long records go out at once */
-    int is_due;     /* the target is another one: send again as soon as hold_until allows */
+    enum flood flood;
+    int is_due; /* the target is another one: send again as soon as hold_until allows */
     /* After the healing: one more append and one more read of each must get through. */
     uint64_t final_number;
     int is_final_acked, is_final_read;
+    uint64_t scan_next; /* then one of them reads the whole log: the next index it asks for */
+    int is_scanned;
 };
 
 static struct client_state *client_of(struct sim *sim, size_t node)
@@ -119,49 +135,72 @@ static void open_session(struct sim *sim, struct client_state *client)
 
 /* ---- appends */
 
+static size_t draw_size(struct sim *sim, const struct client_state *client)
+{
+    size_t size = RECORD_NUMBER_BYTES + rng_below(&sim->work, 24);
+    if (chance(&sim->work, client->burst > 0 ? 1000 : 50)) {
+        size += rng_below(&sim->work,
+                          client->burst > 0 ? BURST_RECORD_BYTES : sim->plan.record_bytes_max);
+    }
+    return size + (client->flood == FLOOD_LONG ? FLOOD_LONG_BYTES : 0);
+}
+
+static struct issued put_append(struct sim *sim, const struct client_state *client,
+                                struct buffer *out)
+{
+    size_t size = draw_size(sim, client);
+    uint64_t number = audit_begin(sim->audit, &(struct audit_submit){
+                                                  .client = client->node,
+                                                  .nonce = client->nonce,
+                                                  .session = client->session,
+                                                  .size = size,
+                                              });
+    uint8_t *p = buffer_extend(out, COMMAND_HEAD_BYTES + size);
+    command_put_head(p, COMMAND_APPEND, (uint32_t)size);
+    audit_fill(p + COMMAND_HEAD_BYTES, number, size);
+    return (struct issued){.number = number};
+}
+
+/* 1 if the next operation is one on keys. */
+static int is_on_keys(struct sim *sim, const struct client_state *client)
+{
+    return !sim->is_healed && client->burst == 0 && client->flood == FLOOD_NONE &&
+           chance(&sim->work, sim->plan.keys);
+}
+
+/* A block of count commands at the client's next sequences. */
 static struct blob *encode(struct sim *sim, struct client_state *client, uint32_t count)
 {
-    size_t sizes[BLOCK_COMMANDS_MAX];
-    size_t size = 0;
-    for (uint32_t i = 0; i < count; i++) {
-        sizes[i] = RECORD_NUMBER_BYTES + rng_below(&sim->work, 24);
-        if (chance(&sim->work, client->burst > 0 ? 1000 : 50)) {
-            sizes[i] += rng_below(&sim->work, client->burst > 0 ? BURST_RECORD_BYTES
-                                                                : sim->plan.record_bytes_max);
-        }
-        size += COMMAND_HEAD_BYTES + sizes[i];
-    }
+    struct buffer out = {0};
     /* The client has every result below its oldest block. */
     const struct block head = {.session = client->session,
                                .client = client->nonce,
                                .first_seq = client->next_seq,
                                .acked_seq = client->acked,
                                .count = count};
-    uint8_t *p;
-    struct blob *blob = blob_new(BLOCK_HEAD_BYTES + size, &p);
-    block_put_head(p, &head, (uint32_t)size);
-    p += BLOCK_HEAD_BYTES;
+    (void)buffer_extend(&out, BLOCK_HEAD_BYTES);
     for (uint32_t i = 0; i < count; i++) {
-        uint64_t number = audit_begin(sim->audit, &(struct audit_submit){
-                                                      .client = client->node,
-                                                      .nonce = client->nonce,
-                                                      .session = client->session,
-                                                      .size = sizes[i],
-                                                  });
-        command_put_head(p, COMMAND_APPEND, (uint32_t)sizes[i]);
-        audit_fill(p + COMMAND_HEAD_BYTES, number, sizes[i]);
-        p += COMMAND_HEAD_BYTES + sizes[i];
+        struct issued issued;
+        if (is_on_keys(sim, client)) {
+            issued = (struct issued){.floor = keys_command(sim, &out)};
+        } else {
+            issued = put_append(sim, client, &out);
+        }
         uint64_t seq = client->next_seq++;
-        client->numbers = memory_grow(client->numbers, &client->number_capacity, (size_t)seq + 1,
-                                      sizeof *client->numbers);
-        client->numbers[seq] = number;
+        client->issued = memory_grow(client->issued, &client->issued_capacity, (size_t)seq + 1,
+                                     sizeof *client->issued);
+        client->issued[seq] = issued;
     }
+    block_put_head(out.data, &head, (uint32_t)(out.size - BLOCK_HEAD_BYTES));
+    struct blob *blob = blob_copy(out.data, out.size);
+    buffer_close(&out);
     return blob;
 }
 
 static void append(struct sim *sim, struct client_state *client)
 {
-    size_t most = client->burst > 0 ? BURST_RECORDS : sim->plan.outstanding_max;
+    size_t most = client->burst > 0 || client->flood != FLOOD_NONE ? BURST_RECORDS
+                                                                   : sim->plan.outstanding_max;
     if (client->block_count == BLOCKS_MAX || client->next_seq - client->acked > most) {
         return;
     }
@@ -175,7 +214,7 @@ static void append(struct sim *sim, struct client_state *client)
     }
     client->blocks[client->block_count++] = (struct block_sent){bytes, first, count};
     if (sim->is_healed && client->final_number == 0) {
-        client->final_number = client->numbers[first];
+        client->final_number = client->issued[first].number;
     }
     if (sim->now >= client->hold_until) {
         submit(sim, client, slice_of(bytes), client->target);
@@ -249,17 +288,40 @@ static void maybe_retry(struct sim *sim, struct client_state *client)
 
 /* ---- reads */
 
+static struct read_sent *free_read(struct client_state *client)
+{
+    for (size_t i = 0; i < READS_MAX; i++) {
+        if (client->reads[i].request == 0) {
+            return &client->reads[i];
+        }
+    }
+    return NULL;
+}
+
+static void send_read(struct sim *sim, const struct client_state *client,
+                      const struct msg_read *read)
+{
+    struct message msg = {.kind = MSG_READ};
+    msg.read = *read;
+    for (size_t i = 0; i < sim->plan.learners; i++) {
+        if (i == client->learner || sim->is_healed) { /* then only one of them may be well */
+            send(sim, client, ROLE_LEARNER, i, &msg);
+        }
+    }
+}
+
 static void read_log(struct sim *sim, struct client_state *client)
 {
-    struct read_sent *read = NULL;
-    for (size_t i = 0; i < READS_MAX && read == NULL; i++) {
-        read = client->reads[i].request == 0 ? &client->reads[i] : NULL;
-    }
+    struct read_sent *read = free_read(client);
     if (read == NULL) {
         return;
     }
     uint64_t floor = audit_floor(sim->audit);
-    uint64_t newest = floor > 20 && chance(&sim->work, 700) ? floor - 20 : 1;
+    /* Mostly its end, often somewhere in the middle, now and then its begin. */
+    uint64_t newest = floor > 20 ? floor - 20 : 1;
+    if (chance(&sim->work, 500)) {
+        newest = chance(&sim->work, 800) ? 1 + rng_below(&sim->work, newest) : 1;
+    }
     uint64_t from = newest + rng_below(&sim->work, 20);
     uint64_t count = 1 + rng_below(&sim->work, 20);
     uint32_t wait_ms = 0;
@@ -272,18 +334,49 @@ static void read_log(struct sim *sim, struct client_state *client)
                                .until = sim->now + READ_PATIENCE_US,
                                .question = audit_ask(sim->audit, client->node, from, is_local),
                                .is_final = sim->is_healed};
-    struct message msg = {.kind = MSG_READ};
-    msg.read =
-        (struct msg_read){.request = read->request,
-                          .from = from,
-                          .count = count,
-                          .bytes_max = 4096,
-                          .wait_ms = wait_ms,
-                          .consistency = (uint32_t)(is_local ? READ_LOCAL : READ_LINEARIZABLE)};
-    for (size_t i = 0; i < sim->plan.learners; i++) {
-        if (i == client->learner || sim->is_healed) { /* then only one of them may be well */
-            send(sim, client, ROLE_LEARNER, i, &msg);
+    const struct msg_read asked = {.request = read->request,
+                                   .from = from,
+                                   .count = count,
+                                   .bytes_max = 4096,
+                                   .wait_ms = wait_ms,
+                                   .consistency =
+                                       (uint32_t)(is_local ? READ_LOCAL : READ_LINEARIZABLE)};
+    send_read(sim, client, &asked);
+}
+
+/* The judges see what somebody read: in the end, when all else is done, it is the whole log. */
+static void scan_log(struct sim *sim, struct client_state *client)
+{
+    struct read_sent *read = free_read(client);
+    for (size_t i = 0; i < READS_MAX; i++) {
+        if (client->reads[i].request != 0 && client->reads[i].is_scan) {
+            return; /* a page is under way */
         }
+    }
+    if (read == NULL || client->is_scanned || client != &sim->clients[0]) {
+        return;
+    }
+    uint64_t from = client->scan_next > 0 ? client->scan_next : 1;
+    *read = (struct read_sent){.request = ++client->request,
+                               .until = sim->now + READ_PATIENCE_US,
+                               .question = audit_ask(sim->audit, client->node, from, 0),
+                               .is_scan = 1};
+    const struct msg_read asked = {.request = read->request,
+                                   .from = from,
+                                   .bytes_max = PAGE_BYTES_TARGET,
+                                   .consistency = READ_LINEARIZABLE};
+    send_read(sim, client, &asked);
+}
+
+/* A query or a watch. */
+static void ask_of_keys(struct sim *sim, struct client_state *client)
+{
+    struct message msg;
+    uint64_t request = ++client->request;
+    int is_asked = chance(&sim->work, 500) ? keys_ask(sim, &client->keys, request, &msg)
+                                           : keys_watch(sim, &client->keys, request, &msg);
+    if (is_asked) {
+        send(sim, client, ROLE_LEARNER, rng_below(&sim->work, sim->plan.learners), &msg);
     }
 }
 
@@ -347,7 +440,8 @@ static void on_opened(struct sim *sim, struct client_state *client,
     }
 }
 
-static void on_ok(struct sim *sim, struct client_state *client, const struct result_range *range)
+static void on_executed(struct sim *sim, struct client_state *client,
+                        const struct result_range *range)
 {
     for (uint32_t i = 0; i < range->count; i++) {
         uint64_t seq = range->sequence + i;
@@ -356,8 +450,13 @@ static void on_ok(struct sim *sim, struct client_state *client, const struct res
                         sim->cluster->nodes[client->node].name);
             return;
         }
-        audit_acknowledge(sim->audit, client->numbers[seq], range->value + i);
-        if (client->numbers[seq] == client->final_number) {
+        const struct issued *issued = &client->issued[seq];
+        if (issued->number == 0) {
+            keys_acknowledge(sim, issued->floor, range);
+            continue;
+        }
+        audit_acknowledge(sim->audit, issued->number, range->value + i);
+        if (issued->number == client->final_number) {
             client->is_final_acked = 1;
         }
     }
@@ -379,7 +478,14 @@ static void on_range(struct sim *sim, struct client_state *client, uint64_t sess
     }
     switch (range->status) {
     case RESULT_OK:
-        on_ok(sim, client, range);
+    case RESULT_COMPACTED:
+    case RESULT_FUTURE:
+    case RESULT_LEASE_NOT_FOUND:
+    case RESULT_LEASE_EXISTS:
+    case RESULT_LEASES_FULL:
+    case RESULT_KEY_NOT_FOUND:
+    case RESULT_TOO_LARGE:
+        on_executed(sim, client, range);
         break;
     case RESULT_GAP:
         if (range->sequence > client->acked && sim->now - client->progress_at > 20 * MS) {
@@ -445,6 +551,10 @@ static void on_records(struct sim *sim, struct client_state *client, const struc
             audit_answer(sim->audit, &sim->cluster->nodes[client->node], &read->question,
                          &msg->records);
             client->is_final_read |= read->is_final;
+            if (read->is_scan) {
+                client->scan_next = msg->records.from + msg->records.record_count;
+                client->is_scanned = client->scan_next > msg->records.last;
+            }
         }
     }
 }
@@ -467,6 +577,16 @@ void client_take(struct sim *sim, size_t node, const struct message *msg)
     case MSG_RECORDS:
         if (msg->echo == client->nonce) {
             on_records(sim, client, msg);
+        }
+        break;
+    case MSG_ANSWER:
+        if (msg->echo == client->nonce) {
+            keys_on_answer(sim, &client->keys, msg);
+        }
+        break;
+    case MSG_EVENTS:
+        if (msg->echo == client->nonce) {
+            keys_on_events(sim, &client->keys, msg);
         }
         break;
     case MSG_LEADING:
@@ -493,11 +613,15 @@ static void plan_next(struct sim *sim, size_t position)
 /* After the healing nothing new begins but one append and one read of each client. */
 static void act_healed(struct sim *sim, struct client_state *client)
 {
-    if (client->state == SESSION_OPEN && client->final_number == 0) {
+    if (sim->plan.ends_quietly) {
+        client->is_final_acked = 1;
+    } else if (client->state == SESSION_OPEN && client->final_number == 0) {
         append(sim, client);
     }
     if (!has_final_read(client)) {
         read_log(sim, client);
+    } else if (client->is_final_read && client->is_final_acked) {
+        scan_log(sim, client);
     }
 }
 
@@ -509,6 +633,7 @@ void client_on_item(struct sim *sim, const struct item *item)
         return;
     }
     give_up_reads(sim, client);
+    keys_give_up(sim, &client->keys);
     maybe_retry(sim, client);
     if (client->state == SESSION_NONE) {
         open_session(sim, client);
@@ -516,7 +641,11 @@ void client_on_item(struct sim *sim, const struct item *item)
     if (sim->is_healed) {
         act_healed(sim, client);
     } else if (chance(&sim->work, sim->plan.reads)) {
-        read_log(sim, client);
+        if (is_on_keys(sim, client)) {
+            ask_of_keys(sim, client);
+        } else {
+            read_log(sim, client);
+        }
     } else if (client->state == SESSION_OPEN) {
         append(sim, client);
     }
@@ -541,7 +670,8 @@ void client_free_all(struct sim *sim)
 {
     for (size_t i = 0; i < sim->plan.clients; i++) {
         drop_blocks(&sim->clients[i]);
-        free(sim->clients[i].numbers);
+        free(sim->clients[i].issued);
+        keys_client_close(&sim->clients[i].keys);
     }
     free(sim->clients);
 }
@@ -572,6 +702,18 @@ void client_burst(struct sim *sim, size_t position)
     }
 }
 
+/* Short and long records, each in a block of its own, whether the client waits or not. */
+void client_flood(struct sim *sim, size_t position)
+{
+    struct client_state *client = &sim->clients[position];
+    uint64_t count = 1 + rng_below(&sim->work, 4);
+    for (uint64_t i = 0; i < count && client->state == SESSION_OPEN; i++) {
+        client->flood = chance(&sim->work, 300) ? FLOOD_LONG : FLOOD_SHORT;
+        append(sim, client);
+    }
+    client->flood = FLOOD_NONE;
+}
+
 void client_die(struct sim *sim, size_t position)
 {
     struct client_state *client = &sim->clients[position];
@@ -581,6 +723,7 @@ void client_die(struct sim *sim, size_t position)
     }
     forget_session(client);
     memset(client->reads, 0, sizeof client->reads);
+    keys_client_close(&client->keys);
     client->session_lost = 0;
     client->lives++;
     client->nonce = 0xc000000000U + ((uint64_t)client->lives << 16) + position + 1;

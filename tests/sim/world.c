@@ -4,6 +4,8 @@
 #include "common/base/check.h"
 #include "common/base/memory.h"
 #include "tests/sim/audit.h"
+#include "tests/sim/keys.h"
+#include "tests/sim/mirror.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -74,7 +76,7 @@ static void on_writes(void *self, const struct node *node, const struct effects 
 {
     struct sim *sim = self;
     if (node->self.role == ROLE_LEARNER) {
-        audit_on_learner_writes(sim, node, fx);
+        mirror_on_writes(sim, node, fx);
     }
 }
 
@@ -99,7 +101,8 @@ static void make_members(const struct plan *plan, struct members *members)
 static void make_cluster(struct sim *sim)
 {
     const struct plan *plan = &sim->plan;
-    struct cluster_options options = {.heartbeat_ms = plan->heartbeat_ms,
+    struct cluster_options options = {.is_raft = sim->options.is_raft,
+                                      .heartbeat_ms = plan->heartbeat_ms,
                                       .election_ms = plan->election_ms,
                                       .seed = sim->options.seed};
     make_members(plan, &options.members);
@@ -119,6 +122,13 @@ static void make_cluster(struct sim *sim)
     }
 }
 
+int sim_leads(const struct node *node)
+{
+    return node->raft != NULL
+               ? raft_role(node->raft) == RAFT_LEADER
+               : node->proposer != NULL && proposer_state(node->proposer) == NODE_LEADING;
+}
+
 static struct sim *sim_new(const struct sim_options *options, struct outcome_of_run *outcome)
 {
     struct sim *sim = memory_calloc(1, sizeof *sim);
@@ -133,6 +143,8 @@ static struct sim *sim_new(const struct sim_options *options, struct outcome_of_
     make_cluster(sim);
     sim->report = report_new(sim);
     sim->audit = audit_new(sim);
+    sim->mirror = mirror_new();
+    sim->keys = keys_new(sim->options.seed);
     transport_init(sim);
     for (size_t i = 0; i < sim->servers; i++) {
         process_init(sim, i);
@@ -153,6 +165,8 @@ static void sim_free(struct sim *sim)
     }
     client_free_all(sim);
     audit_free(sim->audit);
+    mirror_free(sim->mirror);
+    keys_free(sim->keys);
     report_free(sim->report);
     transport_close(sim);
     cluster_free(sim->cluster);

@@ -3,6 +3,7 @@
 #include "common/base/bytes.h"
 #include "common/base/memory.h"
 #include "tests/trace/disk.h"
+#include "tests/trace/raft_rules.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -31,7 +32,9 @@ void checker_close(struct checker *checker)
     for (size_t i = 0; i < checker->log_count; i++) {
         blob_unref(checker->log[i].bytes);
     }
+    raft_rules_free(checker->raft);
     free(checker->slots);
+    free(checker->attempts);
     free(checker->log);
 }
 
@@ -47,7 +50,7 @@ void checker_violate(struct checker *checker, const char *rule, const char *fmt,
     va_end(args);
 }
 
-static struct slot_votes *slot_of(struct checker *checker, slot_t slot)
+struct slot_votes *checker_slot(struct checker *checker, slot_t slot)
 {
     size_t wanted = (size_t)slot + 1;
     if (wanted > checker->slot_count) {
@@ -80,14 +83,19 @@ static int is_known(const struct slot_votes *votes, struct slice value)
     return 0;
 }
 
-/* The vote of that ballot, made if there is none. One value per ballot and slot is checked. */
-static struct vote *vote_of(struct checker *checker, slot_t slot, const struct ballot *ballot,
-                            struct slice value)
+/* One value per ballot and slot is checked. */
+struct vote *checker_vote(struct checker *checker, slot_t slot, const struct ballot *ballot,
+                          struct slice value)
 {
-    struct slot_votes *votes = slot_of(checker, slot);
+    struct slot_votes *votes = checker_slot(checker, slot);
     for (size_t i = 0; i < votes->count; i++) {
         if (ballot_compare(&votes->votes[i].ballot, ballot) != 0) {
             continue;
+        }
+        if (!ballot_equal(&votes->votes[i].ballot, ballot)) {
+            checker_violate(
+                checker, "incarnation", "two incarnations propose for slot %llu at ballot %llu.%u",
+                (unsigned long long)slot, (unsigned long long)ballot->round, ballot->proposer);
         }
         if (!slice_equal(votes->votes[i].value, value)) {
             checker_violate(checker, "one-value", "two values for slot %llu at ballot %llu.%u",
@@ -97,7 +105,7 @@ static struct vote *vote_of(struct checker *checker, slot_t slot, const struct b
         return &votes->votes[i];
     }
     if (checker->listener.proposed != NULL && !is_known(votes, value)) {
-        checker->listener.proposed(checker->listener.self, slot, value);
+        checker->listener.proposed(checker->listener.self, slot, ballot, value);
     }
     if (votes->count == votes->capacity) {
         size_t grown = votes->capacity == 0 ? 1 : votes->capacity * 2;
@@ -114,7 +122,7 @@ static struct vote *vote_of(struct checker *checker, slot_t slot, const struct b
 static void check_safe(struct checker *checker, slot_t slot, const struct ballot *ballot,
                        struct slice value)
 {
-    const struct slot_votes *votes = slot_of(checker, slot);
+    const struct slot_votes *votes = checker_slot(checker, slot);
     for (size_t i = 0; i < votes->count && !checker->lenient; i++) {
         const struct vote *vote = &votes->votes[i];
         if (ballot_compare(&vote->ballot, ballot) >= 0 || slice_equal(vote->value, value)) {
@@ -142,11 +150,28 @@ static void advance_chosen_prefix(struct checker *checker)
     while (checker->chosen_prefix + 1 < checker->slot_count &&
            checker->slots[checker->chosen_prefix + 1].is_chosen) {
         checker->chosen_prefix++;
+        const struct slot_votes *votes = &checker->slots[checker->chosen_prefix];
         if (checker->listener.chosen != NULL) {
             checker->listener.chosen(checker->listener.self, checker->chosen_prefix,
-                                     checker->slots[checker->chosen_prefix].chosen);
+                                     &votes->chosen_ballot, votes->chosen);
         }
     }
+}
+
+void checker_choose(struct checker *checker, slot_t slot, const struct ballot *ballot,
+                    struct slice value)
+{
+    struct slot_votes *votes = checker_slot(checker, slot);
+    struct vote *vote = checker_vote(checker, slot, ballot, value);
+    if (!votes->is_chosen) {
+        votes->is_chosen = 1;
+        votes->chosen = vote->value;
+        votes->chosen_ballot = *ballot;
+    } else if (!slice_equal(votes->chosen, vote->value)) {
+        checker_violate(checker, "agreement", "agreement: slot %llu was chosen with two values",
+                        (unsigned long long)slot);
+    }
+    advance_chosen_prefix(checker);
 }
 
 static void count_vote(struct checker *checker, int acceptor, slot_t slot,
@@ -156,9 +181,15 @@ static void count_vote(struct checker *checker, int acceptor, slot_t slot,
         checker_violate(checker, "store", "an acceptor stores slot %llu", (unsigned long long)slot);
         return;
     }
-    struct vote *vote = vote_of(checker, slot, ballot, value);
-    if (ballot_compare(ballot, &checker->promised[acceptor]) < 0 &&
-        !slot_of(checker, slot)->is_chosen) {
+    struct vote *vote = checker_vote(checker, slot, ballot, value);
+    /* What was fetched as chosen is stored, too, at the ballot that chose it: no vote. An equal
+     * round of another incarnation is not what was promised. */
+    const struct ballot *promised = &checker->promised[acceptor];
+    int order = ballot_compare(ballot, promised);
+    int is_allowed = order > 0 || (order == 0 && ballot_equal(ballot, promised));
+    int is_fetched = checker_slot(checker, slot)->is_chosen &&
+                     slice_equal(checker_slot(checker, slot)->chosen, value);
+    if (!is_allowed && !is_fetched) {
         checker_violate(checker, "vote",
                         "acceptor %u accepts slot %llu at %llu.%u below its promise",
                         checker->members->acceptors[acceptor], (unsigned long long)slot,
@@ -168,15 +199,22 @@ static void count_vote(struct checker *checker, int acceptor, slot_t slot,
     if (!is_accept_quorum(checker->members, vote->voters)) {
         return;
     }
-    struct slot_votes *votes = slot_of(checker, slot);
-    if (!votes->is_chosen) {
-        votes->is_chosen = 1;
-        votes->chosen = vote->value;
-    } else if (!slice_equal(votes->chosen, vote->value)) {
-        checker_violate(checker, "agreement", "agreement: slot %llu was chosen with two values",
-                        (unsigned long long)slot);
+    checker_choose(checker, slot, &vote->ballot, vote->value);
+}
+
+/* The attempt of exactly that ballot, made if there is none. */
+static struct attempt *attempt_of(struct checker *checker, const struct ballot *ballot)
+{
+    for (size_t i = checker->attempt_count; i > 0; i--) { /* the newest is the likeliest */
+        if (ballot_equal(&checker->attempts[i - 1].ballot, ballot)) {
+            return &checker->attempts[i - 1];
+        }
     }
-    advance_chosen_prefix(checker);
+    checker->attempts = memory_grow(checker->attempts, &checker->attempt_capacity,
+                                    checker->attempt_count + 1, sizeof *checker->attempts);
+    struct attempt *attempt = &checker->attempts[checker->attempt_count++];
+    *attempt = (struct attempt){.ballot = *ballot};
+    return attempt;
 }
 
 static void check_promise(struct checker *checker, int acceptor, const struct blob *value)
@@ -196,14 +234,37 @@ static void check_promise(struct checker *checker, int acceptor, const struct bl
                         before->proposer, (unsigned long long)ballot.round, ballot.proposer);
     }
     *before = ballot;
+    attempt_of(checker, &ballot)->promised_by |= (acceptor_set_t)1 << acceptor;
+}
+
+static void check_watermark(struct checker *checker, int acceptor, const struct blob *value)
+{
+    slot_t watermark = value != NULL && value->size >= 8 ? bytes_get_u64(value->data) : 0;
+    if (watermark < checker->watermark[acceptor]) {
+        checker_violate(
+            checker, "watermark", "acceptor %u knew %llu slots as chosen, and stores %llu",
+            checker->members->acceptors[acceptor], (unsigned long long)checker->watermark[acceptor],
+            (unsigned long long)watermark);
+    }
+    if (!checker->lenient && watermark > checker->chosen_prefix) {
+        checker_violate(checker, "watermark",
+                        "acceptor %u stores %llu slots as chosen, but no quorum has accepted %llu",
+                        checker->members->acceptors[acceptor], (unsigned long long)watermark,
+                        (unsigned long long)checker->chosen_prefix + 1);
+    }
+    checker->watermark[acceptor] = watermark;
 }
 
 void checker_on_durable(struct checker *checker, node_id_t acceptor, struct slice key,
                         struct blob *value)
 {
     int index = members_acceptor_index(checker->members, acceptor);
-    if (key.size == 1 && key.data[0] == 'p') {
+    if (checker->raft != NULL) {
+        raft_rules_on_durable(checker, index, key, value);
+    } else if (key.size == 1 && key.data[0] == 'p') {
         check_promise(checker, index, value);
+    } else if (key.size == 1 && key.data[0] == 'c') {
+        check_watermark(checker, index, value);
     } else if (key.size == ACCEPTED_KEY_BYTES && key.data[0] == 'a' && value != NULL) {
         if (value->size < BALLOT_BYTES) {
             checker_violate(checker, "store", "acceptor %u stores a value without ballot",
@@ -218,7 +279,12 @@ void checker_on_durable(struct checker *checker, node_id_t acceptor, struct slic
 
 void checker_on_wipe(struct checker *checker, node_id_t acceptor)
 {
-    checker->promised[members_acceptor_index(checker->members, acceptor)] = BALLOT_NONE;
+    int index = members_acceptor_index(checker->members, acceptor);
+    checker->promised[index] = BALLOT_NONE;
+    checker->watermark[index] = 0;
+    if (checker->raft != NULL) {
+        raft_rules_on_wipe(checker, index);
+    }
 }
 
 static int durable_ballot(const struct disk *disk, struct slice key, struct ballot *out)
@@ -248,20 +314,35 @@ static void check_promise_durable(struct checker *checker, const struct msg_prom
     }
 }
 
-static void check_accepted_durable(struct checker *checker, const struct msg_accepted *accepted,
-                                   const struct disk *disk)
+/* The vote of exactly that ballot, or NULL. */
+static const struct vote *find_vote(struct checker *checker, slot_t slot,
+                                    const struct ballot *ballot)
+{
+    const struct slot_votes *votes = checker_slot(checker, slot);
+    for (size_t i = 0; i < votes->count; i++) {
+        if (ballot_equal(&votes->votes[i].ballot, ballot)) {
+            return &votes->votes[i];
+        }
+    }
+    return NULL;
+}
+
+/* The leader counts each slot as a vote at exactly this ballot. It is one if that vote was durable
+ * at any time (one at a higher ballot may have taken its place in the same batch); or if the slot
+ * lies below the durable watermark and what is chosen there is what this ballot proposed. */
+static void check_accepted(struct checker *checker, int acceptor,
+                           const struct msg_accepted *accepted)
 {
     for (slot_t slot = accepted->first; slot <= accepted->last; slot++) {
-        if (slot_of(checker, slot)->is_chosen) {
-            continue; /* chosen before: nothing rests on this vote any more */
-        }
-        uint8_t key[ACCEPTED_KEY_BYTES] = {'a'};
-        bytes_put_u64(key + 1, slot);
-        struct ballot ballot;
-        if (!durable_ballot(disk, slice_borrow(key, sizeof key), &ballot) ||
-            ballot_compare(&ballot, &accepted->ballot) < 0) {
+        const struct vote *vote = find_vote(checker, slot, &accepted->ballot);
+        int is_voted = vote != NULL && (vote->voters >> acceptor & 1) != 0;
+        int is_covered = slot <= checker->watermark[acceptor] && vote != NULL &&
+                         checker_slot(checker, slot)->is_chosen &&
+                         slice_equal(checker_slot(checker, slot)->chosen, vote->value);
+        if (!is_voted && !is_covered && !checker->lenient) {
             checker_violate(checker, "durable",
-                            "accepted %llu.%u slot %llu left before it was durable",
+                            "acceptor %u says accepted %llu.%u slot %llu, and has no such vote",
+                            checker->members->acceptors[acceptor],
                             (unsigned long long)accepted->ballot.round, accepted->ballot.proposer,
                             (unsigned long long)slot);
             return;
@@ -284,7 +365,7 @@ static void check_told(struct checker *checker, const char *what, const struct b
     }
 }
 
-static void check_commit(struct checker *checker, const char *where, slot_t commit)
+void checker_check_commit(struct checker *checker, const char *where, slot_t commit)
 {
     if (!checker->lenient && commit > checker->chosen_prefix) {
         checker_violate(checker, "commit",
@@ -293,9 +374,9 @@ static void check_commit(struct checker *checker, const char *where, slot_t comm
     }
 }
 
-static void check_chosen(struct checker *checker, const struct msg_chosen *chosen)
+void checker_check_chosen(struct checker *checker, const struct msg_chosen *chosen)
 {
-    check_commit(checker, "chosen", chosen->chosen);
+    checker_check_commit(checker, "chosen", chosen->chosen);
     if (checker->lenient) {
         return;
     }
@@ -309,64 +390,120 @@ static void check_chosen(struct checker *checker, const struct msg_chosen *chose
     }
 }
 
+/* The first value that an attempt proposes: a quorum has promised it exactly this ballot, and knows
+ * everything below that slot as chosen, so that nothing chosen is known to fewer (DESIGN 4). */
+static void check_attempt(struct checker *checker, const struct msg_accept *accept)
+{
+    struct attempt *attempt = attempt_of(checker, &accept->ballot);
+    if (attempt->has_proposed || checker->lenient) {
+        return;
+    }
+    attempt->has_proposed = 1;
+    acceptor_set_t informed = 0;
+    for (size_t i = 0; i < checker->members->acceptor_count; i++) {
+        if (checker->watermark[i] + 1 >= accept->slot) {
+            informed |= (acceptor_set_t)1 << i;
+        }
+    }
+    if (!is_prepare_quorum(checker->members, attempt->promised_by)) {
+        checker_violate(checker, "quorum", "ballot %llu.%u proposes without a quorum of promises",
+                        (unsigned long long)accept->ballot.round, accept->ballot.proposer);
+    }
+    if (!is_prepare_quorum(checker->members, informed)) {
+        checker_violate(checker, "recovery",
+                        "ballot %llu.%u begins at slot %llu, and no quorum knows those before it "
+                        "as chosen",
+                        (unsigned long long)accept->ballot.round, accept->ballot.proposer,
+                        (unsigned long long)accept->slot);
+    }
+}
+
 /* Only the first time: what is sent again was safe then, and stays so. */
 static void check_proposal(struct checker *checker, const struct msg_accept *accept)
 {
-    size_t count = slot_of(checker, accept->slot)->count;
-    (void)vote_of(checker, accept->slot, &accept->ballot, accept->value);
-    if (slot_of(checker, accept->slot)->count > count) {
+    size_t count = checker_slot(checker, accept->slot)->count;
+    check_attempt(checker, accept);
+    (void)checker_vote(checker, accept->slot, &accept->ballot, accept->value);
+    if (checker_slot(checker, accept->slot)->count > count) {
         check_safe(checker, accept->slot, &accept->ballot, accept->value);
     }
 }
 
-void checker_on_send(struct checker *checker, const struct message *msg, const struct disk *disk)
+void checker_on_send(struct checker *checker, struct peer from, const struct message *msg,
+                     const struct disk *disk)
 {
+    if (checker->raft != NULL) {
+        raft_rules_on_send(checker, from, msg);
+        return;
+    }
     switch (msg->kind) {
     case MSG_PROMISE:
         check_promise_durable(checker, &msg->promise, disk);
-        check_commit(checker, "a promise", msg->promise.chosen);
+        checker_check_commit(checker, "a promise", msg->promise.chosen);
         break;
     case MSG_ACCEPTED:
-        check_accepted_durable(checker, &msg->accepted, disk);
+        check_accepted(checker, members_acceptor_index(checker->members, (node_id_t)from.id),
+                       &msg->accepted);
         break;
     case MSG_ACCEPT:
         check_proposal(checker, &msg->accept);
-        check_commit(checker, "accept", msg->accept.commit);
+        checker_check_commit(checker, "accept", msg->accept.commit);
         break;
     case MSG_COMMIT:
-        check_commit(checker, "commit", msg->commit.commit);
+        checker_check_commit(checker, "commit", msg->commit.commit);
         break;
     case MSG_HEARTBEAT:
-        check_commit(checker, "heartbeat", msg->heartbeat.commit);
+        checker_check_commit(checker, "heartbeat", msg->heartbeat.commit);
         break;
     case MSG_NACK:
         check_told(checker, "nack", &msg->nack.promised, disk);
         break;
     case MSG_REPORT:
         check_told(checker, "report", &msg->report.promised, disk);
-        check_commit(checker, "report", msg->report.chosen);
+        checker_check_commit(checker, "report", msg->report.chosen);
         break;
     case MSG_CHOSEN:
-        check_chosen(checker, &msg->chosen);
+        checker_check_chosen(checker, &msg->chosen);
         break;
     default:
         break;
     }
 }
 
-void checker_on_learner(struct checker *checker, node_id_t learner, slot_t applied, uint64_t digest)
+/* What it had applied it has applied: in this life, and in the next as far as it was durable. */
+static void check_applied(struct checker *checker, const struct learner_state *state)
 {
+    size_t index = 0;
+    while (index + 1 < checker->members->learner_count &&
+           checker->members->learners[index] != state->id) {
+        index++;
+    }
+    struct learner_watch *watch = &checker->learners[index];
+    slot_t before = watch->starts == state->starts ? watch->applied : 0;
+    if (state->applied < before || state->applied < state->durable) {
+        checker_violate(checker, "applied",
+                        "learner %u is at slot %llu and was at %llu, of which %llu are durable",
+                        state->id, (unsigned long long)state->applied, (unsigned long long)before,
+                        (unsigned long long)state->durable);
+    }
+    *watch = (struct learner_watch){state->starts, state->applied};
+}
+
+void checker_on_learner(struct checker *checker, const struct learner_state *state)
+{
+    slot_t applied = state->applied;
+    check_applied(checker, state);
     if (!checker->lenient && applied > checker->chosen_prefix) {
         checker_violate(checker, "learner", "learner %u applied slot %llu, which is not chosen",
-                        learner, (unsigned long long)applied);
+                        state->id, (unsigned long long)applied);
     }
-    struct slot_votes *slot = slot_of(checker, applied);
-    if (slot->has_digest && slot->digest != digest) {
+    struct slot_votes *slot = checker_slot(checker, applied);
+    if (slot->has_digest && slot->digest != state->digest) {
         checker_violate(checker, "digest", "learner %u differs from another one at slot %llu",
-                        learner, (unsigned long long)applied);
+                        state->id, (unsigned long long)applied);
     }
     slot->has_digest = 1;
-    slot->digest = digest;
+    slot->digest = state->digest;
 }
 
 void checker_on_record(struct checker *checker, uint64_t index, struct slice bytes,

@@ -22,7 +22,8 @@ struct slot_votes {
     struct vote *votes;
     size_t count, capacity;
     int is_chosen;
-    struct slice chosen; /* the value of one of votes */
+    struct slice chosen;         /* the value of one of votes */
+    struct ballot chosen_ballot; /* the first at which it was chosen */
     int has_digest;
     uint64_t digest; /* of a learner that had applied exactly up to here */
 };
@@ -32,24 +33,69 @@ struct known_record {
     struct blob *bytes; /* NULL: not known yet */
 };
 
+/* What is known of one attempt to lead. */
+struct attempt {
+    struct ballot ballot;
+    acceptor_set_t promised_by; /* have stored exactly this ballot as their promise, durably */
+    int has_proposed;
+};
+
+/* What one acceptor in its present life has heard, as answers.c follows it. */
+struct acceptor_watch {
+    struct ballot promised;
+    time_ms_t started_at;
+    int may_have_granted; /* a lease, in a former life */
+    struct ballot leader; /* whose lease it granted last */
+    time_ms_t lease_until;
+    struct {
+        uint64_t incarnation, sequence; /* of the newest heartbeat */
+    } heard[MEMBERS_MAX];               /* by index of the proposer */
+};
+
+/* What an acceptor was asked in its turn. */
+struct question {
+    enum message_kind kind; /* 0: it was answered */
+    struct peer from;
+    struct ballot ballot;
+    uint64_t number; /* slot, sequence or request */
+};
+
+#define QUESTIONS_MAX 256
+
+/* What one learner had applied. */
+struct learner_watch {
+    uint32_t starts;
+    slot_t applied;
+};
+
 /* Whom the checker tells what it sees first; either may be NULL. */
 struct checker_listener {
     void *self;
     /* A value that was never seen for this slot was proposed, or stored. */
-    void (*proposed)(void *self, slot_t slot, struct slice value);
+    void (*proposed)(void *self, slot_t slot, const struct ballot *ballot, struct slice value);
     /* The slots are chosen without a gap up to this one. */
-    void (*chosen)(void *self, slot_t slot, struct slice value);
+    void (*chosen)(void *self, slot_t slot, const struct ballot *ballot, struct slice value);
 };
+
+struct raft_rules;
 
 struct checker {
     const struct members *members;
+    struct raft_rules *raft; /* Raft mode: its rules, in the place of those of Paxos; else NULL */
     int lenient; /* a puppet plays a member and may tell what no vote shows: what is chosen by its
                     word is not checked */
     struct slot_votes *slots; /* by slot */
     size_t slot_count, slot_capacity;
     slot_t chosen_prefix;                /* every slot up to here is chosen */
     struct ballot promised[MEMBERS_MAX]; /* durable, by index of the acceptor */
-    struct known_record *log;            /* by record index */
+    slot_t watermark[MEMBERS_MAX];       /* likewise */
+    struct attempt *attempts;            /* in the order in which their first promise was stored */
+    size_t attempt_count, attempt_capacity;
+    struct acceptor_watch acceptors[MEMBERS_MAX]; /* by index of the acceptor */
+    struct learner_watch learners[MEMBERS_MAX];   /* by index of the learner */
+    struct question questions[QUESTIONS_MAX];     /* of the turn under way */
+    size_t question_count;
+    struct known_record *log; /* by record index */
     size_t log_count, log_capacity;
     uint64_t acknowledged; /* highest record index whose result reached its client */
     struct checker_listener listener;
@@ -64,6 +110,16 @@ void checker_close(struct checker *checker);
 void checker_violate(struct checker *checker, const char *rule, const char *fmt, ...)
     PRINTF_LIKE(3, 4);
 
+/* For the rules of both modes: the slot; the votes for a value at a ballot, made if there are
+ * none; the slot is chosen; a commit, and slots that are served, against what is chosen. */
+struct slot_votes *checker_slot(struct checker *checker, slot_t slot);
+struct vote *checker_vote(struct checker *checker, slot_t slot, const struct ballot *ballot,
+                          struct slice value);
+void checker_choose(struct checker *checker, slot_t slot, const struct ballot *ballot,
+                    struct slice value);
+void checker_check_commit(struct checker *checker, const char *where, slot_t commit);
+void checker_check_chosen(struct checker *checker, const struct msg_chosen *chosen);
+
 /* A record of an acceptor became durable; value NULL: its deletion. */
 void checker_on_durable(struct checker *checker, node_id_t acceptor, struct slice key,
                         struct blob *value);
@@ -72,11 +128,19 @@ void checker_on_durable(struct checker *checker, node_id_t acceptor, struct slic
 void checker_on_wipe(struct checker *checker, node_id_t acceptor);
 
 /* A message leaves its node. disk: of an acceptor, else NULL. */
-void checker_on_send(struct checker *checker, const struct message *msg, const struct disk *disk);
+void checker_on_send(struct checker *checker, struct peer from, const struct message *msg,
+                     const struct disk *disk);
 
 /* A learner after a turn. */
-void checker_on_learner(struct checker *checker, node_id_t learner, slot_t applied,
-                        uint64_t digest);
+struct learner_state {
+    node_id_t id;
+    uint32_t starts; /* of its process */
+    slot_t applied;
+    slot_t durable; /* applied, as its synced image says */
+    uint64_t digest;
+};
+
+void checker_on_learner(struct checker *checker, const struct learner_state *state);
 
 /* A record that a client wrote and got this index for, or read there. */
 void checker_on_record(struct checker *checker, uint64_t index, struct slice bytes,

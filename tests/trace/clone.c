@@ -62,6 +62,12 @@ void message_clone(const struct message *msg, struct message *copy)
     case MSG_ACCEPT:
         copy->accept.value = slice_keep(msg->accept.value);
         break;
+    case MSG_APPEND:
+        copy->append.entries = copy_entries(msg->append.entries, msg->append.entry_count);
+        break;
+    case MSG_PROPOSE:
+        copy->propose.value = slice_keep(msg->propose.value);
+        break;
     case MSG_CHOSEN:
         copy->chosen.entries = copy_entries(msg->chosen.entries, msg->chosen.entry_count);
         break;
@@ -75,6 +81,9 @@ void message_clone(const struct message *msg, struct message *copy)
     case MSG_RESULT:
         copy->result.ranges =
             copy_array(msg->result.ranges, msg->result.range_count, sizeof *msg->result.ranges);
+        for (uint32_t i = 0; i < copy->result.range_count; i++) {
+            copy->result.ranges[i].body = slice_keep(msg->result.ranges[i].body);
+        }
         break;
     case MSG_RECORDS:
         copy->records.records = copy_slices(msg->records.records, msg->records.record_count);
@@ -82,6 +91,19 @@ void message_clone(const struct message *msg, struct message *copy)
     case MSG_STATUS_REPLY:
         copy->status_reply.nodes = copy_array(msg->status_reply.nodes, msg->status_reply.node_count,
                                               sizeof *msg->status_reply.nodes);
+        break;
+    case MSG_QUERY:
+        copy->query.body = slice_keep(msg->query.body);
+        break;
+    case MSG_ANSWER:
+        copy->answer.body = slice_keep(msg->answer.body);
+        break;
+    case MSG_WATCH:
+        copy->watch.key = slice_keep(msg->watch.key);
+        copy->watch.end = slice_keep(msg->watch.end);
+        break;
+    case MSG_EVENTS:
+        copy->events.events = slice_keep(msg->events.events);
         break;
     default:
         break; /* plain numbers */
@@ -100,6 +122,12 @@ void message_drop(struct message *copy)
     case MSG_ACCEPT:
         slice_drop(&copy->accept.value);
         break;
+    case MSG_APPEND:
+        drop_entries(copy->append.entries, copy->append.entry_count);
+        break;
+    case MSG_PROPOSE:
+        slice_drop(&copy->propose.value);
+        break;
     case MSG_CHOSEN:
         drop_entries(copy->chosen.entries, copy->chosen.entry_count);
         break;
@@ -110,6 +138,9 @@ void message_drop(struct message *copy)
         slice_drop(&copy->submit.block);
         break;
     case MSG_RESULT:
+        for (uint32_t i = 0; i < copy->result.range_count; i++) {
+            slice_drop(&copy->result.ranges[i].body);
+        }
         free(copy->result.ranges);
         break;
     case MSG_RECORDS:
@@ -117,6 +148,19 @@ void message_drop(struct message *copy)
         break;
     case MSG_STATUS_REPLY:
         free(copy->status_reply.nodes);
+        break;
+    case MSG_QUERY:
+        slice_drop(&copy->query.body);
+        break;
+    case MSG_ANSWER:
+        slice_drop(&copy->answer.body);
+        break;
+    case MSG_WATCH:
+        slice_drop(&copy->watch.key);
+        slice_drop(&copy->watch.end);
+        break;
+    case MSG_EVENTS:
+        slice_drop(&copy->events.events);
         break;
     default:
         break;

@@ -2,6 +2,7 @@
 
 #include "common/base/check.h"
 #include "common/base/memory.h"
+#include "tests/trace/raft_rules.h"
 #include "tests/trace/turn.h"
 
 #include <stdio.h>
@@ -34,6 +35,9 @@ struct cluster *cluster_new(const struct cluster_options *options,
     cluster->now = CLUSTER_EPOCH_MS;
     const struct members *members = &cluster->options.members;
     checker_init(&cluster->checker, members);
+    if (options->is_raft) {
+        raft_rules_install(&cluster->checker);
+    }
     for (size_t i = 0; i < members->acceptor_count; i++) {
         add_node(cluster, ROLE_ACCEPTOR, members->acceptors[i], 'A');
     }
@@ -58,9 +62,13 @@ static void free_core(struct node *node)
     if (node->learner != NULL) {
         learner_free(node->learner);
     }
+    raft_free(node->raft);
+    forward_free(node->forward);
     node->acceptor = NULL;
     node->proposer = NULL;
     node->learner = NULL;
+    node->raft = NULL;
+    node->forward = NULL;
     effects_clear(&node->fx);
 }
 
@@ -105,8 +113,45 @@ size_t cluster_index(const struct cluster *cluster, const struct node *node)
     return (size_t)(node - cluster->nodes);
 }
 
+static void make_raft(const struct cluster *cluster, struct node *node)
+{
+    const struct cluster_options *options = &cluster->options;
+    struct raft_options o = {.id = (node_id_t)node->self.id,
+                             .incarnation = node->incarnation,
+                             .seed = options->seed ^ node->incarnation,
+                             .members = options->members,
+                             .heartbeat_ms = options->heartbeat_ms,
+                             .election_ms = options->election_ms,
+                             .reader = disk_reader(node->disk)};
+    for (size_t i = 0; i < options->members.acceptor_count; i++) {
+        o.priorities[i] = cluster->nodes[i].priority; /* the acceptors come first */
+    }
+    node->raft = raft_new(&o);
+    node->core = raft_core(node->raft);
+}
+
+static void make_forward(const struct cluster *cluster, struct node *node)
+{
+    const struct cluster_options *options = &cluster->options;
+    struct proposer_options o = {.id = (node_id_t)node->self.id,
+                                 .incarnation = node->incarnation,
+                                 .members = options->members,
+                                 .heartbeat_ms = options->heartbeat_ms,
+                                 .election_ms = options->election_ms};
+    node->forward = forward_new(&o);
+    node->core = forward_core(node->forward);
+}
+
 static void make_core(const struct cluster *cluster, struct node *node)
 {
+    if (cluster->options.is_raft && node->self.role == ROLE_ACCEPTOR) {
+        make_raft(cluster, node);
+        return;
+    }
+    if (cluster->options.is_raft && node->self.role == ROLE_PROPOSER) {
+        make_forward(cluster, node);
+        return;
+    }
     const struct cluster_options *options = &cluster->options;
     node_id_t id = (node_id_t)node->self.id;
     switch (node->self.role) {
@@ -231,6 +276,30 @@ void cluster_send(struct cluster *cluster, const struct node *from, const struct
 time_ms_t node_now(const struct cluster *cluster, const struct node *node)
 {
     return cluster->now + node->clock_ahead_ms;
+}
+
+slot_t node_chosen(const struct node *node)
+{
+    if (node->acceptor != NULL) {
+        return acceptor_chosen(node->acceptor);
+    }
+    return node->raft != NULL ? raft_commit(node->raft) : 0;
+}
+
+enum node_state node_leadership(const struct node *node)
+{
+    if (node->proposer != NULL) {
+        return proposer_state(node->proposer);
+    }
+    return node->forward != NULL ? forward_state(node->forward) : NODE_UNKNOWN;
+}
+
+struct ballot node_ballot(const struct node *node)
+{
+    if (node->proposer != NULL) {
+        return proposer_ballot(node->proposer);
+    }
+    return node->forward != NULL ? forward_leader(node->forward) : BALLOT_NONE;
 }
 
 int node_can_step(const struct node *node)

@@ -10,7 +10,9 @@
 #define SYNOD_TESTS_TRACE_CLUSTER_H
 
 #include "acceptor/acceptor.h"
+#include "acceptor/raft/raft.h"
 #include "learner/learner.h"
+#include "proposer/forward.h"
 #include "proposer/proposer.h"
 #include "tests/trace/checker.h"
 #include "tests/trace/disk.h"
@@ -47,20 +49,23 @@ struct node {
     uint64_t incarnation; /* see node_incarnation */
     struct disk *disk;
     struct core core;
-    struct acceptor *acceptor; /* exactly one of the three, while it is up */
+    struct acceptor *acceptor; /* exactly one of the five, while it is up */
     struct proposer *proposer;
     struct learner *learner;
+    struct raft *raft; /* in Raft mode, in the place of acceptor and proposer */
+    struct forward *forward;
     struct effects fx;
     time_ms_t wake_at;
     time_ms_t clock_ahead_ms; /* its own clock, less the cluster's */
     int disk_low;             /* as its core is told */
-    int may_end;              /* it has a reason to end that is no bug */
+    int may_end;              /* a record of its store cannot be read: it ends when it meets it */
     int disk_held;            /* synced writes do not complete */
     int write_waits;          /* a turn's write waits for the disk: the process hangs in it */
-    uint32_t priority;        /* of a proposer */
+    uint32_t priority;        /* of a proposer, in Raft mode of an acceptor */
 };
 
 struct cluster_options {
+    int is_raft; /* protocol: raft */
     struct members members;
     time_ms_t heartbeat_ms;
     time_ms_t election_ms;
@@ -139,6 +144,12 @@ void cluster_shutdown(struct cluster *cluster, struct node *node);
 /* From now on synced writes of the node hang, or: go on, and the one that hangs completes. */
 void cluster_hold_disk(struct cluster *cluster, struct node *node);
 void cluster_release_disk(struct cluster *cluster, struct node *node);
+
+/* What the two modes have in common; 0, NODE_UNKNOWN or BALLOT_NONE for who has none. Chosen: of an
+ * acceptor. State and ballot: of a proposer; in Raft mode its leader's. */
+slot_t node_chosen(const struct node *node);
+enum node_state node_leadership(const struct node *node);
+struct ballot node_ballot(const struct node *node);
 
 /* Sends a message of a puppet (from and incarnation are filled in unless set). */
 void cluster_send(struct cluster *cluster, const struct node *from, const struct node *to,

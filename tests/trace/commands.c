@@ -29,6 +29,7 @@ static int start_cluster(struct scenario *s, char **w, size_t n, struct errmsg *
     uint8_t puppets[NODES_MAX] = {0};
     uint8_t down[NODES_MAX] = {0};
     const char *names = words_field(w, n, "puppets");
+    const char *prefer = words_field(w, n, "prefer");
     if (names != NULL && scenario_nodes(s, names, puppets, err) != 0) {
         return ERROR_USAGE;
     }
@@ -39,6 +40,9 @@ static int start_cluster(struct scenario *s, char **w, size_t n, struct errmsg *
     for (size_t i = 0; i < s->cluster->node_count; i++) {
         struct node *node = &s->cluster->nodes[i];
         node->priority = node->priority > 0 ? node->priority : 1;
+        if (prefer != NULL && strcmp(prefer, node->name) == 0) {
+            node->priority = 200;
+        }
         if (puppets[i]) {
             node->mode = NODE_PUPPET;
             node->starts = 1;
@@ -65,6 +69,8 @@ static int cmd_cluster(struct scenario *s, char **w, size_t n, struct errmsg *er
         .latency_ms = (time_ms_t)words_number(w, n, "latency", 1),
         .seed = words_number(w, n, "seed", 1),
     };
+    const char *protocol = words_field(w, n, "protocol");
+    options.is_raft = protocol != NULL && strcmp(protocol, "raft") == 0;
     struct members *m = &options.members;
     m->number = 1;
     fill_ids(m->acceptors, &m->acceptor_count, words_number(w, n, "acceptors", 3));
@@ -77,6 +83,8 @@ static int cmd_cluster(struct scenario *s, char **w, size_t n, struct errmsg *er
     memset(s->shown, 1, sizeof s->shown);
     s->shown[MSG_HEARTBEAT] = 0;
     s->shown[MSG_REPORT] = 0;
+    s->shown[MSG_PROGRESS] = 0;
+    s->shown[MSG_DIGEST] = 0;
     int rc = start_cluster(s, w, n, err);
     s->show_notes = 1; /* from here on: that everybody started is no news */
     return rc;
@@ -197,16 +205,23 @@ static int cmd_until(struct scenario *s, char **w, size_t n, struct errmsg *err)
     }
 }
 
-/* elect P1: runs in silence until it leads, and lets its first slot settle. */
+/* elect P1, in Raft mode elect A1: runs in silence until it leads, and lets its first slot
+ * settle. */
 static int cmd_elect(struct scenario *s, char **w, size_t n, struct errmsg *err)
 {
     if (n != 2) {
-        return errmsg_set(err, ERROR_USAGE, "elect PROPOSER");
+        return errmsg_set(err, ERROR_USAGE, "elect NODE");
     }
+    char field_role[] = "role";
+    char leader[] = "leader";
     char words[4][16] = {"until", "", "state", "="};
     snprintf(words[1], sizeof words[1], "%s", w[1]);
     char leading[] = "leading";
     char *until[] = {words[0], words[1], words[2], words[3], leading};
+    if (s->cluster->options.is_raft) {
+        until[2] = field_role;
+        until[4] = leader;
+    }
     struct text silent = s->out;
     s->out = (struct text){0};
     s->line.end = 0;

@@ -110,6 +110,39 @@ static int proposer_field(const struct node *node, const char *field, struct tex
     return 1;
 }
 
+static int raft_field(const struct node *node, const char *field, struct text *out)
+{
+    const struct raft *raft = node->raft;
+    if (strcmp(field, "role") == 0) {
+        text_addf(out, "%s", trace_raft_role(raft_role(raft)));
+    } else if (strcmp(field, "term") == 0) {
+        text_addf(out, "%" PRIu64, raft_term(raft));
+    } else if (strcmp(field, "vote") == 0) {
+        text_addf(out, "A%u", raft_voted_for(raft));
+    } else if (strcmp(field, "commit") == 0 || strcmp(field, "chosen") == 0) {
+        text_addf(out, "%" PRIu64, raft_commit(raft));
+    } else if (strcmp(field, "last") == 0 || strcmp(field, "accepted") == 0) {
+        text_addf(out, "%" PRIu64, raft_last(raft));
+    } else {
+        return 0;
+    }
+    return 1;
+}
+
+/* leader: "A2", or none. */
+static int forward_field(const struct node *node, const char *field, struct text *out)
+{
+    if (strcmp(field, "state") == 0) {
+        text_addf(out, "%s", trace_node_state(forward_state(node->forward)));
+    } else if (strcmp(field, "leader") == 0) {
+        struct ballot leader = forward_leader(node->forward);
+        text_addf(out, ballot_is_none(&leader) ? "none" : "A%u", leader.proposer);
+    } else {
+        return 0;
+    }
+    return 1;
+}
+
 static int learner_field(const struct node *node, const char *field, struct text *out)
 {
     if (strcmp(field, "applied") == 0) {
@@ -167,6 +200,12 @@ static int node_field(struct scenario *s, const struct node *node, const char *f
     }
     if (node->acceptor != NULL) {
         return acceptor_field(node, field, out);
+    }
+    if (node->raft != NULL) {
+        return raft_field(node, field, out);
+    }
+    if (node->forward != NULL) {
+        return forward_field(node, field, out);
     }
     return node->proposer != NULL ? proposer_field(node, field, out)
                                   : learner_field(node, field, out);

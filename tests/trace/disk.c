@@ -22,10 +22,11 @@ struct disk {
     struct image lazy; /* changes in the order they were written, not by key */
     size_t *batches;   /* where in lazy each batch ends */
     size_t batch_count, batch_capacity;
-    uint64_t synced;      /* writes that were synced, as the store says */
-    uint64_t guarded;     /* the same, as the guard says */
-    struct image copy;    /* of durable, at an earlier time */
-    uint64_t copy_synced; /* synced at that time */
+    uint64_t synced;           /* writes that were synced, as the store says */
+    uint64_t guarded;          /* the same, as the guard says */
+    uint64_t guarded_for_good; /* and as it says after a power cut: its newest mark may be lost */
+    struct image copy;         /* of durable, at an earlier time */
+    uint64_t copy_synced;      /* synced at that time */
     int is_removed;
     struct blob *damaged; /* key of the pair that cannot be read, or NULL */
 };
@@ -154,6 +155,7 @@ void disk_append(struct disk *disk, const struct record *records, size_t count)
     if (count == 0) {
         return;
     }
+    disk->guarded_for_good = disk->guarded; /* no batch is begun before that */
     for (size_t i = 0; i < count; i++) {
         struct pair change = pair_of(&records[i]);
         image_apply(&disk->seen, &change);
@@ -244,6 +246,7 @@ void disk_wipe(struct disk *disk)
     disk->batch_count = 0;
     disk->synced = 0;
     disk->guarded = 0;
+    disk->guarded_for_good = 0;
 }
 
 int disk_open(const struct disk *disk)
@@ -265,6 +268,26 @@ void disk_roll_back(struct disk *disk)
     image_copy(&disk->durable, &disk->copy);
     disk->synced = disk->copy_synced;
     disk_lose_lazy(disk);
+}
+
+void disk_lose_mark(struct disk *disk)
+{
+    disk->guarded = disk->guarded_for_good;
+}
+
+void disk_settle(struct disk *disk)
+{
+    disk->guarded_for_good = disk->guarded;
+}
+
+int disk_has_tail(const struct disk *disk)
+{
+    return disk->batch_count > 0 && disk->synced > 0 && disk->guarded_for_good == disk->synced;
+}
+
+void disk_lose_tail(struct disk *disk)
+{
+    disk->synced--;
 }
 
 void disk_remove(struct disk *disk)
@@ -322,6 +345,18 @@ static int disk_scan(void *self, struct slice from, struct slice to, store_visit
 struct store_reader disk_reader(struct disk *disk)
 {
     return (struct store_reader){.self = disk, .get = disk_get, .scan = disk_scan};
+}
+
+const struct blob *disk_seen(const struct disk *disk, struct slice key)
+{
+    size_t index = image_find(&disk->seen, key);
+    return image_has(&disk->seen, index, key) ? disk->seen.pairs[index].value : NULL;
+}
+
+struct slice disk_last_below(const struct disk *disk, struct slice key)
+{
+    size_t index = image_find(&disk->seen, key);
+    return index > 0 ? slice_of(disk->seen.pairs[index - 1].key) : SLICE_EMPTY;
 }
 
 const struct blob *disk_durable(const struct disk *disk, struct slice key)

@@ -1,12 +1,15 @@
-/* The durable state of one simulated process: what it reads back, and what a power cut would leave
- * of it.
+/* The durable state of one simulated process: what it reads back, and what a power cut would
+ * leave of it.
  *
  * Writes without a sync are seen at once and become durable with the next synced write, as the
- * write-ahead log of LevelDB does it: in order, all or nothing for each batch. A power cut keeps a
- * prefix of the batches that were not synced: the first torn one and all behind it are gone.
+ * write-ahead log of LevelDB does it: in order, all or nothing for each batch. A power cut keeps
+ * a prefix of the batches that were not synced: the first torn one and all behind it are gone.
  *
- * Beside it lies the tail guard: how many batches were synced when a process was last told so. A
- * store that has fewer lost what it had acknowledged, and disk_open refuses it. */
+ * Beside it lies the tail guard: how many batches were synced. It is marked after the sync and
+ * before the messages that wait for it leave; the mark is synced before the next batch is begun.
+ * So a power cut may lose the newest mark, as long as nothing was written behind its batch. A
+ * store that has fewer batches than the guard says lost what it had acknowledged, and disk_open
+ * refuses it. */
 #ifndef SYNOD_TESTS_TRACE_DISK_H
 #define SYNOD_TESTS_TRACE_DISK_H
 
@@ -52,6 +55,18 @@ int disk_open(const struct disk *disk) MUST_USE;
 void disk_keep_copy(struct disk *disk);
 void disk_roll_back(struct disk *disk);
 
+/* A power cut takes the guard's newest mark along, unless a batch was begun since; or nothing
+ * can any more. */
+void disk_lose_mark(struct disk *disk);
+void disk_settle(struct disk *disk);
+
+/* 1 if a batch was begun behind one that was synced: who loses that one now must be refused. */
+int disk_has_tail(const struct disk *disk);
+
+/* The batch that was synced last cannot be read any more: for LevelDB the log ends before it.
+ * What it held is left in place, since no process must ever see it. */
+void disk_lose_tail(struct disk *disk);
+
 /* The store's files vanish, the guard with them. */
 void disk_remove(struct disk *disk);
 
@@ -60,6 +75,11 @@ void disk_damage(struct disk *disk, uint64_t pick);
 
 /* What the process sees. Valid until disk_free. */
 struct store_reader disk_reader(struct disk *disk);
+
+/* The value of a key as the process sees it, readable or not; the highest key below another one,
+ * empty if there is none. Borrowed until the next write. */
+const struct blob *disk_seen(const struct disk *disk, struct slice key);
+struct slice disk_last_below(const struct disk *disk, struct slice key);
 
 /* The durable value of a key, borrowed until the next write, or NULL. */
 const struct blob *disk_durable(const struct disk *disk, struct slice key);

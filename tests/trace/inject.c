@@ -19,12 +19,13 @@ int inject_parse_ballot(const char *text, struct ballot *out)
     uint64_t round;
     unsigned proposer;
     char start[24];
-    if (sscanf(text, "%" SCNu64 ".%u#%23s", &round, &proposer, start) != 3) {
+    int is_raft = sscanf(text, "%" SCNu64 ".A%u#%23s", &round, &proposer, start) == 3;
+    if (!is_raft && sscanf(text, "%" SCNu64 ".%u#%23s", &round, &proposer, start) != 3) {
         return ERROR_USAGE;
     }
     uint64_t incarnation = strtoull(start, NULL, 0);
     if (strncmp(start, "0x", 2) != 0) {
-        struct peer peer = {ROLE_PROPOSER, proposer};
+        struct peer peer = {is_raft ? ROLE_ACCEPTOR : ROLE_PROPOSER, proposer};
         incarnation = node_incarnation(peer, (uint32_t)incarnation);
     }
     *out = (struct ballot){round, proposer, incarnation};
@@ -182,13 +183,59 @@ static void fill_others(char **w, size_t n, const struct ballot *ballot, struct 
     }
 }
 
+/* mode=pre|real|transfer */
+static uint32_t vote_mode(char **w, size_t n)
+{
+    const char *text = field(w, n, "mode");
+    if (text == NULL || strcmp(text, "real") == 0) {
+        return VOTE_REAL;
+    }
+    return strcmp(text, "pre") == 0 ? VOTE_PRE : VOTE_TRANSFER;
+}
+
+static void fill_raft(char **w, size_t n, const struct ballot *ballot, struct message *msg)
+{
+    switch (msg->kind) {
+    case MSG_REQUEST_VOTE:
+        msg->request_vote = (struct msg_request_vote){
+            number(w, n, "term"), vote_mode(w, n), number(w, n, "last"), number(w, n, "last_term")};
+        break;
+    case MSG_VOTE:
+        msg->vote = (struct msg_vote){number(w, n, "term"), number(w, n, "asked"), vote_mode(w, n),
+                                      number32(w, n, "granted")};
+        break;
+    case MSG_APPEND:
+        msg->append = (struct msg_append){.ballot = *ballot,
+                                          .sequence = number(w, n, "sequence"),
+                                          .prev_index = number(w, n, "prev"),
+                                          .prev_term = number(w, n, "prev_term"),
+                                          .commit = number(w, n, "commit")};
+        msg->append.entries = parse_entries(w, n, &msg->append.entry_count);
+        break;
+    case MSG_APPENDED:
+        msg->appended = (struct msg_appended){.ballot = *ballot,
+                                              .term = number(w, n, "term"),
+                                              .sequence = number(w, n, "sequence"),
+                                              .conflict = number32(w, n, "conflict"),
+                                              .match = number(w, n, "match"),
+                                              .hint_term = number(w, n, "hint_term"),
+                                              .last_index = number(w, n, "last")};
+        break;
+    case MSG_TIMEOUT_NOW:
+        msg->timeout_now = (struct msg_timeout_now){*ballot};
+        break;
+    default:
+        break;
+    }
+}
+
 int inject_parse(char **words, size_t count, struct message *msg, struct errmsg *err)
 {
     *msg = (struct message){0};
     if (count == 0) {
         return errmsg_set(err, ERROR_USAGE, "no kind of message");
     }
-    for (int kind = MSG_PREPARE; kind <= MSG_READ_INDEX_REPLY; kind++) {
+    for (int kind = MSG_PREPARE; kind <= MSG_TIMEOUT_NOW; kind++) {
         if (strcmp(message_kind_name((enum message_kind)kind), words[0]) == 0) {
             msg->kind = (enum message_kind)kind;
         }
@@ -204,11 +251,12 @@ int inject_parse(char **words, size_t count, struct message *msg, struct errmsg 
     msg->echo = number(words, count, "echo");
     msg->incarnation = number(words, count, "incarnation");
     if (msg->incarnation == 0 && !ballot_is_none(&ballot) && msg->kind != MSG_PROMISE &&
-        msg->kind != MSG_ACCEPTED && msg->kind != MSG_NACK) {
+        msg->kind != MSG_ACCEPTED && msg->kind != MSG_NACK && msg->kind != MSG_APPENDED) {
         msg->incarnation = ballot.incarnation; /* a proposer speaks of its own ballot */
     }
     fill_votes(words, count, &ballot, msg);
     fill_others(words, count, &ballot, msg);
+    fill_raft(words, count, &ballot, msg);
     return 0;
 }
 
@@ -224,6 +272,8 @@ void inject_release(struct message *msg)
 {
     if (msg->kind == MSG_PROMISE) {
         release_entries(msg->promise.entries, msg->promise.entry_count);
+    } else if (msg->kind == MSG_APPEND) {
+        release_entries(msg->append.entries, msg->append.entry_count);
     } else if (msg->kind == MSG_CHOSEN) {
         release_entries(msg->chosen.entries, msg->chosen.entry_count);
     } else if (msg->kind == MSG_ACCEPT) {

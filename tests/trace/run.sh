@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Scenario files step whole clusters of cores message by message and show each rule of Multi-Paxos,
-# refusals too. With --rewrite the expected traces are made anew; with files only those run.
+# Scenario files step whole clusters of cores message by message and show each rule of Multi-Paxos
+# and, named raft_, of Raft, refusals too. With --rewrite the expected traces are made anew; with files only those run.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 

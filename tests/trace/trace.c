@@ -1,6 +1,7 @@
 #include "tests/trace/trace.h"
 
 #include "common/base/bytes.h"
+#include "common/protocol/kv.h"
 #include "common/protocol/value.h"
 
 #include <inttypes.h>
@@ -14,10 +15,14 @@ void trace_ballot(struct text *out, const struct ballot *ballot)
         text_addf(out, "none");
         return;
     }
-    text_addf(out, "%" PRIu64 ".%u", ballot->round, ballot->proposer);
     struct peer proposer = {ROLE_PROPOSER, ballot->proposer};
+    struct peer acceptor = {ROLE_ACCEPTOR, ballot->proposer};
     uint64_t starts = ballot->incarnation & 0xff;
-    if (ballot->incarnation == node_incarnation(proposer, (uint32_t)starts)) {
+    int is_raft = ballot->incarnation == node_incarnation(acceptor, (uint32_t)starts);
+    text_addf(out, "%" PRIu64 ".%s%u", ballot->round, is_raft ? "A" : "", ballot->proposer);
+    if (is_raft) {
+        text_addf(out, "#%" PRIu64, starts);
+    } else if (ballot->incarnation == node_incarnation(proposer, (uint32_t)starts)) {
         text_addf(out, "#%" PRIu64, starts);
     } else {
         text_addf(out, "#0x%" PRIx64, ballot->incarnation);
@@ -42,6 +47,34 @@ void trace_bytes(struct text *out, struct slice bytes)
     }
 }
 
+/* The kind of a request, and its key. */
+static void trace_request(struct text *out, struct slice bytes)
+{
+    struct kv_request request;
+    struct slice rest = bytes;
+    if (kv_next_request(&rest, &request) != 1) {
+        text_addf(out, " malformed");
+        return;
+    }
+    switch (request.op) {
+    case KV_RANGE:
+        text_addf(out, " range ");
+        trace_bytes(out, request.range.key);
+        break;
+    case KV_PUT:
+        text_addf(out, " put ");
+        trace_bytes(out, request.put.key);
+        break;
+    case KV_DELETE:
+        text_addf(out, " delete ");
+        trace_bytes(out, request.delete_.key);
+        break;
+    case KV_TXN:
+        text_addf(out, " txn");
+        break;
+    }
+}
+
 static void trace_command(struct text *out, const struct command *command)
 {
     switch (command->op) {
@@ -54,6 +87,22 @@ static void trace_command(struct text *out, const struct command *command)
         return;
     case COMMAND_CLOSE_SESSION:
         text_addf(out, " close");
+        return;
+    case COMMAND_KV:
+        trace_request(out, command->payload);
+        return;
+    case COMMAND_COMPACT:
+        text_addf(out, " compact %" PRIu64, bytes_get_u64(command->payload.data));
+        return;
+    case COMMAND_LEASE_GRANT:
+        text_addf(out, " grant %" PRIu64 " ttl=%" PRIu64, bytes_get_u64(command->payload.data),
+                  bytes_get_u64(command->payload.data + 8));
+        return;
+    case COMMAND_LEASE_REVOKE:
+        text_addf(out, " revoke %" PRIu64, bytes_get_u64(command->payload.data));
+        return;
+    case COMMAND_LEASE_KEEPALIVE:
+        text_addf(out, " keepalive %" PRIu64, bytes_get_u64(command->payload.data));
         return;
     }
     text_addf(out, " op%u", (unsigned)command->op);
@@ -256,6 +305,67 @@ static void trace_catchup(struct text *out, const struct message *msg)
     }
 }
 
+static void trace_election(struct text *out, const struct message *msg)
+{
+    static const char *const modes[] = {"?", "pre", "real", "transfer"};
+    if (msg->kind == MSG_REQUEST_VOTE) {
+        text_addf(out, " term=%" PRIu64 " %s last=%" PRIu64 "@%" PRIu64, msg->request_vote.term,
+                  modes[msg->request_vote.mode % 4], msg->request_vote.last_index,
+                  msg->request_vote.last_term);
+    } else if (msg->kind == MSG_VOTE) {
+        text_addf(out, " term=%" PRIu64 " %s %s", msg->vote.term, modes[msg->vote.mode % 4],
+                  msg->vote.granted ? "granted" : "refused");
+    } else {
+        text_addf(out, " ");
+        trace_ballot(out, &msg->timeout_now.ballot);
+    }
+}
+
+static void trace_replication(struct text *out, const struct message *msg)
+{
+    if (msg->kind == MSG_APPEND) {
+        const struct msg_append *m = &msg->append;
+        text_addf(out, " ");
+        trace_ballot(out, &m->ballot);
+        text_addf(out, " prev=%" PRIu64 "@%" PRIu64 " commit=%" PRIu64, m->prev_index, m->prev_term,
+                  m->commit);
+        if (m->entry_count > 0) {
+            trace_entries(out, m->entries, m->entry_count);
+        }
+        return;
+    }
+    const struct msg_appended *m = &msg->appended;
+    text_addf(out, " ");
+    trace_ballot(out, &m->ballot);
+    if (m->term != m->ballot.round) {
+        text_addf(out, " term=%" PRIu64, m->term);
+    }
+    if (m->conflict) {
+        text_addf(out, " conflict hint=%" PRIu64 "@%" PRIu64 " last=%" PRIu64, m->match,
+                  m->hint_term, m->last_index);
+    } else {
+        text_addf(out, " match=%" PRIu64, m->match);
+    }
+}
+
+static void trace_handing_over(struct text *out, const struct message *msg)
+{
+    static const char *const statuses[] = {"taken", "not_leading", "again"};
+    if (msg->kind == MSG_PROPOSE) {
+        text_addf(out, " ");
+        trace_ballot(out, &msg->propose.ballot);
+        text_addf(out, " #%" PRIu64 " ", msg->propose.sequence);
+        trace_value(out, msg->propose.value);
+        return;
+    }
+    text_addf(out, " #%" PRIu64 " %s", msg->proposed.sequence,
+              msg->proposed.status < 3 ? statuses[msg->proposed.status] : "?");
+    if (msg->proposed.status == PROPOSED_NOT_LEADING) {
+        text_addf(out, " leader=");
+        trace_ballot(out, &msg->proposed.leader);
+    }
+}
+
 static void trace_submit(struct text *out, struct slice bytes)
 {
     struct block block;
@@ -269,8 +379,10 @@ static void trace_submit(struct text *out, struct slice bytes)
 
 static void trace_result(struct text *out, const struct msg_result *m)
 {
-    static const char *const names[] = {"ok", "gap", "unknown_session", "sessions_full",
-                                        "forgotten"};
+    static const char *const names[] = {
+        "ok",           "gap",         "unknown_session", "sessions_full",
+        "forgotten",    "compacted",   "future",          "lease_not_found",
+        "lease_exists", "leases_full", "key_not_found",   "too_large"};
     text_addf(out, " s%" PRIx64 " applied=%" PRIu64, m->session, m->applied);
     for (uint32_t i = 0; i < m->range_count; i++) {
         const struct result_range *r = &m->ranges[i];
@@ -333,6 +445,30 @@ static void trace_client(struct text *out, const struct message *msg)
     case MSG_STATUS_REPLY:
         trace_status(out, &msg->status_reply);
         break;
+    case MSG_PROGRESS:
+        text_addf(out, " applied=%" PRIu64 " due=%" PRIu64, msg->progress.applied,
+                  msg->progress.due_ms);
+        break;
+    case MSG_DIGEST:
+        text_addf(out, " learner=%u slot=%" PRIu64, msg->digest.learner, msg->digest.slot);
+        break;
+    case MSG_QUERY:
+        text_addf(out, " request=%" PRIu64, msg->query.request);
+        trace_request(out, msg->query.body);
+        break;
+    case MSG_ANSWER:
+        text_addf(out, " request=%" PRIu64 " status=%u revision=%" PRIu64, msg->answer.request,
+                  msg->answer.status, msg->answer.revision);
+        break;
+    case MSG_WATCH:
+        text_addf(out, " request=%" PRIu64 " revision=%" PRIu64 " wait=%u ", msg->watch.request,
+                  msg->watch.revision, msg->watch.wait_ms);
+        trace_bytes(out, msg->watch.key);
+        break;
+    case MSG_EVENTS:
+        text_addf(out, " request=%" PRIu64 " status=%u next=%" PRIu64, msg->events.request,
+                  msg->events.status, msg->events.next_revision);
+        break;
     default:
         break;
     }
@@ -365,6 +501,19 @@ void trace_message(struct text *out, const struct message *msg)
     case MSG_READ_INDEX_REPLY:
         trace_catchup(out, msg);
         break;
+    case MSG_REQUEST_VOTE:
+    case MSG_VOTE:
+    case MSG_TIMEOUT_NOW:
+        trace_election(out, msg);
+        break;
+    case MSG_APPEND:
+    case MSG_APPENDED:
+        trace_replication(out, msg);
+        break;
+    case MSG_PROPOSE:
+    case MSG_PROPOSED:
+        trace_handing_over(out, msg);
+        break;
     default:
         trace_client(out, msg);
         break;
@@ -378,13 +527,24 @@ static void trace_acceptor_record(struct text *out, const struct record *record)
         text_addf(out, " chosen=%" PRIu64, bytes_get_u64(record->head));
         return;
     }
+    if (record->key[0] == 't' && record->head_size == 28) {
+        ballot = (struct ballot){bytes_get_u64(record->head + 8), bytes_get_u32(record->head + 16),
+                                 bytes_get_u64(record->head + 20)};
+        text_addf(out, " term=%" PRIu64 " vote=", bytes_get_u64(record->head));
+        trace_ballot(out, &ballot);
+        return;
+    }
+    if (record->is_delete && record->key_size == 9) {
+        text_addf(out, " -%" PRIu64, bytes_get_u64(record->key + 1));
+        return;
+    }
     if (record->is_delete || record->head_size < 20) {
         text_addf(out, record->is_delete ? " -%c" : " %c", record->key[0]);
         return;
     }
     ballot = (struct ballot){bytes_get_u64(record->head), bytes_get_u32(record->head + 8),
                              bytes_get_u64(record->head + 12)};
-    if (record->key[0] == 'a' && record->key_size == 9) {
+    if ((record->key[0] == 'a' || record->key[0] == 'e') && record->key_size == 9) {
         text_addf(out, " %" PRIu64 "@", bytes_get_u64(record->key + 1));
     } else {
         text_addf(out, " promised=");
@@ -413,6 +573,26 @@ const char *trace_node_state(enum node_state state)
     return (size_t)state < sizeof names / sizeof *names ? names[state] : "?";
 }
 
+const char *trace_raft_role(enum raft_role role)
+{
+    static const char *const names[] = {"follower", "precandidate", "candidate", "leader"};
+    return names[role];
+}
+
+static void trace_raft(struct text *out, const struct raft *raft)
+{
+    text_addf(out, " %s term=%" PRIu64 " vote=A%u commit=%" PRIu64 " last=%" PRIu64 " log=",
+              trace_raft_role(raft_role(raft)), raft_term(raft), raft_voted_for(raft),
+              raft_commit(raft), raft_last(raft));
+    slot_t from = raft_last(raft) > 12 ? raft_last(raft) - 11 : 1;
+    for (slot_t i = from; i <= raft_last(raft); i++) {
+        uint64_t term = 0;
+        struct slice value;
+        (void)raft_entry(raft, i, &term, &value);
+        text_addf(out, "%s%" PRIu64, i > from ? "," : "", term);
+    }
+}
+
 void trace_node(struct text *out, const struct node *node)
 {
     text_addf(out, "%s", node->name);
@@ -424,6 +604,12 @@ void trace_node(struct text *out, const struct node *node)
         trace_ballot(out, &promised);
         text_addf(out, " chosen=%" PRIu64 " accepted=%" PRIu64, acceptor_chosen(node->acceptor),
                   acceptor_accepted_max(node->acceptor));
+    } else if (node->raft != NULL) {
+        trace_raft(out, node->raft);
+    } else if (node->forward != NULL) {
+        struct ballot ballot = forward_leader(node->forward);
+        text_addf(out, " leader=");
+        trace_ballot(out, &ballot);
     } else if (node->proposer != NULL) {
         struct ballot ballot = proposer_ballot(node->proposer);
         text_addf(out, " %s ballot=", trace_node_state(proposer_state(node->proposer)));

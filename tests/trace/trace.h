@@ -24,6 +24,9 @@ void trace_writes(struct text *out, const struct node *node, const struct effect
 /* What the node says of itself. */
 void trace_node(struct text *out, const struct node *node);
 
+/* "follower", ... */
+const char *trace_raft_role(enum raft_role role);
+
 /* "leading", ... */
 const char *trace_node_state(enum node_state state);
 

@@ -1,6 +1,9 @@
 #include "tests/trace/turn.h"
 
+#include "common/base/bytes.h"
 #include "common/base/check.h"
+#include "tests/trace/answers.h"
+#include "tests/trace/raft_rules.h"
 
 static void observe_delivery(const struct cluster *cluster, const struct packet *packet,
                              const char *fate)
@@ -46,7 +49,7 @@ static int reach(struct cluster *cluster, struct node *node, enum turn_point poi
 static int send_outgoing(struct cluster *cluster, struct node *node, struct outgoing *out,
                          enum turn_point point)
 {
-    checker_on_send(&cluster->checker, &out->msg,
+    checker_on_send(&cluster->checker, node->self, &out->msg,
                     node->self.role == ROLE_ACCEPTOR ? node->disk : NULL);
     CHECK(out->to.role != ROLE_NONE);
     for (size_t i = 0; i < cluster->node_count; i++) {
@@ -96,7 +99,8 @@ static int ended(struct cluster *cluster, struct node *node)
         cluster->observer.ended(cluster->observer.self, node,
                                 node->fx.fatal != 0 ? node->fx.fatal_text.text : "finished");
     }
-    if (node->fx.fatal != 0 && !node->may_end) {
+    int is_excused = node->may_end && node->fx.fatal == ERROR_CORRUPT;
+    if (node->fx.fatal != 0 && !is_excused) {
         checker_violate(&cluster->checker, "ended", "%s ends: %s", node->name,
                         node->fx.fatal_text.text);
     }
@@ -112,9 +116,37 @@ void turn_on_durable(void *arg, struct slice key, struct blob *value)
     }
 }
 
-static void step(struct node *node, const struct event *event)
+static void step_raft(struct cluster *cluster, struct node *node, const struct event *event)
 {
+    int index = members_acceptor_index(&cluster->options.members, node->self.id);
+    struct raft_before before = raft_rules_before(node->raft, &node->fx);
     node->core.step(node->core.self, event, &node->fx);
+    if (node->fx.fatal == 0) {
+        raft_rules_on_step(&cluster->checker, index, node->raft, &before, &node->fx);
+    }
+}
+
+/* Steps the core, and looks at what an acceptor says of itself by that. */
+static void step(struct cluster *cluster, struct node *node, const struct event *event)
+{
+    if (node->raft != NULL) {
+        step_raft(cluster, node, event);
+        return;
+    }
+    const struct answers_step answers = {.acceptor = (node_id_t)node->self.id,
+                                         .event = event,
+                                         .election_ms = cluster->options.election_ms,
+                                         .disk = node->disk,
+                                         .fx = &node->fx,
+                                         .first_send = node->fx.send_count,
+                                         .first_record = node->fx.record_count};
+    node->core.step(node->core.self, event, &node->fx);
+    if (node->acceptor != NULL && node->fx.fatal == 0) {
+        answers_on_step(&cluster->checker, &answers);
+        if (event->kind == EVENT_FLUSH) {
+            answers_on_flush(&cluster->checker, &answers);
+        }
+    }
 }
 
 static struct event event_of(const struct cluster *cluster, const struct node *node,
@@ -140,6 +172,22 @@ static int write_records(struct cluster *cluster, struct node *node)
     return reach(cluster, node, TURN_WRITTEN);
 }
 
+/* Key 'm' of the learner's disk format begins with the applied slot (learner/README.md). */
+static void watch_learner(struct cluster *cluster, const struct node *node)
+{
+    if (node->learner == NULL) {
+        return;
+    }
+    const struct blob *stored = disk_durable(node->disk, slice_borrow("m", 1));
+    const struct learner_state state = {
+        .id = (node_id_t)node->self.id,
+        .starts = node->starts,
+        .applied = learner_applied(node->learner),
+        .durable = stored != NULL && stored->size >= 8 ? bytes_get_u64(stored->data) : 0,
+        .digest = learner_digest(node->learner)};
+    checker_on_learner(&cluster->checker, &state);
+}
+
 void turn_finish(struct cluster *cluster, struct node *node)
 {
     if (!write_records(cluster, node) ||
@@ -151,7 +199,7 @@ void turn_finish(struct cluster *cluster, struct node *node)
     effects_clear(&node->fx);
     node->fx.wake_at = wake_at;
     struct event event = event_of(cluster, node, EVENT_WRITTEN);
-    step(node, &event);
+    step(cluster, node, &event);
     CHECK(node->fx.record_count == 0);
     node->fx.finished |= finished;
     node->wake_at = node->fx.wake_at;
@@ -163,10 +211,7 @@ void turn_finish(struct cluster *cluster, struct node *node)
     if (ended(cluster, node) || !reach(cluster, node, TURN_ENDING)) {
         return;
     }
-    if (node->learner != NULL) {
-        checker_on_learner(&cluster->checker, (node_id_t)node->self.id,
-                           learner_applied(node->learner), learner_digest(node->learner));
-    }
+    watch_learner(cluster, node);
     effects_clear(&node->fx);
 }
 
@@ -174,7 +219,7 @@ void turn_finish(struct cluster *cluster, struct node *node)
 static void end_turn(struct cluster *cluster, struct node *node)
 {
     struct event event = event_of(cluster, node, EVENT_FLUSH);
-    step(node, &event);
+    step(cluster, node, &event);
     show_notes(cluster, node);
     if (node->fx.fatal != 0) {
         (void)ended(cluster, node);
@@ -199,8 +244,9 @@ void turn_event(struct cluster *cluster, struct node *node, enum event_kind kind
         return;
     }
     struct event event = event_of(cluster, node, kind);
+    answers_on_turn(&cluster->checker);
     event.peer = peer;
-    step(node, &event);
+    step(cluster, node, &event);
     end_turn(cluster, node);
 }
 
@@ -220,9 +266,20 @@ void turn_drop(struct cluster *cluster, struct packet *packet)
     packet_free(packet);
 }
 
+/* An answer to a former life of this process must not reach its core (DESIGN 4): the numbers
+ * that it carries may have been given out again. */
+static void check_echo(struct cluster *cluster, const struct node *node, const struct message *msg)
+{
+    if (msg->echo != 0 && msg->echo != node->incarnation) {
+        checker_violate(&cluster->checker, "echo", "%s takes a %s that answers another life of it",
+                        node->name, message_kind_name(msg->kind));
+    }
+}
+
 void turn_messages(struct cluster *cluster, struct node *node, struct packet *list)
 {
     CHECK(node_can_step(node));
+    answers_on_turn(&cluster->checker);
     while (list != NULL) {
         struct packet *packet = list;
         list = packet->next;
@@ -230,20 +287,21 @@ void turn_messages(struct cluster *cluster, struct node *node, struct packet *li
         if (packet->event != 0) {
             struct event event = event_of(cluster, node, (enum event_kind)packet->event);
             event.peer = packet->msg.from;
-            step(node, &event);
+            step(cluster, node, &event);
         } else if (message_is_stale(&packet->msg, node->incarnation)) {
             observe_delivery(cluster, packet, "stale");
         } else {
             observe_delivery(cluster, packet, NULL);
+            check_echo(cluster, node, &packet->msg);
             struct event event = event_of(cluster, node, EVENT_MESSAGE);
             event.msg = &packet->msg;
-            step(node, &event);
+            step(cluster, node, &event);
         }
         free_packet(cluster, packet);
     }
     if (node->wake_at <= node_now(cluster, node)) {
         struct event event = event_of(cluster, node, EVENT_TICK);
-        step(node, &event);
+        step(cluster, node, &event);
     }
     end_turn(cluster, node);
 }

@@ -1,6 +1,8 @@
 #include "tests/unit/fake_cluster.h"
 
+#include "common/base/bytes.h"
 #include "common/base/memory.h"
+#include "common/protocol/kv.h"
 #include "common/protocol/value.h"
 
 #include <arpa/inet.h>
@@ -10,7 +12,15 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
+
+static int64_t now_ms(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
 
 /* ---- sending */
 
@@ -65,11 +75,15 @@ static struct fake_session *session_by_id(struct fake *f, uint64_t id)
 
 static void forget_session(struct fake_session *session)
 {
+    for (size_t i = 0; i < session->other_count; i++) {
+        slice_drop(&session->others[i].body);
+    }
+    free(session->others);
     free(session->results);
     *session = (struct fake_session){0};
 }
 
-static void apply_open(struct fake *f, uint64_t nonce)
+static void apply_open(struct fake *f, uint64_t nonce, uint64_t ttl_ms)
 {
     struct fake_session *found = NULL;
     for (size_t i = 0; i < FAKE_SESSIONS_MAX && found == NULL; i++) {
@@ -92,6 +106,7 @@ static void apply_open(struct fake *f, uint64_t nonce)
             found->next_seq = 1;
             found->results = memory_calloc(FAKE_LOG_MAX + 1, sizeof *found->results);
             f->open_count++;
+            fake_store_open(f->store, found->id, ttl_ms);
         }
     }
     range.value = found->id;
@@ -107,6 +122,48 @@ static uint64_t apply_command(struct fake *f, const struct command *command)
     return f->last;
 }
 
+static const struct result_range *find_other(const struct fake_session *session, uint64_t sequence)
+{
+    for (size_t i = session->other_count; i > 0; i--) {
+        if (session->others[i - 1].sequence == sequence) {
+            return &session->others[i - 1];
+        }
+    }
+    return NULL;
+}
+
+/* Executes a command on keys or leases and keeps its result. */
+static void apply_other(struct fake *f, struct fake_session *session, uint64_t sequence,
+                        const struct command *command)
+{
+    struct buffer body = {0};
+    struct result_range range;
+    if (command->op == COMMAND_LEASE_KEEPALIVE) {
+        size_t count = command->payload.size / 8;
+        f->keepalive_count++;
+        f->keepalive_ms = now_ms();
+        f->keepalive_ids_max = count > f->keepalive_ids_max ? count : f->keepalive_ids_max;
+    }
+    fake_store_execute(f->store, session->id, command, &range, &body);
+    range.sequence = sequence;
+    range.body = slice_keep(range.body);
+    session->others = memory_grow(session->others, &session->other_capacity,
+                                  session->other_count + 1, sizeof *session->others);
+    session->others[session->other_count++] = range;
+    buffer_close(&body);
+}
+
+static void execute(struct fake *f, struct fake_session *session, uint64_t sequence,
+                    const struct command *command)
+{
+    if (command->op == COMMAND_APPEND || command->op == COMMAND_CLOSE_SESSION) {
+        session->results[sequence] = apply_command(f, command);
+    } else {
+        apply_other(f, session, sequence, command);
+    }
+    session->next_seq++;
+}
+
 /* Answers the commands of a block one range for each run of dense indexes. */
 static void apply_block(struct fake *f, const struct block *block)
 {
@@ -119,6 +176,7 @@ static void apply_block(struct fake *f, const struct block *block)
                                          .status = RESULT_UNKNOWN_SESSION});
         return;
     }
+    (void)fake_store_touch(f->store, session->id);
     f->is_acked_wrong |= block->acked_seq >= session->next_seq;
     if (block->first_seq > session->next_seq) {
         f->gap_count++;
@@ -134,9 +192,17 @@ static void apply_block(struct fake *f, const struct block *block)
     int is_closed = 0;
     for (; block_next_command(&rest, &command); sequence++) {
         if (sequence == session->next_seq) {
-            session->results[sequence] = apply_command(f, &command);
-            session->next_seq++;
+            execute(f, session, sequence, &command);
             is_closed = command.op == COMMAND_CLOSE_SESSION;
+        }
+        const struct result_range *other = find_other(session, sequence);
+        if (other != NULL) {
+            if (range.count > 0) {
+                send_range(f, session->id, session->nonce, range);
+            }
+            range.count = 0;
+            send_range(f, session->id, session->nonce, *other);
+            continue;
         }
         uint64_t value = session->results[sequence];
         if (range.count > 0 && value == range.value + range.count) {
@@ -146,13 +212,15 @@ static void apply_block(struct fake *f, const struct block *block)
         if (range.count > 0) {
             send_range(f, session->id, session->nonce, range);
         }
-        range = (struct result_range){sequence, 1, RESULT_OK, value};
+        range = (struct result_range){
+            .sequence = sequence, .count = 1, .status = RESULT_OK, .value = value};
     }
     if (range.count > 0) {
         send_range(f, session->id, session->nonce, range);
     }
     if (is_closed) {
         f->close_count++;
+        fake_store_close(f->store, session->id);
         forget_session(session);
     }
 }
@@ -199,7 +267,11 @@ static void on_submit(struct fake *f, struct fake_node *node, const struct messa
     } else if (block.session != 0 && count_down(&f->malformed_count)) {
         reject(f, node, msg->from, &block, REJECT_MALFORMED);
     } else if (block.session == 0) {
-        apply_open(f, block.first_seq);
+        struct slice commands = block.commands;
+        struct command open;
+        if (block_next_command(&commands, &open)) {
+            apply_open(f, block.first_seq, bytes_get_u32(open.payload.data));
+        }
     } else {
         apply_block(f, &block);
     }
@@ -242,6 +314,104 @@ static void on_read(struct fake *f, struct fake_node *node, const struct message
         return;
     }
     send_records(f, node, msg->from, &msg->read);
+}
+
+/* ---- keys */
+
+static int is_counting(const struct msg_query *query)
+{
+    struct kv_request request;
+    return query->op == QUERY_KV && kv_request_parse(query->body, &request, NULL) == 0 &&
+           request.op == KV_RANGE && (request.range.flags & KV_NO_COUNT) == 0;
+}
+
+static void on_query(struct fake *f, struct fake_node *node, const struct message *msg)
+{
+    const struct msg_query *query = &msg->query;
+    struct buffer body = {0};
+    struct message reply = {.kind = MSG_ANSWER};
+    node->query_count++;
+    node->linear_query_count += query->consistency == READ_LINEARIZABLE;
+    node->counting_query_count += (size_t)is_counting(query);
+    if (count_down(&f->drop_query_count)) {
+        return;
+    }
+    fake_store_query(f->store, query, f->page_kvs, &reply.answer, &body);
+    enum result_status refused = RESULT_OK;
+    if (query->consistency == READ_LINEARIZABLE && count_down(&f->no_quorum_count)) {
+        refused = RESULT_NO_QUORUM;
+    } else if (count_down(&f->query_busy_count)) {
+        refused = RESULT_BUSY;
+    } else if (query->consistency == READ_LOCAL && count_down(&f->query_future_count)) {
+        refused = RESULT_FUTURE;
+    }
+    if (refused != RESULT_OK) {
+        reply.answer.status = refused;
+        reply.answer.body = SLICE_EMPTY;
+    }
+    send_to(node, msg->from, &reply);
+    buffer_close(&body);
+    if (count_down(&f->put_count)) {
+        fake_store_put(f->store, "k4x", "late");
+    }
+}
+
+static void forget_watch(struct fake_watch *watch)
+{
+    slice_drop(&watch->watch.key);
+    slice_drop(&watch->watch.end);
+    watch->client.id = 0;
+}
+
+/* Answers a watch that has something to be told, or whose time is up. */
+static void serve_watch(struct fake *f, struct fake_node *node, struct fake_watch *watch)
+{
+    struct buffer body = {0};
+    struct message reply = {.kind = MSG_EVENTS};
+    size_t count = fake_store_events(f->store, &watch->watch, f->page_events, &reply.events, &body);
+    if (node->stuck_revision != 0) {
+        count = 0;
+        reply.events = (struct msg_events){.request = watch->watch.request,
+                                           .revision = node->stuck_revision,
+                                           .next_revision = watch->watch.revision,
+                                           .next_sub = watch->watch.sub};
+    } else if (count_down(&f->watch_busy_count)) {
+        count = 1;
+        reply.events.status = RESULT_BUSY;
+        reply.events.events = SLICE_EMPTY;
+    }
+    if (count > 0 || now_ms() >= watch->until_ms) {
+        send_to(node, watch->client, &reply);
+        forget_watch(watch);
+    }
+    buffer_close(&body);
+}
+
+static void on_watch(struct fake *f, struct fake_node *node, const struct message *msg)
+{
+    uint32_t wait_ms = f->watch_wait_ms != 0 ? f->watch_wait_ms : msg->watch.wait_ms;
+    node->watch_count++;
+    for (size_t i = 0; i < FAKE_WATCHES_MAX; i++) {
+        struct fake_watch *watch = &node->watches[i];
+        if (watch->client.id == 0) {
+            watch->watch = msg->watch;
+            watch->watch.key = slice_keep(msg->watch.key);
+            watch->watch.end = slice_keep(msg->watch.end);
+            watch->client = msg->from;
+            watch->until_ms = now_ms() + wait_ms;
+            return;
+        }
+    }
+    fprintf(stderr, "fake: too many watches\n");
+}
+
+static void forget_watches(struct fake_node *node)
+{
+    for (size_t i = 0; i < FAKE_WATCHES_MAX; i++) {
+        if (node->watches[i].client.id != 0) {
+            forget_watch(&node->watches[i]);
+        }
+    }
 }
 
 static void on_status(struct fake *f, struct fake_node *node, const struct message *msg)
@@ -326,6 +496,12 @@ static void on_frame(struct fake *f, struct fake_node *node, const struct inboun
     case MSG_READ:
         on_read(f, node, &msg);
         break;
+    case MSG_QUERY:
+        on_query(f, node, &msg);
+        break;
+    case MSG_WATCH:
+        on_watch(f, node, &msg);
+        break;
     case MSG_STATUS:
         on_status(f, node, &msg);
         break;
@@ -343,6 +519,11 @@ static void serve_node(struct fake *f, struct fake_node *node)
                 on_frame(f, node, &in);
             }
             blob_unref(in.frame);
+        }
+    }
+    for (size_t i = 0; i < FAKE_WATCHES_MAX && !node->is_silent; i++) {
+        if (node->watches[i].client.id != 0) {
+            serve_watch(f, node, &node->watches[i]);
         }
     }
     if (node->waiting.wait_ms > 0 && f->last >= node->waiting.from) {
@@ -377,6 +558,7 @@ static void set_state(struct fake_node *node)
         node->net = NULL;
         node->client_count = 0;
         node->waiting.wait_ms = 0;
+        forget_watches(node);
     } else if (!node->is_down && node->net == NULL) {
         start_node(node);
     }
@@ -475,6 +657,7 @@ void fake_start(struct fake *f, size_t proposers, size_t learners)
         fprintf(stderr, "fake: %s\n", err.text);
         abort();
     }
+    f->store = fake_store_new();
     pthread_mutex_init(&f->lock, NULL);
     pthread_create(&f->thread, NULL, serve, f);
     f->is_running = 1;
@@ -494,7 +677,9 @@ void fake_stop(struct fake *f)
     pthread_join(f->thread, NULL);
     for (size_t i = 0; i < f->proposer_count + f->learner_count; i++) {
         net_close(f->nodes[i].net);
+        forget_watches(&f->nodes[i]);
     }
+    fake_store_free(f->store);
     for (size_t i = 0; i < FAKE_SESSIONS_MAX; i++) {
         forget_session(&f->sessions[i]);
     }
@@ -539,7 +724,23 @@ void fake_expire(struct fake *f)
 {
     fake_lock(f);
     for (size_t i = 0; i < FAKE_SESSIONS_MAX; i++) {
+        if (f->sessions[i].id != 0) {
+            fake_store_close(f->store, f->sessions[i].id);
+        }
         forget_session(&f->sessions[i]);
+    }
+    fake_unlock(f);
+}
+
+void fake_advance(struct fake *f, uint64_t ms)
+{
+    fake_lock(f);
+    fake_store_advance(f->store, ms);
+    for (size_t i = 0; i < FAKE_SESSIONS_MAX; i++) {
+        struct fake_session *session = &f->sessions[i];
+        if (session->id != 0 && !fake_store_has_lease(f->store, session->id)) {
+            forget_session(session);
+        }
     }
     fake_unlock(f);
 }

@@ -11,12 +11,14 @@
 #include "common/net/net.h"
 #include "common/protocol/message.h"
 #include "common/wire/wire.h"
+#include "tests/unit/fake_store.h"
 
 #include <pthread.h>
 
 #define FAKE_NODES_MAX 4
-#define FAKE_SESSIONS_MAX 8
-#define FAKE_CLIENTS_MAX 8
+#define FAKE_SESSIONS_MAX 16
+#define FAKE_CLIENTS_MAX 16
+#define FAKE_WATCHES_MAX 256
 #define FAKE_LOG_MAX 200000
 
 struct fake_session {
@@ -24,6 +26,16 @@ struct fake_session {
     uint64_t nonce;
     uint64_t next_seq;
     uint64_t *results; /* by sequence; an array of FAKE_LOG_MAX + 1 */
+    /* Results of commands on keys and leases, with bodies of their own. */
+    struct result_range *others;
+    size_t other_count, other_capacity;
+};
+
+/* A watch that waits for events. */
+struct fake_watch {
+    struct msg_watch watch; /* key and end are its own */
+    struct peer client;     /* id 0: none */
+    int64_t until_ms;
 };
 
 struct fake_node {
@@ -37,16 +49,22 @@ struct fake_node {
     /* a read that waits for more records */
     struct msg_read waiting;
     struct peer waiting_client;
+    struct fake_watch watches[FAKE_WATCHES_MAX];
 
     /* Script. */
-    int is_down;   /* no process */
-    int is_silent; /* takes frames and does nothing */
+    int is_down;             /* no process */
+    int is_silent;           /* takes frames and does nothing */
+    uint64_t stuck_revision; /* other than 0: cut off there, it answers watches with nothing new */
 
     /* What happened. */
     size_t hello_count;
     size_t submit_count;
     size_t read_count;
     size_t linear_read_count;
+    size_t query_count;
+    size_t linear_query_count;
+    size_t counting_query_count; /* ranges of which all is counted */
+    size_t watch_count;
 };
 
 struct fake {
@@ -66,6 +84,7 @@ struct fake {
     uint64_t last;
     struct fake_session sessions[FAKE_SESSIONS_MAX];
     uint64_t session_number;
+    struct fake_store *store;
 
     /* Script, counted down where it says count. */
     node_id_t leader;       /* who takes commands; 0: nobody */
@@ -78,6 +97,14 @@ struct fake {
     size_t malformed_count;
     size_t no_quorum_count;
     int is_results_doubled;
+    size_t drop_query_count;
+    size_t query_busy_count;
+    size_t query_future_count; /* the learner does not have the revision yet */
+    size_t watch_busy_count;
+    size_t put_count;          /* behind so many queries, somebody puts "k4x" */
+    size_t page_kvs;           /* of an answer, 0: all */
+    size_t page_events;        /* 0: all */
+    uint32_t watch_wait_ms;    /* answer watches after this; 0: as long as they say */
     uint64_t page_records;     /* 0: all */
     uint64_t trimmed;          /* records up to here are gone */
     uint64_t wrong_cluster_id; /* other than 0: proposers and learners are of this cluster */
@@ -87,8 +114,11 @@ struct fake {
     size_t close_count; /* closed by a command */
     size_t empty_count; /* keepalives */
     size_t gap_count;
-    uint64_t acked_max; /* highest acknowledgement seen */
-    int is_acked_wrong; /* acknowledged what was never answered */
+    size_t keepalive_count;   /* commands */
+    size_t keepalive_ids_max; /* in one of them */
+    int64_t keepalive_ms;     /* when the last was executed, by CLOCK_MONOTONIC */
+    uint64_t acked_max;       /* highest acknowledgement seen */
+    int is_acked_wrong;       /* acknowledged what was never answered */
 };
 
 /* Starts processes on free ports, the first proposer leading, and writes cluster.yml. */
@@ -111,6 +141,22 @@ void fake_down(struct fake *f, size_t node, int is_down);
 
 /* Forgets all sessions, as if they had expired. */
 void fake_expire(struct fake *f);
+
+/* Cluster time goes on: leases end, sessions too. */
+void fake_advance(struct fake *f, uint64_t ms);
+
+/* Executes a request of somebody else. Returns the revision. */
+uint64_t fake_put(struct fake *f, const char *key, const char *value);
+uint64_t fake_delete(struct fake *f, const char *key);
+
+/* 1 if the key exists and holds the text (NULL: any). */
+int fake_has(struct fake *f, const char *key, const char *value);
+
+/* How many keys have the prefix, which ends in a slash. */
+size_t fake_count(struct fake *f, const char *prefix);
+
+/* Forgets revisions. */
+void fake_compact(struct fake *f, uint64_t revision);
 
 /* Puts records "0", "1", ... into the log as if somebody else had appended them. */
 void fake_fill(struct fake *f, uint64_t count);

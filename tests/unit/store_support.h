@@ -53,11 +53,12 @@ static inline const char *support_path(char path[PATH_BYTES], const char *root, 
     return path;
 }
 
+/* The key is borrowed. */
 static inline struct record support_put(const char *key, const void *body, size_t size)
 {
-    struct record r = {.key_size = (uint8_t)strlen(key), .body = slice_borrow(body, size)};
-    memcpy(r.key, key, r.key_size);
-    return r;
+    return (struct record){.key = (const uint8_t *)key,
+                           .key_size = (uint32_t)strlen(key),
+                           .body = slice_borrow(body, size)};
 }
 
 static inline struct record support_delete(const char *key)

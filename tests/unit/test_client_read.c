@@ -402,7 +402,7 @@ static void test_leader(void **state)
     fake_unlock(&fake);
     struct synod_leader leader = {0};
     assert_int_equal(synod_leader(s, &leader), SYNOD_OK);
-    assert_int_equal(leader.proposer, 3);
+    assert_int_equal(leader.id, 3);
     assert_int_equal(leader.round, 3);
     assert_int_equal(leader.since, 17);
     fake_lock(&fake);

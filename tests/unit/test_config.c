@@ -25,7 +25,7 @@
 #define ACCEPTORS                                                                                  \
     "acceptors:\n"                                                                                 \
     "  - { id: 2, address: \"tcp://10.0.0.2:7411\" }\n"                                            \
-    "  - { id: 1, address: \"tcp://10.0.0.1:7411\" }\n"                                            \
+    "  - { id: 1, address: \"tcp://10.0.0.1:7411\", priority: 9 }\n"                               \
     "  - { id: 7, address: \"tcp://[fe80::7]:7411\" }\n"
 #define PROPOSERS                                                                                  \
     "proposers:\n"                                                                                 \
@@ -75,6 +75,8 @@ static void test_valid(void **state)
     assert_int_equal(cfg.members.q1, 2);
     assert_int_equal(cfg.members.q2, 2);
     assert_int_equal(cfg.proposers[0].priority, 3);
+    assert_int_equal(cfg.acceptors[0].priority, 9); /* ids are sorted */
+    assert_int_equal(cfg.acceptors[1].priority, 0);
     assert_string_equal(cfg.learners[0].client, "tcp://10.0.0.1:7432");
     assert_int_equal(cfg.heartbeat_ms, 20);
     assert_int_equal(cfg.election_ms, 300);
@@ -357,6 +359,7 @@ static void test_round_trip(void **state)
     cfg.members.q1 = MEMBERS_MAX;
     cfg.members.q2 = 1;
     cfg.proposers[1].priority = UINT32_MAX;
+    cfg.acceptors[2].priority = 7;
     cfg.heartbeat_ms = 10000;
     cfg.election_ms = 60000;
     assert_int_equal(config_write(path, &cfg, &err), 0);

@@ -1,6 +1,7 @@
 /* The learner: values and commits in any order become slots in order, once; what is missing is
  * fetched; reads wait for what they must see (DESIGN 4, Learner and Reads). */
 #include "common/base/bytes.h"
+#include "common/protocol/kv.h"
 #include "common/protocol/value.h"
 #include "learner/learner.h"
 #include "tests/unit/core_kit.h"
@@ -82,16 +83,23 @@ static void end_turn(struct fixture *f)
 }
 
 /* A batch with one block: `word` appended as sequence `sequence` of session 1. */
+static struct blob *command_value(uint64_t sequence, enum command_op op, struct slice payload)
+{
+    struct buffer bytes = {0};
+    struct block block = {.session = 1, .client = CLIENT, .first_seq = sequence, .count = 1};
+    block_put_head(buffer_extend(&bytes, BLOCK_HEAD_BYTES), &block,
+                   (uint32_t)(COMMAND_HEAD_BYTES + payload.size));
+    command_put_head(buffer_extend(&bytes, COMMAND_HEAD_BYTES), op, (uint32_t)payload.size);
+    buffer_put(&bytes, payload);
+    struct slice slice = buffer_slice(&bytes);
+    struct blob *value = value_batch(0, &slice, 1);
+    buffer_close(&bytes);
+    return value;
+}
+
 static struct blob *append_value(uint64_t sequence, const char *word)
 {
-    uint8_t bytes[128];
-    size_t size = strlen(word);
-    struct block block = {.session = 1, .client = CLIENT, .first_seq = sequence, .count = 1};
-    block_put_head(bytes, &block, (uint32_t)(COMMAND_HEAD_BYTES + size));
-    command_put_head(bytes + BLOCK_HEAD_BYTES, COMMAND_APPEND, (uint32_t)size);
-    memcpy(bytes + BLOCK_HEAD_BYTES + COMMAND_HEAD_BYTES, word, size);
-    struct slice slice = slice_borrow(bytes, BLOCK_HEAD_BYTES + COMMAND_HEAD_BYTES + size);
-    return value_batch(0, &slice, 1);
+    return command_value(sequence, COMMAND_APPEND, slice_borrow(word, strlen(word)));
 }
 
 static struct blob *open_value(void)
@@ -272,6 +280,141 @@ static void test_reads_of_the_gone_are_dropped(void **state)
     kit_end(&f->kit);
 }
 
+static void send_query(struct fixture *f, uint64_t request, enum read_consistency consistency,
+                       struct slice body)
+{
+    struct message msg = kit_from(ROLE_CLIENT, CLIENT, CLIENT, MSG_QUERY);
+    msg.query = (struct msg_query){
+        .request = request, .op = QUERY_KV, .consistency = consistency, .body = body};
+    kit_message(&f->kit, &msg);
+}
+
+/* What waits is bounded by its bytes, too. */
+static void test_large_queries_that_wait_are_bounded(void **state)
+{
+    struct fixture *f = *state;
+    uint8_t *bytes = calloc(1, MIB);
+    assert_non_null(bytes);
+    for (size_t i = 0; i <= READS_WAITING_BYTES_MAX / MIB; i++) {
+        assert_int_equal(kit_sent_count(&f->kit, MSG_ANSWER), 0);
+        send_query(f, i, READ_LINEARIZABLE, slice_borrow(bytes, MIB));
+    }
+    free(bytes);
+    const struct outgoing *refused = kit_sent(&f->kit, MSG_ANSWER, 0);
+    assert_non_null(refused);
+    assert_int_equal(refused->msg.answer.status, RESULT_BUSY);
+    assert_int_equal(refused->msg.answer.request, READS_WAITING_BYTES_MAX / MIB);
+    end_turn(f);
+    kit_peer(&f->kit, EVENT_PEER_DOWN, (struct peer){ROLE_CLIENT, CLIENT});
+    send_query(f, 1, READ_LINEARIZABLE, SLICE_EMPTY);
+    assert_int_equal(kit_sent_count(&f->kit, MSG_ANSWER), 0);
+}
+
+/* One turn answers so many bytes, and the next ones the rest, each question once and in order,
+ * while those that wait for something new go on waiting. */
+static void test_answers_are_spread_over_turns(void **state)
+{
+    struct fixture *f = *state;
+    uint8_t *bytes = calloc(1, MIB);
+    struct buffer command = {0};
+    struct kv_request put = {
+        .op = KV_PUT,
+        .put = {.key = slice_borrow("k", 1), .value = slice_borrow(bytes, MIB - 1000)}};
+    assert_non_null(bytes);
+    kv_put_request(&command, &put);
+    stream(f, first_leader, 1, 1, open_value());
+    stream(f, first_leader, 2, 2, command_value(1, COMMAND_KV, buffer_slice(&command)));
+    end_turn(f);
+    assert_int_equal(learner_applied(f->learner), 2);
+    command.size = 0;
+    kv_put_request(&command,
+                   &(struct kv_request){.op = KV_RANGE, .range = {.key = slice_borrow("k", 1)}});
+    send_read(f, READ_LOCAL, UINT32_MAX, 1);
+    for (uint64_t i = 0; i < 30; i++) {
+        send_query(f, i, READ_LOCAL, buffer_slice(&command));
+    }
+    uint64_t answered = 0;
+    int turns = 0;
+    while (answered < 30) {
+        kit_flush(&f->kit);
+        size_t count = kit_sent_count(&f->kit, MSG_ANSWER);
+        assert_in_range(count, 1, 9);
+        for (size_t i = 0; i < count; i++) {
+            const struct msg_answer *answer = &kit_sent(&f->kit, MSG_ANSWER, i)->msg.answer;
+            assert_int_equal(answer->request, answered++);
+            assert_int_equal(answer->status, RESULT_OK);
+        }
+        assert_int_equal(kit_sent_count(&f->kit, MSG_RECORDS), 0);
+        if (answered < 30) {
+            assert_int_equal(f->kit.fx.wake_at, f->kit.now);
+        }
+        kit_end(&f->kit);
+        turns++;
+    }
+    assert_int_equal(turns, 4);
+    free(bytes);
+    buffer_close(&command);
+}
+
+/* However much a slot, or many of them, ask for: what is held until it is written is bounded. A
+ * slot refuses what goes beyond its own bound, everywhere alike, and a turn leaves slots to the
+ * next. */
+static void test_large_responses_are_bounded(void **state)
+{
+    struct fixture *f = *state;
+    uint8_t *bytes = calloc(1, MIB);
+    struct buffer request = {0};
+    struct buffer commands = {0};
+    struct kv_request put = {
+        .op = KV_PUT,
+        .put = {.key = slice_borrow("k", 1), .value = slice_borrow(bytes, MIB - 1000)}};
+    assert_non_null(bytes);
+    kv_put_request(&request, &put);
+    stream(f, first_leader, 1, 1, open_value());
+    stream(f, first_leader, 2, 2, command_value(1, COMMAND_KV, buffer_slice(&request)));
+    end_turn(f);
+    request.size = 0;
+    kv_put_request(&request,
+                   &(struct kv_request){.op = KV_RANGE, .range = {.key = slice_borrow("k", 1)}});
+    for (int i = 0; i < 100; i++) {
+        command_put_head(buffer_extend(&commands, COMMAND_HEAD_BYTES), COMMAND_KV,
+                         (uint32_t)request.size);
+        buffer_put(&commands, buffer_slice(&request));
+    }
+    for (slot_t slot = 3; slot < 6; slot++) {
+        struct buffer block = {0};
+        struct block head = {
+            .session = 1, .client = CLIENT, .first_seq = 2 + 100 * (slot - 3), .count = 100};
+        block_put_head(buffer_extend(&block, BLOCK_HEAD_BYTES), &head, (uint32_t)commands.size);
+        buffer_put(&block, buffer_slice(&commands));
+        struct slice slice = buffer_slice(&block);
+        stream(f, first_leader, slot, 2, value_batch(0, &slice, 1));
+        buffer_close(&block);
+    }
+    commit(f, first_leader, 5);
+    for (slot_t slot = 3; slot < 6; slot++) {
+        kit_flush(&f->kit);
+        assert_int_equal(learner_applied(f->learner), slot);
+        uint32_t fine = 0;
+        uint32_t refused = 0;
+        const struct outgoing *sent;
+        for (size_t i = 0; (sent = kit_sent(&f->kit, MSG_RESULT, i)) != NULL; i++) {
+            for (uint32_t k = 0; k < sent->msg.result.range_count; k++) {
+                const struct result_range *range = &sent->msg.result.ranges[k];
+                fine += range->status == RESULT_OK ? range->count : 0;
+                refused += range->status == RESULT_TOO_LARGE ? range->count : 0;
+            }
+        }
+        assert_int_equal(fine, 17);
+        assert_int_equal(refused, 83);
+        assert_true(slot == 5 || f->kit.fx.wake_at == f->kit.now);
+        kit_end(&f->kit);
+    }
+    free(bytes);
+    buffer_close(&request);
+    buffer_close(&commands);
+}
+
 /* A linearizable read waits until the highest slot accepted in a quorum is applied; one acceptor
  * that answers twice is no quorum, and an older round's answer does not count. */
 static void test_linearizable_read_waits(void **state)
@@ -393,6 +536,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(test_asks_while_no_leader_is_heard),
         TEST(test_reads_of_the_gone_are_dropped),
+        TEST(test_large_queries_that_wait_are_bounded),
+        TEST(test_answers_are_spread_over_turns),
+        TEST(test_large_responses_are_bounded),
         TEST(test_commit_decides_in_order),
         TEST(test_commit_of_another_ballot_decides_nothing),
         TEST(test_older_ballot_does_not_replace),

@@ -650,6 +650,86 @@ static void test_successor_starts_at_once(void **state)
     assert_int_equal(own_ballot(f).round, 4);
 }
 
+static void progress(struct fixture *f, slot_t applied, uint64_t due_ms)
+{
+    struct message msg = kit_from(ROLE_LEARNER, 1, 301, MSG_PROGRESS);
+    msg.progress = (struct msg_progress){.applied = applied, .due_ms = due_ms};
+    kit_message(&f->kit, &msg);
+}
+
+/* A lease that is due ends by a stamp. When nobody asks for anything the leader proposes one, once,
+ * and not before it is time; a standby never does. */
+static void test_time_is_told_when_a_lease_is_due(void **state)
+{
+    struct fixture *f = *state;
+    progress(f, 1, 5);
+    tick(f, HEARTBEAT_MS);
+    assert_int_equal(kit_sent_count(&f->kit, MSG_ACCEPT), 0);
+    kit_end(&f->kit);
+    lead(f);
+    accepted(f, 1, 1, 1);
+    accepted(f, 2, 1, 1);
+    progress(f, 2, 100);
+    tick(f, 100);
+    assert_null(kit_sent(&f->kit, MSG_ACCEPT, 1)); /* the announcement for the learner, no more */
+    assert_int_equal(f->kit.fx.wake_at, f->kit.now + 1);
+    kit_end(&f->kit);
+    progress(f, 1, 3); /* late */
+    tick(f, 1);
+    assert_int_equal(kit_sent_count(&f->kit, MSG_ACCEPT), 1);
+    const struct msg_accept *accept = &kit_sent(&f->kit, MSG_ACCEPT, 0)->msg.accept;
+    struct value value;
+    assert_int_equal(value_parse(accept->value, &value), 0);
+    assert_int_equal(value.kind, VALUE_NOOP);
+    assert_int_equal(value.stamp_ms, 101);
+    kit_end(&f->kit);
+    tick(f, 20);
+    assert_int_equal(kit_sent_count(&f->kit, MSG_ACCEPT), 0);
+}
+
+/* A stamp that was proposed and never chosen is no time that has passed: after another election the
+ * cluster's time may be below it, and what is due before it ends none the less. */
+static void test_time_is_told_below_a_stamp_that_was_lost(void **state)
+{
+    struct fixture *f = *state;
+    lead(f);
+    accepted(f, 1, 1, 1);
+    accepted(f, 2, 1, 1);
+    progress(f, 1, 100);
+    tick(f, 400);
+    assert_int_equal(kit_sent_count(&f->kit, MSG_ACCEPT), 2); /* the announcement, for learners */
+    kit_end(&f->kit);
+    struct ballot other = {9, 1, 9};
+    report(f, 1, other, other, 0);
+    end_turn(f);
+    assert_int_equal(proposer_state(f->proposer), NODE_STANDBY);
+    kit_end(&f->kit);
+    tick(f, 2 * ELECTION_MS);
+    kit_end(&f->kit);
+    report(f, 1, other, BALLOT_NONE, 2 * ELECTION_MS);
+    report(f, 2, other, BALLOT_NONE, 2 * ELECTION_MS);
+    end_turn(f);
+    kit_end(&f->kit);
+    assert_int_equal(proposer_state(f->proposer), NODE_PREPARING);
+    promise(f, 1, 1, NULL, 0);
+    promise(f, 2, 1, NULL, 0);
+    end_turn(f);
+    kit_end(&f->kit);
+    assert_int_equal(proposer_state(f->proposer), NODE_LEADING);
+    accepted(f, 1, 2, 2);
+    accepted(f, 2, 2, 2);
+    end_turn(f);
+    kit_end(&f->kit);
+    progress(f, 2, 200);
+    tick(f, 201);
+    struct value value;
+    const struct outgoing *sent = kit_sent(&f->kit, MSG_ACCEPT, 0);
+    assert_non_null(sent);
+    assert_int_equal(value_parse(sent->msg.accept.value, &value), 0);
+    assert_int_equal(value.kind, VALUE_NOOP);
+    assert_int_equal(value.stamp_ms, 201);
+}
+
 /* With five acceptors three must promise and three must accept. */
 static void test_five_acceptors(void **state)
 {
@@ -699,6 +779,8 @@ int main(void)
         TEST(test_higher_promise_deposes),
         TEST(test_shutdown_hands_over),
         TEST(test_successor_starts_at_once),
+        TEST(test_time_is_told_when_a_lease_is_due),
+        TEST(test_time_is_told_below_a_stamp_that_was_lost),
         cmocka_unit_test_setup_teardown(test_five_acceptors, setup_five, teardown),
     };
     return cmocka_run_group_tests_name("proposer", tests, NULL, NULL);

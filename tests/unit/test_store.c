@@ -148,11 +148,13 @@ static void test_big_and_binary(void **state)
         body[i] = (uint8_t)(i * 31 + i / 255);
     }
     struct record records[4];
+    static uint8_t keys[4][RECORD_KEY_BYTES_MAX];
     for (size_t i = 0; i < 4; i++) {
         records[i] = support_put("x", body, size - i);
+        keys[i][0] = 'x';
+        keys[i][RECORD_KEY_BYTES_MAX - 1] = (uint8_t)(0xfc + i);
+        records[i].key = keys[i];
         records[i].key_size = RECORD_KEY_BYTES_MAX;
-        memset(records[i].key + 1, 0, sizeof records[i].key - 1);
-        records[i].key[RECORD_KEY_BYTES_MAX - 1] = (uint8_t)(0xfc + i);
         records[i].head_size = RECORD_HEAD_BYTES_MAX;
     }
     for (int round = 0; round < 3; round++) {

@@ -503,7 +503,7 @@ static void plant(const char *dir, struct slice key, struct slice seal_key, stru
     assert_true(value.size + SEAL_BYTES <= sizeof sealed);
     memcpy(sealed, value.data, value.size);
     bytes_put_u64(sealed + value.size, seal_hash(seal_key, value));
-    assert_int_equal(engine_open(&engine, dir, 0, &err), 0);
+    assert_int_equal(engine_open(&engine, dir, ENGINE_LOG, 0, &err), 0);
     leveldb_put(engine.db, engine.sync_options, (const char *)key.data, key.size,
                 (const char *)sealed, value.size + SEAL_BYTES, &text);
     assert_null(text);

@@ -26,9 +26,9 @@ static const struct {
     enum message_kind kind;
     const char *field;
 } elements[] = {
-    {"slot_entry", MSG_PROMISE, "entries"},       {"slot_entry", MSG_CHOSEN, "entries"},
-    {"proposer_report", MSG_REPORT, "proposers"}, {"result_range", MSG_RESULT, "ranges"},
-    {"node_status", MSG_STATUS_REPLY, "nodes"},
+    {"slot_entry", MSG_PROMISE, "entries"}, {"slot_entry", MSG_CHOSEN, "entries"},
+    {"slot_entry", MSG_APPEND, "entries"},  {"proposer_report", MSG_REPORT, "proposers"},
+    {"result_range", MSG_RESULT, "ranges"}, {"node_status", MSG_STATUS_REPLY, "nodes"},
 };
 
 #define ELEMENT_COUNT (sizeof elements / sizeof elements[0])

@@ -261,10 +261,11 @@ static const struct {
     {HEAD "15" FROM_A "94 05 09 05 91" ENTRY("05"), REFUSED_MALFORMED, "reach below trimmed"},
     {HEAD "15" FROM_A "94 05 09 0a 90", REFUSED_MALFORMED, "trimmed 10 lies above chosen 9"},
     /* clients */
-    {HEAD "2b" FROM_L "93 03 01 91 94 01 00 00 00", REFUSED_MALFORMED,
+    {HEAD "2b" FROM_L "93 03 01 91 95 01 00 00 00 c4 00", REFUSED_MALFORMED,
      "ranges[0]: an empty range with status 0"},
-    {HEAD "2b" FROM_L "93 03 01 91 94 01 01 05 00", REFUSED_MALFORMED, "ranges[0]: status is 5"},
-    {HEAD "2b" FROM_L "93 03 01 91 94 01 ce00800001 00 00", REFUSED_MALFORMED,
+    {HEAD "2b" FROM_L "93 03 01 91 95 01 01 0c 00 c400", REFUSED_MALFORMED,
+     "ranges[0]: status is 12"},
+    {HEAD "2b" FROM_L "93 03 01 91 95 01 ce00800001 00 00 c400", REFUSED_MALFORMED,
      "ranges[0]: count is 8388609, not 0 to 8388608"},
     {HEAD "2d" FROM_L "97 01 01 05 05 01 05 91 c400", REFUSED_MALFORMED, "with status 1"},
     {HEAD "2d" FROM_L "97 01 00 05 05 01 04 91 c400", REFUSED_MALFORMED, "1 records from 4"},
@@ -273,9 +274,9 @@ static const struct {
     {HEAD "2d" FROM_L "97 01 00 01 05 01 01 91 00", REFUSED_MALFORMED,
      "records[0]: record is no bytes"},
     {HEAD "2f" FROM_L "92 01 90", REFUSED_MALFORMED, "nodes has 0 elements, not 1 to 96"},
-    {HEAD "2f" FROM_L "92 01 91 9e 9200 00" NODE_REST, REFUSED_MALFORMED,
+    {HEAD "2f" FROM_L "92 01 91 dc0010 9200 00" NODE_REST, REFUSED_MALFORMED,
      "nodes[0]: node is nobody"},
-    {HEAD "2f" FROM_L "92 01 91 9e 9203 02" NODE_REST, REFUSED_MALFORMED,
+    {HEAD "2f" FROM_L "92 01 91 dc0010 9203 02" NODE_REST, REFUSED_MALFORMED,
      "nodes[0] is not the sender"},
 };
 
@@ -307,9 +308,9 @@ static void test_the_same_frames_without_the_fault_are_taken(void **state)
         HEAD "10" FROM_P "96" NONE "01 00 00 01 00",
         HEAD "11" FROM_A "99 01" NONE NONE "00 00 00 00 01 9294010001009402000100",
         HEAD "15" FROM_A "94 05 06 04 92" ENTRY("05") ENTRY("06"),
-        HEAD "2b" FROM_L "93 03 01 92 94 01 00 01 00 94 01 00 02 00",
+        HEAD "2b" FROM_L "93 03 01 92 95 01 00 01 00 c4 00 95 01 00 02 00 c4 00",
         HEAD "2d" FROM_L "97 01 00 05 06 01 05 92 c400 c400",
-        HEAD "2f" FROM_L "92 01 91 9e 9203 01" NODE_REST,
+        HEAD "2f" FROM_L "92 01 91 dc0010 9203 01" NODE_REST,
     };
     for (size_t i = 0; i < sizeof good / sizeof good[0]; i++) {
         struct outcome o;

@@ -18,7 +18,7 @@
 #define NONE "93 00 00 00 "
 #define NOOP "c409 01 00000000000003e8 "
 #define ENTRY(slot) "93 " slot BALLOT NOOP
-#define NODE_REST " 00 00 " NONE "00 00 00 00 00 00 00 00 00 00 "
+#define NODE_REST " 00 00 " NONE "00 00 00 00 00 00 00 00 00 00 00 00 "
 
 /* One decoding and what came of it. */
 struct outcome {

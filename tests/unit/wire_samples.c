@@ -1,5 +1,6 @@
 #include "tests/unit/wire_samples.h"
 
+#include "common/protocol/kv.h"
 #include "common/protocol/value.h"
 #include "common/wire/layout.h"
 
@@ -7,7 +8,7 @@
 
 const struct wire_context sample_context = {.cluster_id = 0x6b1f0c9e2a7d4e55, .config_number = 1};
 
-#define SAMPLES_MAX 48
+#define SAMPLES_MAX 96
 
 static struct wire_sample samples[SAMPLES_MAX];
 static size_t sample_count;
@@ -28,7 +29,18 @@ static const struct ballot older = {5, 2, 0x99};
 
 /* ---- what slots hold */
 
-enum { NOOP, LEAD, APPEND, TWO_BLOCKS, BLOCK_OPEN, BLOCK_APPEND, BLOCK_CLOSE, VALUE_COUNT };
+enum {
+    NOOP,
+    LEAD,
+    APPEND,
+    TWO_BLOCKS,
+    BLOCK_OPEN,
+    BLOCK_APPEND,
+    BLOCK_CLOSE,
+    BLOCK_TXN,
+    BLOCK_GRANT,
+    VALUE_COUNT
+};
 
 static struct value_sample values[VALUE_COUNT];
 
@@ -48,6 +60,87 @@ static struct blob *make_block(struct block head, enum command_op op, const void
         command_put_head(p + COMMAND_HEAD_BYTES + payload_size, COMMAND_CLOSE_SESSION, 0);
     }
     return blob;
+}
+
+/* ---- requests on keys */
+
+static const struct kv put_hello = {.create = 7,
+                                    .mod = 9,
+                                    .version = 2,
+                                    .lease = 3,
+                                    .key = {(const uint8_t *)"k", 1, NULL},
+                                    .value = {(const uint8_t *)"hello", 5, NULL}};
+
+static struct slice take(struct buffer *buffer)
+{
+    struct slice kept = slice_of(blob_copy(buffer->data, buffer->size)); /* until the end */
+    buffer_close(buffer);
+    return kept;
+}
+
+static struct slice range_request(void)
+{
+    struct buffer buffer = {0};
+    struct kv_request request = {.op = KV_RANGE};
+    request.range =
+        (struct kv_range){.limit = 10, .key = slice_borrow("k", 1), .end = slice_borrow("l", 1)};
+    kv_put_request(&buffer, &request);
+    return take(&buffer);
+}
+
+/* If "k" does not exist it is put under lease 3, else it is read. */
+static struct slice txn_request(void)
+{
+    struct buffer compares = {0};
+    struct buffer put = {0};
+    struct buffer range = {0};
+    struct buffer buffer = {0};
+    kv_put_compare(&compares, &(struct kv_compare){.target = KV_TARGET_CREATE,
+                                                   .relation = KV_EQUAL,
+                                                   .key = put_hello.key});
+    struct kv_request request = {.op = KV_PUT};
+    request.put = (struct kv_put){.lease = 3, .key = put_hello.key, .value = put_hello.value};
+    kv_put_request(&put, &request);
+    request = (struct kv_request){.op = KV_RANGE};
+    request.range.key = put_hello.key;
+    kv_put_request(&range, &request);
+    request = (struct kv_request){.op = KV_TXN};
+    request.txn =
+        (struct kv_txn){buffer_slice(&compares), buffer_slice(&put), buffer_slice(&range)};
+    kv_put_request(&buffer, &request);
+    buffer_close(&compares);
+    buffer_close(&put);
+    buffer_close(&range);
+    return take(&buffer);
+}
+
+static struct slice range_response(void)
+{
+    struct buffer buffer = {0};
+    size_t mark = kv_begin_response(&buffer, KV_RANGE);
+    buffer_put_u64(&buffer, 1);
+    buffer_put_u8(&buffer, 0);
+    buffer_put_u32(&buffer, 1);
+    kv_put_kv(&buffer, &put_hello);
+    kv_end_response(&buffer, mark);
+    return take(&buffer);
+}
+
+static struct slice put_response(void)
+{
+    struct buffer buffer = {0};
+    size_t mark = kv_begin_response(&buffer, KV_PUT);
+    buffer_put_u8(&buffer, 0);
+    buffer_put_u32(&buffer, 0);
+    kv_end_response(&buffer, mark);
+    return take(&buffer);
+}
+
+static struct slice one_event(void)
+{
+    struct buffer buffer = {0};
+    kv_put_event(&buffer, &(struct kv_event){.kind = KV_EVENT_PUT, .kv = put_hello});
+    return take(&buffer);
 }
 
 static void set_value(int which, const char *name, const char *text, struct blob *blob)
@@ -70,6 +163,16 @@ const struct value_sample *value_samples(size_t *count)
                   "session 3 appends an empty record as its command 13 and closes with command 14",
                   make_block((struct block){3, CLIENT_NONCE, 13, 12, 2, SLICE_EMPTY},
                              COMMAND_APPEND, "", 0, 1));
+        struct slice txn = txn_request();
+        set_value(BLOCK_TXN, "block-txn",
+                  "session 3, as its command 15: if \"k\" does not exist it is put, else read",
+                  make_block((struct block){3, CLIENT_NONCE, 15, 14, 1, SLICE_EMPTY}, COMMAND_KV,
+                             txn.data, txn.size, 0));
+        const uint8_t grant[17] = {[14] = 0x27, [15] = 0x10, [16] = LEASE_BOUND};
+        set_value(BLOCK_GRANT, "block-grant",
+                  "session 3, as its command 16, asks for a lease of 10,000 ms that ends with it",
+                  make_block((struct block){3, CLIENT_NONCE, 16, 15, 1, SLICE_EMPTY},
+                             COMMAND_LEASE_GRANT, grant, sizeof grant, 0));
         struct slice blocks[] = {values[BLOCK_APPEND].bytes, values[BLOCK_OPEN].bytes};
         set_value(NOOP, "value-noop", "a no-op at cluster time 1000 ms", value_noop(1000));
         set_value(LEAD, "value-lead", "proposer 1 announces at 1000 ms that it leads with round 7",
@@ -231,10 +334,80 @@ static void add_catching_up(void)
         ->read_index_reply = (struct msg_read_index_reply){77, 47};
 }
 
+/* Terms and an acceptor that leads, in place of rounds and a proposer. */
+static const struct peer raft_leader = {ROLE_ACCEPTOR, 2};
+static const struct peer raft_follower = {ROLE_ACCEPTOR, 3};
+static const struct ballot term = {7, 2, ACCEPTOR_INCARNATION};
+static const struct ballot older_term = {5, 3, 0x99};
+
+static void add_elections(void)
+{
+    add("request_vote", MSG_REQUEST_VOTE, raft_leader,
+        "acceptor 2, whose log ends with entry 43 of term 5, asks for votes in term 7")
+        ->request_vote = (struct msg_request_vote){7, VOTE_REAL, 43, 5};
+    add("request_vote-pre", MSG_REQUEST_VOTE, raft_leader,
+        "it asks first whether it would get them; its log is empty")
+        ->request_vote = (struct msg_request_vote){7, VOTE_PRE, 0, 0};
+    add_reply("vote", MSG_VOTE, raft_leader, PROPOSER_INCARNATION, "acceptor 2 gives its vote")
+        ->vote = (struct msg_vote){7, 7, VOTE_REAL, 1};
+    add_reply("vote-refused", MSG_VOTE, raft_leader, PROPOSER_INCARNATION,
+              "acceptor 2 is in term 9 already")
+        ->vote = (struct msg_vote){9, 7, VOTE_PRE, 0};
+    add("timeout_now", MSG_TIMEOUT_NOW, raft_leader, "acceptor 2 wants the receiver to lead")
+        ->timeout_now = (struct msg_timeout_now){term};
+    add("leading-acceptor", MSG_LEADING, raft_leader,
+        "acceptor 2 tells the proposers that it leads")
+        ->leading = (struct msg_leading){term};
+}
+
+static void add_replication(void)
+{
+    static struct slot_entry entries[2];
+    entries[0] = (struct slot_entry){44, older_term, values[APPEND].bytes};
+    entries[1] = (struct slot_entry){45, term, values[LEAD].bytes};
+    add("append", MSG_APPEND, raft_leader,
+        "behind entry 43 of term 5 come one more of that term and the first of term 7")
+        ->append = (struct msg_append){.ballot = term,
+                                       .sequence = 12,
+                                       .prev_index = 43,
+                                       .prev_term = 5,
+                                       .commit = 42,
+                                       .entry_count = 2,
+                                       .entries = entries};
+    add("append-heartbeat", MSG_APPEND, raft_leader, "acceptor 2 leads, and has nothing new")
+        ->append = (struct msg_append){
+        .ballot = term, .sequence = 13, .prev_index = 45, .prev_term = 7, .commit = 45};
+    add_reply("appended", MSG_APPENDED, raft_follower, ACCEPTOR_INCARNATION,
+              "acceptor 3 has everything up to entry 45 on its disk")
+        ->appended = (struct msg_appended){
+        .ballot = term, .term = 7, .sequence = 12, .match = 45, .last_index = 45};
+    add_reply("appended-conflict", MSG_APPENDED, raft_follower, ACCEPTOR_INCARNATION,
+              "acceptor 3 has another entry 43; at most up to 40, of term 4, the logs may agree")
+        ->appended = (struct msg_appended){.ballot = term,
+                                           .term = 7,
+                                           .sequence = 12,
+                                           .conflict = 1,
+                                           .match = 40,
+                                           .hint_term = 4,
+                                           .last_index = 44};
+    add("propose", MSG_PROPOSE, proposer,
+        "proposer 1 hands its third batch to acceptor 2; the first is done with")
+        ->propose = (struct msg_propose){term, 3, 2, values[APPEND].bytes};
+    add_reply("proposed", MSG_PROPOSED, acceptor, PROPOSER_INCARNATION,
+              "acceptor 2 has three batches in its log")
+        ->proposed = (struct msg_proposed){term, 3, PROPOSED_TAKEN, term};
+    add_reply("proposed-elsewhere", MSG_PROPOSED, acceptor, PROPOSER_INCARNATION,
+              "acceptor 2 leads no more, and knows nobody who does")
+        ->proposed = (struct msg_proposed){term, 4, PROPOSED_NOT_LEADING, BALLOT_NONE};
+}
+
 static void add_appending(void)
 {
-    static struct result_range opened[] = {{CLIENT_NONCE, 1, RESULT_OK, 3}};
-    static struct result_range ranges[] = {{12, 2, RESULT_OK, 100001}, {14, 0, RESULT_GAP, 0}};
+    static struct result_range opened[] = {{CLIENT_NONCE, 1, RESULT_OK, 3, {NULL, 0, NULL}}};
+    static struct result_range ranges[] = {{12, 2, RESULT_OK, 100001, {NULL, 0, NULL}},
+                                           {14, 0, RESULT_GAP, 0, {NULL, 0, NULL}}};
+    static struct result_range put[] = {{15, 1, RESULT_OK, 9, {NULL, 0, NULL}}};
+    put[0].body = put_response();
     add("submit", MSG_SUBMIT, client, "session 3 appends \"hello\"")->submit =
         (struct msg_submit){values[BLOCK_APPEND].bytes};
     add("submit-malformed", MSG_SUBMIT, client,
@@ -250,6 +423,32 @@ static void add_appending(void)
     add("result", MSG_RESULT, learner,
         "commands 12 and 13 got indexes 100,001 and 100,002; command 14 has yet to come")
         ->result = (struct msg_result){3, 44, 2, ranges};
+    add("result-put", MSG_RESULT, learner, "command 15, a put, made revision 9")->result =
+        (struct msg_result){3, 45, 1, put};
+}
+
+static void add_keys(void)
+{
+    add("progress", MSG_PROGRESS, learner,
+        "learner 1 has applied slot 130, tells its digest at slot 128, and that a lease is up at "
+        "cluster time 71,000 ms")
+        ->progress = (struct msg_progress){130, 128, 0xd1d2d3d4d5d6d7d8, 71000};
+    add("digest", MSG_DIGEST, proposer, "the leader passes on what learner 2 told")->digest =
+        (struct msg_digest){2, 128, 0xd1d2d3d4d5d6d7d8};
+    add("query", MSG_QUERY, client, "the first ten keys from \"k\" to before \"l\"")->query =
+        (struct msg_query){81, QUERY_KV, READ_LINEARIZABLE, range_request()};
+    add_reply("answer", MSG_ANSWER, learner, CLIENT_NONCE, "there is one, \"k\"")->answer =
+        (struct msg_answer){81, RESULT_OK, 45, 9, range_response()};
+    add("watch", MSG_WATCH, client,
+        "what changes \"k\" from revision 9 on, waiting up to 10,000 ms for it")
+        ->watch = (struct msg_watch){
+        .request = 82, .revision = 9, .bytes_max = 1048576, .wait_ms = 10000, .key = put_hello.key};
+    add_reply("events", MSG_EVENTS, learner, CLIENT_NONCE, "revision 9 put \"hello\" under \"k\"")
+        ->events = (struct msg_events){.request = 82,
+                                       .status = RESULT_OK,
+                                       .revision = 9,
+                                       .next_revision = 10,
+                                       .events = one_event()};
 }
 
 static void add_reading(void)
@@ -306,8 +505,11 @@ const struct wire_sample *wire_samples(size_t *count)
         add_phase_2();
         add_leadership();
         add_catching_up();
+        add_elections();
+        add_replication();
         add_appending();
         add_reading();
+        add_keys();
     }
     *count = sample_count;
     return samples;

@@ -1,0 +1,39 @@
+/* Requests on keys, from the public structs to bytes, and their responses back.
+ *
+ * request.c    requests to bytes
+ * response.c   bytes to results
+ * keys.c       the calls */
+#ifndef SYNOD_CLIENT_KEYS_H
+#define SYNOD_CLIENT_KEYS_H
+
+#include "common/base/buffer.h"
+#include "common/base/error.h"
+#include "common/client/synod.h"
+#include "common/protocol/kv.h"
+#include "common/protocol/types.h"
+
+/* Appends the request's bytes and validates them as proposers and learners will: what passes here
+ * cannot break the handle. SYNOD_E_USAGE with the sentence set. */
+int keys_encode(struct synod *s, const struct synod_request *request, struct buffer *out,
+                int *is_read_only) MUST_USE;
+
+/* A response as one piece of memory. NULL if the bytes are none. */
+struct synod_result *keys_decode(struct slice bytes, uint64_t revision) MUST_USE;
+
+/* synod_request with a deadline of its own. out may be NULL. */
+int keys_run(struct synod *s, const struct synod_request *request,
+             enum synod_consistency consistency, time_ms_t deadline,
+             struct synod_result **out) MUST_USE;
+
+/* Sends it behind all that was sent before, and waits for nothing (call_post). */
+void keys_post(struct synod *s, const struct synod_request *request);
+
+/* 0 if the items of a response are so many keys, the last of which is given; -1 if not. */
+int keys_check_kvs(struct slice items, uint32_t count, struct kv *last);
+
+struct synod_bytes keys_bytes(struct slice slice);
+
+/* A key as the application sees it; the bytes are borrowed. */
+struct synod_kv keys_kv(const struct kv *kv);
+
+#endif

@@ -1,0 +1,279 @@
+#include "deploy/holder.h"
+
+#include "deploy/output.h"
+
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/signalfd.h>
+#include <time.h>
+#include <unistd.h>
+
+#define TTL_MS_DEFAULT 10000
+#define TTL_MS_LEAST 1000
+#define GRACE_MS_DEFAULT 10000
+#define HOUR_MS ((uint64_t)3600 * 1000)
+
+/* Longest time between two looks at whether it is still held. What the cluster says wakes us at
+ * once; this is for the clock, which nobody rings. */
+#define LOOK_MS 200
+
+struct holding {
+    const struct holder_options *options;
+    const struct holder *hold;
+    struct synod *s;
+    struct job job;
+    int signal_fd;
+    int is_lost;
+    int is_over;        /* nothing more to wait for */
+    int status;         /* of the command */
+    int64_t kill_at_ms; /* when the command gets SIGKILL; 0: not yet told to end */
+};
+
+static int64_t now_ms(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
+/* ---- options */
+
+void holder_defaults(struct holder_options *options)
+{
+    options->wait_ms = UINT32_MAX;
+    options->ttl_ms = TTL_MS_DEFAULT;
+    options->grace_ms = GRACE_MS_DEFAULT;
+}
+
+int holder_take_option(struct holder_options *options, int option, const char *value)
+{
+    const char *verb = options->common.verb;
+    uint64_t wait_ms = 0;
+    int rc = 0;
+    switch (option) {
+    case OPTION_WAIT:
+        rc = options_time(verb, "--wait", value, 0, UINT32_MAX - 1, &wait_ms);
+        options->wait_ms = rc == 0 ? (uint32_t)wait_ms : options->wait_ms;
+        return rc;
+    case OPTION_TTL:
+        return options_time(verb, "--ttl", value, TTL_MS_LEAST, HOUR_MS, &options->ttl_ms);
+    default:
+        return options_time(verb, "--grace", value, 0, HOUR_MS, &options->grace_ms);
+    }
+}
+
+/* ---- signals */
+
+/* Until now a signal had to end the wait for the lock; from now on all of them come through a
+ * descriptor, so that none ends the release. */
+static int take_signals(void)
+{
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGINT);
+    sigaddset(&set, SIGTERM);
+    sigaddset(&set, SIGHUP);
+    sigaddset(&set, SIGQUIT);
+    sigaddset(&set, SIGUSR1);
+    sigaddset(&set, SIGUSR2);
+    sigaddset(&set, SIGALRM);
+    sigaddset(&set, SIGCHLD);
+    sigprocmask(SIG_BLOCK, &set, NULL);
+    return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+}
+
+/* What the terminal sent has reached the command already: it is in the same group. */
+static int is_from_terminal(const struct signalfd_siginfo *info)
+{
+    return info->ssi_code == SI_KERNEL;
+}
+
+static void handle_signals(struct holding *h)
+{
+    struct signalfd_siginfo info;
+    while (read(h->signal_fd, &info, sizeof info) == (ssize_t)sizeof info) {
+        if (info.ssi_signo == SIGALRM || info.ssi_signo == SIGCHLD) {
+            continue;
+        }
+        if (h->job.pid == 0) {
+            h->is_over = 1;
+        } else if (!is_from_terminal(&info)) {
+            kill(h->job.pid, (int)info.ssi_signo);
+        }
+    }
+}
+
+/* ---- while it is held */
+
+static void look_lost(struct holding *h)
+{
+    if (h->is_lost || h->hold->is_held(h->hold->arg)) {
+        return;
+    }
+    h->is_lost = 1;
+    if (h->job.pid == 0) {
+        h->is_over = 1;
+        return;
+    }
+    kill(h->job.pid, SIGTERM);
+    kill(h->job.pid, SIGCONT); /* one that was stopped would not hear it */
+    h->kill_at_ms = now_ms() + (int64_t)h->options->grace_ms;
+}
+
+static void look_job(struct holding *h)
+{
+    if (h->options->command == NULL) {
+        return;
+    }
+    if (h->kill_at_ms != 0 && now_ms() >= h->kill_at_ms && h->job.pid != 0) {
+        kill(h->job.pid, SIGKILL);
+    }
+    h->is_over |= job_reap(&h->job, &h->status);
+}
+
+/* While the command gets its time to end, the lock is not ours and the handle has nothing to do. */
+static void hold_on(struct holding *h)
+{
+    struct pollfd fds[2] = {{h->signal_fd, POLLIN, 0}, {synod_fd(h->s), POLLIN, 0}};
+    for (;;) {
+        look_lost(h);
+        look_job(h);
+        if (h->is_over) {
+            return;
+        }
+        poll(fds, 2, LOOK_MS);
+        handle_signals(h);
+        int rc = synod_poll(h->s, 0);
+        if (rc == SYNOD_E_REFUSED) {
+            look_lost(h); /* it is told to the command when our time is up, not before */
+        }
+    }
+}
+
+/* ---- from the beginning to the end */
+
+static int start_job(struct holding *h)
+{
+    char token[48];
+    char name[1200];
+    char cluster[4200];
+    const char *path = h->options->common.client.cluster;
+    snprintf(token, sizeof token, "SYNOD_TOKEN=%llu",
+             (unsigned long long)h->hold->token(h->hold->arg));
+    snprintf(name, sizeof name, "%s=%s", h->hold->variable, h->hold->name);
+    snprintf(cluster, sizeof cluster, "SYNOD_CLUSTER=%s", path != NULL ? path : "");
+    const char *variables[] = {token, name, path != NULL ? cluster : NULL, NULL};
+    return job_start(&h->job, variables);
+}
+
+static int say_lost(const struct holding *h)
+{
+    fprintf(stderr,
+            "error: %s \"%.200s\" was lost (the cluster was not heard within --ttl, or somebody "
+            "deleted its key or ended its session); try: to find out what was done twice, and a "
+            "longer --ttl\n",
+            h->hold->kind, h->hold->name);
+    return 1;
+}
+
+/* Says how the release went if that matters to anybody. Returns the exit status: the one given,
+ * unless it was all in vain. */
+static int release(struct holding *h, int status)
+{
+    if (h->is_lost) {
+        status = say_lost(h); /* first, since the release may wait for the cluster in vain */
+    }
+    int rc = h->hold->release(h->hold->arg);
+    if (h->is_lost) {
+        return status;
+    }
+    if (rc == SYNOD_E_LOST) {
+        return say_lost(h);
+    }
+    if (rc != SYNOD_OK) {
+        fprintf(stderr,
+                "warning: %s \"%.200s\" could not be released (%.300s); others have it after "
+                "--ttl\n",
+                h->hold->kind, h->hold->name, synod_error(h->s));
+    }
+    return status;
+}
+
+static int hold_it(struct holding *h)
+{
+    if (options_is_interrupted()) {
+        return release(h, 5);
+    }
+    int status = 0;
+    if (h->options->command != NULL) {
+        status = start_job(h);
+    } else {
+        h->hold->print(h->hold->arg, h->options->common.form);
+        output_flush();
+    }
+    int is_in_vain = h->options->command == NULL && output_is_closed(); /* nobody has the token */
+    if (status == 0 && !is_in_vain) {
+        hold_on(h);
+        status = h->status;
+    }
+    return release(h, status);
+}
+
+/* It was not ours in time. Whether the cluster or another holder was the reason can be asked. */
+static int fail_acquire(struct holding *h, int code)
+{
+    char sentence[SYNOD_ERROR_BYTES];
+    snprintf(sentence, sizeof sentence, "%s", synod_error(h->s));
+    if (code == SYNOD_E_INTERRUPTED || options_is_interrupted()) {
+        return 5;
+    }
+    if (code == SYNOD_E_UNAVAILABLE && options_ping(h->s, SYNOD_LINEARIZABLE, NULL) == SYNOD_OK) {
+        fprintf(stderr,
+                "error: %s \"%.200s\" is not ours (somebody else has it); try: a longer --wait\n",
+                h->hold->kind, h->hold->name);
+        return 1;
+    }
+    return options_fail(code, sentence);
+}
+
+static int acquire(struct holding *h)
+{
+    int is_shown = isatty(STDERR_FILENO) && h->options->wait_ms > 0;
+    int rc = options_ping(h->s, SYNOD_LINEARIZABLE, NULL);
+    if (rc == SYNOD_OK) {
+        if (is_shown) {
+            fprintf(stderr, "waiting for %s \"%.200s\"", h->hold->kind, h->hold->name);
+        }
+        rc = h->hold->acquire(h->hold->arg, h->s, h->options->wait_ms);
+        if (is_shown) {
+            fputs("\r\033[K", stderr);
+        }
+    }
+    return rc;
+}
+
+int holder_run(const struct holder_options *options, const struct holder *hold)
+{
+    struct holding h = {.options = options, .hold = hold, .signal_fd = -1};
+    struct common_options common = options->common;
+    common.client.session_ttl_ms = (uint32_t)options->ttl_ms;
+    if (options->command != NULL && job_prepare(&h.job, options->command) != 0) {
+        return 1;
+    }
+    output_init();
+    int status = options_open(&common, &h.s);
+    if (status == 0) {
+        int rc = acquire(&h);
+        h.signal_fd = take_signals();
+        status = rc == SYNOD_OK ? hold_it(&h) : fail_acquire(&h, rc);
+        synod_close(h.s);
+        status = output_finish(status);
+    }
+    job_drop(&h.job);
+    if (h.signal_fd >= 0) {
+        close(h.signal_fd);
+    }
+    return status;
+}

@@ -1,0 +1,215 @@
+/* synod work claim, renew, release, complete, show and list. */
+#include "deploy/options.h"
+#include "deploy/output.h"
+#include "deploy/verbs.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#define TTL_MS_DEFAULT 60000
+#define TTL_MS_LEAST 1000
+#define TTL_MS_MOST ((uint64_t)365 * 24 * 3600 * 1000)
+
+enum { OPTION_OWNER = OPTION_OWN, OPTION_TTL };
+
+struct work_run {
+    struct common_options common;
+    const char *owner;
+    uint64_t ttl_ms;
+    struct synod *s;
+    const char *item;
+    uint64_t token;
+    struct synod_bytes result;
+};
+
+static int take_own_option(void *arg, int option, const char *value)
+{
+    struct work_run *run = arg;
+    if (option == OPTION_OWNER) {
+        run->owner = value;
+        return 0;
+    }
+    return options_time(run->common.verb, "--ttl", value, TTL_MS_LEAST, TTL_MS_MOST, &run->ttl_ms);
+}
+
+/* An open handle, or NULL and *status, all said. The arguments are an item and perhaps a token and
+ * a result, as many as count. */
+static struct synod *begin(struct work_run *run, int argc, char **argv, int count,
+                           const char *expected, int *status)
+{
+    static const struct option longs[] = {COMMON_LONG_OPTIONS, {NULL, 0, NULL, 0}};
+    static const struct option claim_longs[] = {COMMON_LONG_OPTIONS,
+                                                {"owner", required_argument, NULL, OPTION_OWNER},
+                                                {"ttl", required_argument, NULL, OPTION_TTL},
+                                                {NULL, 0, NULL, 0}};
+    int is_claim = run->ttl_ms != 0;
+    if (options_parse(argc, argv, is_claim ? claim_longs : longs, &run->common, take_own_option,
+                      run, status)) {
+        return NULL;
+    }
+    *status = 3;
+    int given = options_arguments(argc, argv, count < 2 ? count : 2, count, expected);
+    if (given < 0) {
+        return NULL;
+    }
+    if (given > 0) {
+        run->item = argv[optind];
+    }
+    if (given > 1 &&
+        options_number(argv[0], "TOKEN", argv[optind + 1], 1, INT64_MAX, &run->token) != 0) {
+        return NULL;
+    }
+    run->result = synod_text(given > 2 ? argv[optind + 2] : "");
+    output_init();
+    *status = options_open(&run->common, &run->s);
+    return run->s;
+}
+
+/* ---- printing */
+
+static const char *state_name(enum synod_work_state state)
+{
+    static const char *const names[] = {"free", "claimed", "done"};
+    return names[state];
+}
+
+static json_t *json_work(const char *item, const struct synod_work *work)
+{
+    json_t *object = json_object();
+    json_set_bytes(object, "item", synod_text(item));
+    json_t *rest = json_pack("{s:s, s:I, s:I}", "state", state_name(work->state), "counter",
+                             (json_int_t)work->counter, "token", (json_int_t)work->token);
+    json_object_update(object, rest);
+    json_decref(rest);
+    json_set_bytes(object, "owner", synod_text(work->owner));
+    if (work->state == SYNOD_WORK_DONE) {
+        json_set_bytes(object, "result", work->result);
+    }
+    return object;
+}
+
+static void print_line(const struct synod_work *work, const char *last)
+{
+    output_text("%-7s  %llu  %llu  %s%s%s\n", state_name(work->state),
+                (unsigned long long)work->counter, (unsigned long long)work->token,
+                work->owner[0] != '\0' ? work->owner : "-", last[0] != '\0' ? "  " : "", last);
+}
+
+/* ---- claim */
+
+static int fail_claim(const char *item, const struct synod_work *work)
+{
+    if (work->state == SYNOD_WORK_DONE) {
+        fprintf(stderr, "error: \"%.200s\" is done (by %s); try: synod work show %.200s\n", item,
+                work->owner, item);
+    } else {
+        fprintf(stderr,
+                "error: \"%.200s\" is claimed (by %s, counter %llu); try: again when that claim "
+                "has ended\n",
+                item, work->owner, (unsigned long long)work->counter);
+    }
+    return 1;
+}
+
+int verb_work_claim(int argc, char **argv)
+{
+    struct work_run run = {.ttl_ms = TTL_MS_DEFAULT};
+    struct synod_work work = {.state = SYNOD_WORK_FREE};
+    char host[256] = "";
+    int status = 0;
+    if (begin(&run, argc, argv, 1, "an item", &status) == NULL) {
+        return status;
+    }
+    if (run.owner == NULL) {
+        gethostname(host, sizeof host - 1);
+        run.owner = host;
+    }
+    int rc = synod_work_claim(run.s, run.item, run.owner, run.ttl_ms, 1, &work);
+    if (rc == SYNOD_E_EXISTS) {
+        status = fail_claim(run.item, &work);
+        rc = SYNOD_OK;
+    } else if (rc == SYNOD_OK && run.common.form == OUTPUT_JSON) {
+        output_json(json_work(run.item, &work));
+    } else if (rc == SYNOD_OK) {
+        output_text("%llu\n", (unsigned long long)work.token);
+    }
+    int closed = options_close(run.s, rc);
+    return status != 0 ? status : closed;
+}
+
+/* ---- renew, release, complete: they have nothing to say but that it is done */
+
+int verb_work_renew(int argc, char **argv)
+{
+    struct work_run run = {.ttl_ms = 0};
+    int status = 0;
+    if (begin(&run, argc, argv, 2, "an item and the token of its claim", &status) == NULL) {
+        return status;
+    }
+    return options_close(run.s, synod_work_renew(run.s, run.item, run.token));
+}
+
+int verb_work_release(int argc, char **argv)
+{
+    struct work_run run = {.ttl_ms = 0};
+    int status = 0;
+    if (begin(&run, argc, argv, 2, "an item and the token of its claim", &status) == NULL) {
+        return status;
+    }
+    return options_close(run.s, synod_work_release(run.s, run.item, run.token));
+}
+
+int verb_work_complete(int argc, char **argv)
+{
+    struct work_run run = {.ttl_ms = 0};
+    int status = 0;
+    if (begin(&run, argc, argv, 3, "an item, the token of its claim and perhaps a result",
+              &status) == NULL) {
+        return status;
+    }
+    return options_close(run.s, synod_work_complete(run.s, run.item, run.token, run.result));
+}
+
+/* ---- show, list */
+
+int verb_work_show(int argc, char **argv)
+{
+    struct work_run run = {.ttl_ms = 0};
+    struct synod_work work;
+    int status = 0;
+    if (begin(&run, argc, argv, 1, "an item", &status) == NULL) {
+        return status;
+    }
+    int rc = synod_work_show(run.s, run.item, &work);
+    if (rc == SYNOD_OK && run.common.form == OUTPUT_JSON) {
+        output_json(json_work(run.item, &work));
+    } else if (rc == SYNOD_OK) {
+        print_line(&work, "");
+        if (work.state == SYNOD_WORK_DONE && work.result.size > 0) {
+            output_bytes(work.result, '\n');
+        }
+    }
+    return options_close(run.s, rc);
+}
+
+static int on_work(void *arg, const char *item, const struct synod_work *work)
+{
+    const struct work_run *run = arg;
+    if (run->common.form == OUTPUT_JSON) {
+        output_json(json_work(item, work));
+    } else {
+        print_line(work, item);
+    }
+    return output_is_closed();
+}
+
+int verb_work_list(int argc, char **argv)
+{
+    struct work_run run = {.ttl_ms = 0};
+    int status = 0;
+    if (begin(&run, argc, argv, 0, "options only", &status) == NULL) {
+        return status;
+    }
+    return options_close(run.s, synod_work_list(run.s, on_work, &run));
+}

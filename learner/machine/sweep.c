@@ -1,0 +1,109 @@
+/* Compaction, second half: what can be read no more is deleted, a piece in each turn.
+ *
+ * Events are passed once, in order. Each names the version that it replaced, so nothing has to be
+ * looked up. What belongs to the compacted revision itself is kept until the next compaction: a
+ * watch may begin there. */
+#include "common/base/bytes.h"
+#include "common/base/mutant.h"
+#include "learner/machine/state.h"
+
+/* Events of one turn, and their bytes. */
+#define SWEEP_EVENTS_MAX 512
+#define SWEEP_BYTES_MAX (1 * MIB)
+
+/* Key 'w': revision and sub of the first event that is not swept. Of this learner alone. */
+#define SWEEP_VALUE_BYTES 12
+
+static void forget(struct machine *m, struct slice key, struct position at)
+{
+    struct record_key record;
+    view_delete(m, record_event(&record, at));
+    view_delete(m, record_version(&record, key, at));
+}
+
+/* Deletes what an event has replaced, and a tombstone itself: what it replaced goes with it. */
+static void sweep_event(struct machine *m, struct position at, const struct change *change)
+{
+    if (change->previous.revision != 0 && change->previous.revision < m->compacted &&
+        !MUTANT(prev_not_swept)) {
+        forget(m, change->kv.key, change->previous);
+    }
+    if (change->kind == KV_EVENT_DELETE && at.revision < m->compacted) {
+        forget(m, change->kv.key, at);
+    }
+}
+
+/* What was found, to be swept when the scan is over: a visitor changes nothing. */
+struct found_events {
+    struct machine *machine;
+    struct effects *out;
+    struct slice values[SWEEP_EVENTS_MAX];
+    struct position at[SWEEP_EVENTS_MAX];
+    size_t count, bytes;
+    int has_more;
+};
+
+static int visit_event(void *arg, struct slice record, struct slice value)
+{
+    struct found_events *found = arg;
+    struct reader reader = {record, 0};
+    reader_u8(&reader);
+    struct position at = {.revision = reader_u64(&reader)};
+    at.sub = reader_u32(&reader);
+    if (found->count == SWEEP_EVENTS_MAX || found->bytes >= SWEEP_BYTES_MAX) {
+        found->has_more = 1;
+        found->machine->swept = at;
+        return 1;
+    }
+    found->at[found->count] = at;
+    found->values[found->count++] = effects_hold(found->out, value);
+    found->bytes += value.size;
+    return 0;
+}
+
+int machine_sweep(struct machine *m, struct effects *out)
+{
+    if (m->swept.revision >= m->compacted) {
+        return 0;
+    }
+    struct found_events found = {.machine = m, .out = out};
+    struct record_key from;
+    struct record_key to;
+    view_scan(m, record_event(&from, m->swept),
+              record_event(&to, (struct position){m->compacted + 1, 0}), visit_event, &found);
+    for (size_t i = 0; i < found.count; i++) {
+        struct change change;
+        if (change_decode(found.values[i], &change) != 0) {
+            machine_fail(m, ERROR_CORRUPT);
+            break;
+        }
+        sweep_event(m, found.at[i], &change);
+    }
+    if (!found.has_more) {
+        m->swept = (struct position){m->compacted, 0};
+    }
+    uint8_t *value;
+    struct blob *blob = blob_new(SWEEP_VALUE_BYTES, &value);
+    bytes_put_u64(value, m->swept.revision);
+    bytes_put_u32(value + 8, m->swept.sub);
+    view_put(m, slice_borrow("w", 1), blob);
+    effects_mark(out, MARK_SWEPT);
+    machine_report(m, out);
+    return found.has_more;
+}
+
+int sweep_load(struct machine *m)
+{
+    struct blob *blob;
+    int rc = m->reader.get(m->reader.self, slice_borrow("w", 1), &blob);
+    if (rc != 0) {
+        return rc == ERROR_NOT_FOUND ? 0 : rc;
+    }
+    if (blob->size != SWEEP_VALUE_BYTES) {
+        rc = ERROR_CORRUPT;
+    } else {
+        m->swept = (struct position){bytes_get_u64(blob->data), bytes_get_u32(blob->data + 8)};
+    }
+    blob_unref(blob);
+    return rc;
+}

@@ -1,0 +1,48 @@
+/* Keys and leases as clients of the simulator use them: random commands, questions and watches, and
+ * what must hold of the answers. What commands come to is compared with the model by mirror.c; here
+ * is what learners say of their state at other times, and real time. */
+#ifndef SYNOD_TESTS_SIM_KEYS_H
+#define SYNOD_TESTS_SIM_KEYS_H
+
+#include "common/base/buffer.h"
+#include "tests/sim/sim.h"
+
+struct keys;
+
+/* What one client has asked. Zero-initialise. */
+struct keys_client {
+    uint64_t query; /* request under way, 0: none */
+    time_us_t query_until;
+    uint64_t query_floor; /* revision that was known to anybody when it was asked */
+    int is_local;
+    struct slice body; /* of the query, a reference */
+    uint64_t watch;    /* request under way, 0: none */
+    time_us_t watch_until;
+    struct msg_watch position; /* what is watched, and from where on; key and end are references */
+    uint32_t pages_left;       /* until it watches something else */
+};
+
+struct keys *keys_new(uint64_t seed);
+void keys_free(struct keys *keys);
+
+/* Writes one command, head and payload, and returns the revision that was known to anybody before:
+ * what it comes to is no older. */
+uint64_t keys_command(struct sim *sim, struct buffer *out);
+
+/* A command was acknowledged with this result. */
+void keys_acknowledge(struct sim *sim, uint64_t floor, const struct result_range *range);
+
+/* Begins a query or a watch, if none of the kind is under way: fills *msg and returns 1. request: a
+ * new number. */
+int keys_ask(struct sim *sim, struct keys_client *client, uint64_t request, struct message *msg);
+int keys_watch(struct sim *sim, struct keys_client *client, uint64_t request, struct message *msg);
+
+/* The answers, also those that nobody waits for any more. */
+void keys_on_answer(struct sim *sim, struct keys_client *client, const struct message *msg);
+void keys_on_events(struct sim *sim, struct keys_client *client, const struct message *msg);
+
+/* Gives up what got no answer in time. */
+void keys_give_up(struct sim *sim, struct keys_client *client);
+void keys_client_close(struct keys_client *client);
+
+#endif

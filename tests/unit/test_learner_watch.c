@@ -1,0 +1,253 @@
+/* Watches and queries at a learner: a watch waits for what it wants, however much else happens, is
+ * answered from what is in the store, and looks at a long past a piece a turn; what nobody waits
+ * for any more is dropped. */
+#include "common/base/bytes.h"
+#include "common/protocol/kv.h"
+#include "common/protocol/value.h"
+#include "learner/learner.h"
+#include "tests/unit/core_kit.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#define CLIENT 4242U
+#define PUTS_PER_SLOT 500
+
+struct fixture {
+    struct core_kit kit;
+    struct learner *learner;
+    uint64_t sequence; /* of the session's last command */
+};
+
+static const struct ballot leader = {1, 1, 101};
+
+static int setup(void **state)
+{
+    struct fixture *f = calloc(1, sizeof *f);
+    kit_open(&f->kit);
+    struct learner_options options = {.id = 1,
+                                      .seed = 1,
+                                      .members = kit_members(3, 1, 1),
+                                      .heartbeat_ms = 50,
+                                      .election_ms = 500,
+                                      .reader = store_reader(f->kit.store)};
+    f->learner = learner_new(&options);
+    f->kit.core = learner_core(f->learner);
+    kit_event(&f->kit, EVENT_START);
+    kit_end(&f->kit);
+    kit_peer(&f->kit, EVENT_PEER_UP, (struct peer){ROLE_CLIENT, CLIENT});
+    *state = f;
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    struct fixture *f = *state;
+    effects_clear(&f->kit.fx);
+    learner_free(f->learner);
+    kit_close(&f->kit);
+    free(f);
+    return 0;
+}
+
+/* The next slot holds one block; its commands are given. */
+static void apply(struct fixture *f, struct block head, const struct buffer *commands)
+{
+    struct buffer bytes = {0};
+    block_put_head(buffer_extend(&bytes, BLOCK_HEAD_BYTES), &head, (uint32_t)commands->size);
+    buffer_put(&bytes, buffer_slice(commands));
+    struct slice block = buffer_slice(&bytes);
+    struct blob *value = value_batch(1000, &block, 1);
+    slot_t slot = learner_applied(f->learner) + 1;
+    struct message msg = kit_from(ROLE_PROPOSER, 1, leader.incarnation, MSG_ACCEPT);
+    msg.accept = (struct msg_accept){leader, slot, slot, slice_of(value)};
+    kit_message(&f->kit, &msg);
+    assert_int_equal(learner_applied(f->learner), slot);
+    blob_unref(value);
+    buffer_close(&bytes);
+}
+
+static void open_session(struct fixture *f)
+{
+    struct buffer commands = {0};
+    command_put_head(buffer_extend(&commands, COMMAND_HEAD_BYTES), COMMAND_OPEN_SESSION, 4);
+    buffer_put_u32(&commands, 60000);
+    apply(f, (struct block){.client = CLIENT, .first_seq = CLIENT, .count = 1}, &commands);
+    buffer_close(&commands);
+}
+
+static void put_command(struct buffer *commands, const char *key)
+{
+    struct buffer request = {0};
+    struct kv_request put = {.op = KV_PUT};
+    put.put = (struct kv_put){.key = slice_borrow(key, strlen(key)), .value = slice_borrow("v", 1)};
+    kv_put_request(&request, &put);
+    command_put_head(buffer_extend(commands, COMMAND_HEAD_BYTES), COMMAND_KV,
+                     (uint32_t)request.size);
+    buffer_put(commands, buffer_slice(&request));
+    buffer_close(&request);
+}
+
+/* Puts a key so many times in one slot: as many revisions. */
+static void put(struct fixture *f, const char *key, uint32_t times)
+{
+    struct buffer commands = {0};
+    for (uint32_t i = 0; i < times; i++) {
+        put_command(&commands, key);
+    }
+    apply(f,
+          (struct block){.session = 1,
+                         .client = CLIENT,
+                         .first_seq = f->sequence + 1,
+                         .acked_seq = f->sequence,
+                         .count = times},
+          &commands);
+    f->sequence += times;
+    buffer_close(&commands);
+}
+
+static void end_turn(struct fixture *f)
+{
+    kit_flush(&f->kit);
+    assert_int_equal(f->kit.fx.fatal, 0);
+    kit_end(&f->kit);
+}
+
+static void watch(struct fixture *f, const char *key, uint64_t revision, uint32_t wait_ms)
+{
+    struct message msg = kit_from(ROLE_CLIENT, CLIENT, CLIENT, MSG_WATCH);
+    msg.watch = (struct msg_watch){.request = 7,
+                                   .revision = revision,
+                                   .bytes_max = 65536,
+                                   .wait_ms = wait_ms,
+                                   .key = slice_borrow(key, strlen(key))};
+    kit_message(&f->kit, &msg);
+}
+
+/* What the watch was told in the turn that is under way, or NULL. */
+static const struct msg_events *told(const struct fixture *f)
+{
+    const struct outgoing *sent = kit_sent(&f->kit, MSG_EVENTS, 0);
+    return sent != NULL ? &sent->msg.events : NULL;
+}
+
+/* What happens elsewhere wakes nobody; what is put is told once it is in the store, not before. */
+static void test_waits_for_its_key(void **state)
+{
+    struct fixture *f = *state;
+    open_session(f);
+    end_turn(f);
+    watch(f, "mine", 2, 5000);
+    put(f, "other", 1);
+    end_turn(f);
+    assert_null(told(f));
+    put(f, "mine", 1);
+    kit_flush(&f->kit);
+    assert_null(told(f));
+    kit_end(&f->kit);
+    assert_non_null(told(f));
+    assert_int_equal(told(f)->status, RESULT_OK);
+    assert_int_equal(told(f)->revision, 3);
+    assert_int_equal(told(f)->next_revision, 4);
+    struct slice rest = told(f)->events;
+    struct kv_event event;
+    assert_int_equal(kv_next_event(&rest, &event), 1);
+    assert_int_equal(event.kv.mod, 3);
+    assert_int_equal(rest.size, 0);
+}
+
+/* Nothing happens: it is told so when its time is up, and where to go on. */
+static void test_time_is_up(void **state)
+{
+    struct fixture *f = *state;
+    open_session(f);
+    put(f, "other", 3);
+    end_turn(f);
+    watch(f, "mine", 2, 300);
+    kit_flush(&f->kit);
+    assert_null(told(f));
+    assert_int_equal(f->kit.fx.wake_at, f->kit.now + 300);
+    kit_end(&f->kit);
+    f->kit.now += 300;
+    kit_event(&f->kit, EVENT_TICK);
+    kit_flush(&f->kit);
+    assert_non_null(told(f));
+    assert_int_equal(told(f)->next_revision, 5);
+    assert_int_equal(told(f)->events.size, 0);
+}
+
+/* A key that changed once, long ago: the learner looks at a bounded piece of the past in each turn
+ * and asks to be woken for the next at once, so that nobody else waits for it. */
+static void test_long_past_in_pieces(void **state)
+{
+    struct fixture *f = *state;
+    open_session(f);
+    for (int i = 0; i < 20; i++) {
+        put(f, "other", PUTS_PER_SLOT);
+        end_turn(f);
+    }
+    put(f, "mine", 1);
+    end_turn(f);
+    watch(f, "mine", 2, 0);
+    int turns = 1;
+    kit_flush(&f->kit);
+    while (told(f) == NULL && turns < 100) {
+        assert_int_equal(f->kit.fx.wake_at, f->kit.now);
+        kit_end(&f->kit);
+        kit_event(&f->kit, EVENT_TICK);
+        kit_flush(&f->kit);
+        turns++;
+    }
+    assert_non_null(told(f));
+    assert_in_range(turns, 2, 50);
+    assert_int_equal(told(f)->next_revision, 20 * PUTS_PER_SLOT + 3);
+    assert_true(told(f)->events.size > 0);
+}
+
+/* Its client is gone: so is the watch. */
+static void test_of_a_client_that_is_gone(void **state)
+{
+    struct fixture *f = *state;
+    open_session(f);
+    end_turn(f);
+    watch(f, "mine", 2, 5000);
+    end_turn(f);
+    kit_peer(&f->kit, EVENT_PEER_DOWN, (struct peer){ROLE_CLIENT, CLIENT});
+    put(f, "mine", 1);
+    kit_flush(&f->kit);
+    kit_end(&f->kit);
+    assert_null(told(f));
+}
+
+/* A malformed query is answered so, at once at a learner that is asked for what it has. */
+static void test_malformed_query(void **state)
+{
+    struct fixture *f = *state;
+    struct message msg = kit_from(ROLE_CLIENT, CLIENT, CLIENT, MSG_QUERY);
+    msg.query = (struct msg_query){.request = 9,
+                                   .op = QUERY_KV,
+                                   .consistency = READ_LOCAL,
+                                   .body = slice_borrow("nonsense", 8)};
+    kit_message(&f->kit, &msg);
+    kit_flush(&f->kit);
+    const struct outgoing *sent = kit_sent(&f->kit, MSG_ANSWER, 0);
+    assert_non_null(sent);
+    assert_int_equal(sent->msg.answer.request, 9);
+    assert_int_equal(sent->msg.answer.status, RESULT_MALFORMED);
+    assert_int_equal(sent->msg.echo, CLIENT);
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+    const struct CMUnitTest tests[] = {
+        TEST(test_waits_for_its_key),   TEST(test_time_is_up),
+        TEST(test_long_past_in_pieces), TEST(test_of_a_client_that_is_gone),
+        TEST(test_malformed_query),
+    };
+    return cmocka_run_group_tests_name("learner_watch", tests, NULL, NULL);
+}
