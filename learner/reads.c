@@ -128,8 +128,8 @@ static void ask_round(struct learner *l, time_ms_t now, struct effects *out)
     msg->read_index = (struct msg_read_index){l->round.request};
 }
 
-/* What the acceptors had accepted may be taken back in Raft mode, with a leader that is deposed; then
- * its slot may never come, and another round names a lower one. */
+/* What the acceptors had accepted may be taken back in Raft mode, with a leader that is deposed;
+ * then its slot may never come, and another round names a lower one. */
 static int must_ask_again(const struct learner *l, const struct question *question, time_ms_t now)
 {
     return question->state == READ_STATE_APPLIED && question->has_target &&
