@@ -94,7 +94,7 @@ void raft_campaign(struct raft *r, int is_transfer, time_ms_t now, struct effect
     r->role = RAFT_CANDIDATE;
     r->term++;
     r->vote = (struct ballot){r->term, r->options.id, r->options.incarnation};
-    raft_store_term(r, out);
+    r->is_term_unsaved = 1;
     r->leader = BALLOT_NONE;
     r->votes = 0; /* our own counts when it is durable, as everybody's does */
     r->refusals = 0;
@@ -194,7 +194,7 @@ void raft_on_request_vote(struct raft *r, const struct event *event, struct effe
     }
     if (is_granted && !is_same) {
         r->vote = (struct ballot){r->term, (node_id_t)msg->from.id, msg->incarnation};
-        raft_store_term(r, out);
+        r->is_term_unsaved = 1;
         raft_reset_timer(r, event->now);
         effects_note(out, NOTE_INFO, "event=voted term=%llu candidate=%llu",
                      (unsigned long long)r->term, (unsigned long long)msg->from.id);

@@ -73,12 +73,28 @@ int raft_log_has_room(const struct raft *r)
     return r->log.last - r->log.durable < LOG_RING_ENTRIES / 2;
 }
 
+void raft_log_save_term(struct raft *r, struct effects *out)
+{
+    uint8_t head[TERM_BYTES];
+    if (!r->is_term_unsaved) {
+        return;
+    }
+    r->is_term_unsaved = 0;
+    bytes_put_u64(head, r->term);
+    put_ballot(head + 8, &r->vote);
+    /* One record: a crash between two would forget a vote of this term, or invent one of the next
+     * (TRAPS 7.10). */
+    effects_put(out, MUTANT(raft_vote_not_durable) ? RECORD_LAZY : RECORD_DURABLE,
+                slice_borrow("t", 1), slice_borrow(head, sizeof head), SLICE_EMPTY);
+}
+
 void raft_log_append(struct raft *r, const struct ballot *ballot, struct slice value,
                      struct effects *out)
 {
     uint8_t key[ENTRY_KEY_BYTES];
     uint8_t head[BALLOT_BYTES];
     CHECK(raft_log_has_room(r));
+    raft_log_save_term(r, out); /* before the entries of that term */
     put_entry_key(key, r->log.last + 1);
     put_ballot(head, ballot);
     enum durability durability = MUTANT(raft_entry_not_durable) ? RECORD_LAZY : RECORD_DURABLE;
@@ -121,17 +137,6 @@ void raft_log_written(struct raft *r, struct effects *out)
             slice_drop(&entry->value);
         }
     }
-}
-
-void raft_store_term(struct raft *r, struct effects *out)
-{
-    uint8_t head[TERM_BYTES];
-    bytes_put_u64(head, r->term);
-    put_ballot(head + 8, &r->vote);
-    /* One record: a crash between two would forget a vote of this term, or invent one of the next
-     * (TRAPS 7.10). */
-    effects_put(out, MUTANT(raft_vote_not_durable) ? RECORD_LAZY : RECORD_DURABLE,
-                slice_borrow("t", 1), slice_borrow(head, sizeof head), SLICE_EMPTY);
 }
 
 void raft_log_store_commit(struct raft *r, struct effects *out)
