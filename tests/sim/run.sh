@@ -3,9 +3,9 @@
 # and the seeds of bugs that were found; the same seed gives the same run under another compiler.
 #
 # Environment: SIM_PROTOCOL (default paxos; run_raft.sh sets raft), SIM_SEEDS (default 500) random
-# runs of SIM_MINUTES (default 1) virtual minutes each,
-# SIM_PARTITION_SEEDS (default 10) runs of each partition. `make soak` sets the large numbers. How long
-# it took is printed; that depends on the machine and proves nothing.
+# runs of SIM_MINUTES (default 1) virtual minutes each, SIM_PARTITION_SEEDS (default 10) runs of each
+# partition. `make soak` sets the large numbers. How long it took is printed; that depends on the
+# machine and proves nothing.
 set -uo pipefail
 cd "$(dirname "$0")/../.." || exit 1
 
