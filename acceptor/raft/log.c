@@ -58,6 +58,9 @@ static void ring_append(struct raft *r, const struct ballot *ballot, struct slic
     struct entry *entry = ring_at(r, index);
     CHECK(entry->index == 0 || entry->index <= log->durable); /* what it displaces can be read */
     ring_clear(r, entry);
+    if (index - log->oldest == LOG_RING_ENTRIES) {
+        log->oldest++; /* displaced */
+    }
     log->bytes += value.size;
     *entry = (struct entry){.index = index, .ballot = *ballot, .bytes_to = log->bytes};
     if (keep) {
@@ -123,6 +126,7 @@ void raft_log_truncate(struct raft *r, slot_t index, struct effects *out)
     log->last = index - 1;
     log->durable = log->durable < log->last ? log->durable : log->last;
     log->evicted_to = log->evicted_to < log->last ? log->evicted_to : log->last;
+    log->oldest = log->oldest < index ? log->oldest : index;
 }
 
 void raft_log_written(struct raft *r, struct effects *out)
@@ -155,8 +159,7 @@ uint64_t raft_log_bytes_between(const struct raft *r, slot_t from, slot_t to)
         return 0;
     }
     /* The oldest entry in memory stands for what lies before it. */
-    slot_t oldest = to >= LOG_RING_ENTRIES ? to - LOG_RING_ENTRIES + 1 : 1;
-    const struct entry *first = raft_log_find(r, from > oldest ? from : oldest);
+    const struct entry *first = raft_log_find(r, from > r->log.oldest ? from : r->log.oldest);
     return first != NULL && first->bytes_to < last->bytes_to ? last->bytes_to - first->bytes_to : 0;
 }
 
@@ -282,6 +285,7 @@ void raft_log_load(struct raft *r, struct effects *out)
     /* From the commit itself: its term is what the leader's next append is compared with. */
     r->log.last = r->commit > 0 ? r->commit - 1 : 0;
     r->log.evicted_to = r->log.last;
+    r->log.oldest = r->log.last + 1;
     struct load load = {r, out};
     int rc = scan(r, r->log.last + 1, UINT64_MAX - 1, load_entry, &load);
     if (rc != 0) {

@@ -24,6 +24,7 @@ struct entry {
 struct raft_log {
     struct entry *ring; /* by index % LOG_RING_ENTRIES: the newest entries */
     size_t ring_bytes;  /* of the values in it */
+    slot_t oldest;      /* first entry in it: from there to last none is missing */
     slot_t last;        /* index of the last entry, 0: the log is empty */
     slot_t durable;     /* entries up to here are in the store and synced; never above last */
     slot_t evicted_to;  /* values of entries up to here may have left memory */

@@ -229,10 +229,10 @@ static void put_entry(struct checker *checker, int acceptor, slot_t index, const
     check_link(checker, index, entry.ballot.round,
                index > 1 ? log->entries[index - 1].ballot.round : 0);
     struct vote *vote = checker_vote(checker, index, &entry.ballot, entry.value);
-    /* A deposed leader may store late what it had proposed; above the term that committed the entry
-     * there is no other one. */
+    /* A deposed leader may store late what it had proposed; from the term on that committed the
+     * entry, which may be above that of the entry, there is no other one. */
     if (index <= checker->chosen_prefix &&
-        (entry.ballot.round >= checker->slots[index].chosen_ballot.round ||
+        (entry.ballot.round >= checker->raft->links[index].committed_in ||
          index <= checker->watermark[acceptor]) &&
         !slice_equal(checker->slots[index].chosen, entry.value)) {
         checker_violate(checker, "state-machine-safety",
