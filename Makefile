@@ -318,4 +318,4 @@ help: ## list the targets
 	@echo
 	@echo '  CC=gcc|clang   SAN=address|undefined|thread   PREFIX=DIR DESTDIR=DIR   (variants build into build/<cc>-<san>)'
 	@echo '  V=1 (show commands)   JOBS=N (at a time)   B=DIR (build there instead)'
-	@echo '  make test LAYERS="unit trace"    make run INPUT=FILE PROTOCOL=paxos'
+	@echo '  make test LAYERS="unit trace"    make run INPUT=FILE PROTOCOL=paxos|raft'

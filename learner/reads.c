@@ -208,6 +208,9 @@ void learner_on_read_index_reply(struct learner *l, const struct event *event, s
 static int serve(struct learner *l, struct question *question, time_ms_t now, struct effects *out)
 {
     int is_applied = question->target <= l->readable || MUTANT(read_before_applied);
+    if (question->state == READ_STATE_ROUND && question->has_target && is_applied) {
+        question->state = READ_STATE_APPLIED; /* its slot came before the second answer did */
+    }
     int is_ready = question->state == READ_STATE_APPLIED && is_applied &&
                    l->readable == machine_applied(l->machine);
     if (is_ready) {
@@ -287,7 +290,7 @@ slot_t learner_wanted(const struct learner *l)
 {
     slot_t wanted = 0;
     for (size_t i = 0; i < l->question_count; i++) {
-        if (l->questions[i].state == READ_STATE_APPLIED && l->questions[i].target > wanted) {
+        if (l->questions[i].has_target && l->questions[i].target > wanted) {
             wanted = l->questions[i].target;
         }
     }

@@ -15,8 +15,8 @@
 
 /* What is known of one acceptor. */
 struct node_view {
-    int is_heard;
-    time_ms_t heard_at;
+    int is_heard;             /* it sent a report */
+    time_ms_t heard_at;       /* when it last spoke to this proposer */
     struct msg_report report; /* the last one, without its proposers */
 };
 
@@ -49,6 +49,9 @@ struct forward *forward_new(const struct proposer_options *options)
     struct forward *f = memory_calloc(1, sizeof *f);
     f->options = *options;
     f->next = 1;
+    for (size_t i = 0; i < MEMBERS_MAX; i++) {
+        f->acceptors[i].heard_at = -options->election_ms; /* never */
+    }
     return f;
 }
 
@@ -114,6 +117,25 @@ static void form_batches(struct forward *f, time_ms_t now, struct effects *out)
 
 /* ---- who leads */
 
+/* Notes that an acceptor spoke to this proposer. NULL if the sender is none. */
+static struct node_view *note_spoken(struct forward *f, const struct event *event)
+{
+    int index = members_acceptor_index(&f->options.members, event->msg->from.id);
+    if (index < 0 || event->msg->from.role != ROLE_ACCEPTOR) {
+        return NULL;
+    }
+    f->acceptors[index].heard_at = event->now;
+    return &f->acceptors[index];
+}
+
+/* A leader that others hear, and this proposer does not, is of no use: what was handed to it would
+ * never be answered, while another proposer may reach it. */
+static int is_in_reach(const struct forward *f, node_id_t acceptor, time_ms_t now)
+{
+    int index = members_acceptor_index(&f->options.members, acceptor);
+    return index >= 0 && now - f->acceptors[index].heard_at < f->options.election_ms;
+}
+
 static void lose_leader(struct forward *f, struct effects *out)
 {
     if (ballot_is_none(&f->leader)) {
@@ -133,7 +155,7 @@ static struct ballot own_ballot(const struct forward *f)
 }
 
 static void find_leader(struct forward *f, const struct ballot *leader, time_ms_t heard_at,
-                        struct effects *out)
+                        time_ms_t now, struct effects *out)
 {
     int order = ballot_compare(leader, &f->leader);
     if (order < 0 || ballot_compare(leader, &f->refused) <= 0) {
@@ -141,6 +163,10 @@ static void find_leader(struct forward *f, const struct ballot *leader, time_ms_
     }
     if (order == 0) {
         f->heard_at = heard_at > f->heard_at ? heard_at : f->heard_at;
+        return;
+    }
+    if (!is_in_reach(f, leader->proposer, now)) {
+        effects_mark(out, MARK_RAFT_LEADER_OUT_OF_REACH);
         return;
     }
     effects_mark(out, MARK_RAFT_LEADER_CHANGED);
@@ -168,17 +194,15 @@ static void refuse_leader(struct forward *f, const struct ballot *leader, struct
 static void on_report(struct forward *f, const struct event *event, struct effects *out)
 {
     const struct message *msg = event->msg;
-    int index = members_acceptor_index(&f->options.members, msg->from.id);
-    if (index < 0) {
+    struct node_view *view = note_spoken(f, event);
+    if (view == NULL) {
         return;
     }
-    struct node_view *view = &f->acceptors[index];
     if (view->is_heard && msg->report.sequence < view->report.sequence) {
         effects_mark(out, MARK_REPORT_TOO_OLD);
         return;
     }
     view->is_heard = 1;
-    view->heard_at = event->now;
     view->report = msg->report;
     view->report.proposers = NULL;
     const struct ballot *leader = &view->report.leader;
@@ -188,7 +212,7 @@ static void on_report(struct forward *f, const struct event *event, struct effec
         refuse_leader(f, &f->leader, out); /* it voted for another one, or follows it */
     }
     if (!ballot_is_none(leader) && silence_ms < f->options.election_ms) {
-        find_leader(f, leader, event->now - silence_ms, out);
+        find_leader(f, leader, event->now - silence_ms, event->now, out);
     }
 }
 
@@ -196,18 +220,19 @@ static void on_report(struct forward *f, const struct event *event, struct effec
 static void on_leading(struct forward *f, const struct event *event, struct effects *out)
 {
     const struct ballot *ballot = &event->msg->leading.ballot;
-    if (event->msg->from.role != ROLE_ACCEPTOR || event->msg->incarnation != ballot->incarnation) {
+    if (note_spoken(f, event) == NULL || event->msg->incarnation != ballot->incarnation) {
         return;
     }
     if (ballot_equal(ballot, &f->refused)) {
         f->refused = BALLOT_NONE;
     }
-    find_leader(f, ballot, event->now, out);
+    find_leader(f, ballot, event->now, event->now, out);
 }
 
 static void on_proposed(struct forward *f, const struct event *event, struct effects *out)
 {
     const struct msg_proposed *proposed = &event->msg->proposed;
+    (void)note_spoken(f, event);
     if (!ballot_equal(&proposed->ballot, &f->leader) || event->msg->from.id != f->leader.proposer) {
         effects_mark(out, MARK_RAFT_PROPOSED_LATE);
         return;
@@ -215,7 +240,7 @@ static void on_proposed(struct forward *f, const struct event *event, struct eff
     if (proposed->status == PROPOSED_NOT_LEADING) {
         refuse_leader(f, &proposed->ballot, out);
         if (!ballot_is_none(&proposed->leader)) {
-            find_leader(f, &proposed->leader, event->now, out);
+            find_leader(f, &proposed->leader, event->now, event->now, out);
         }
         return;
     }
@@ -356,8 +381,9 @@ static void on_message(struct forward *f, const struct event *event, struct effe
 
 static void on_tick(struct forward *f, time_ms_t now, struct effects *out)
 {
-    if (!ballot_is_none(&f->leader) && now - f->heard_at >= f->options.election_ms) {
-        lose_leader(f, out); /* nobody hears it; should it live, a report will say so */
+    if (!ballot_is_none(&f->leader) &&
+        (now - f->heard_at >= f->options.election_ms || !is_in_reach(f, f->leader.proposer, now))) {
+        lose_leader(f, out); /* should it live, and be in reach, a report will say so */
     }
     if (now >= f->heartbeat_due_at) {
         send_heartbeat(f, now, out);

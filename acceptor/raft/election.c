@@ -94,7 +94,7 @@ void raft_campaign(struct raft *r, int is_transfer, time_ms_t now, struct effect
     r->role = RAFT_CANDIDATE;
     r->term++;
     r->vote = (struct ballot){r->term, r->options.id, r->options.incarnation};
-    raft_store_term(r, out);
+    r->is_term_unsaved = 1;
     r->leader = BALLOT_NONE;
     r->votes = 0; /* our own counts when it is durable, as everybody's does */
     r->refusals = 0;
@@ -186,7 +186,8 @@ void raft_on_request_vote(struct raft *r, const struct event *event, struct effe
     int is_same = r->vote.round == r->term && r->vote.proposer == msg->from.id &&
                   r->vote.incarnation == msg->incarnation;
     int is_fit = request->term == r->term && is_up_to_date(r, request, out);
-    int is_granted = is_fit && r->role == RAFT_FOLLOWER && (!has_voted || is_same);
+    int may_vote = r->role == RAFT_FOLLOWER || r->role == RAFT_PRECANDIDATE;
+    int is_granted = is_fit && may_vote && (!has_voted || is_same);
     if (is_fit && has_voted && !is_same) {
         effects_mark(out, MARK_RAFT_VOTED_ALREADY);
     } else if (request->term == r->term && !is_fit) {
@@ -194,7 +195,8 @@ void raft_on_request_vote(struct raft *r, const struct event *event, struct effe
     }
     if (is_granted && !is_same) {
         r->vote = (struct ballot){r->term, (node_id_t)msg->from.id, msg->incarnation};
-        raft_store_term(r, out);
+        r->role = RAFT_FOLLOWER; /* not to campaign against whom it has just voted for */
+        r->is_term_unsaved = 1;
         raft_reset_timer(r, event->now);
         effects_note(out, NOTE_INFO, "event=voted term=%llu candidate=%llu",
                      (unsigned long long)r->term, (unsigned long long)msg->from.id);

@@ -58,6 +58,9 @@ static void ring_append(struct raft *r, const struct ballot *ballot, struct slic
     struct entry *entry = ring_at(r, index);
     CHECK(entry->index == 0 || entry->index <= log->durable); /* what it displaces can be read */
     ring_clear(r, entry);
+    if (index - log->oldest == LOG_RING_ENTRIES) {
+        log->oldest++; /* displaced */
+    }
     log->bytes += value.size;
     *entry = (struct entry){.index = index, .ballot = *ballot, .bytes_to = log->bytes};
     if (keep) {
@@ -73,12 +76,28 @@ int raft_log_has_room(const struct raft *r)
     return r->log.last - r->log.durable < LOG_RING_ENTRIES / 2;
 }
 
+void raft_log_save_term(struct raft *r, struct effects *out)
+{
+    uint8_t head[TERM_BYTES];
+    if (!r->is_term_unsaved) {
+        return;
+    }
+    r->is_term_unsaved = 0;
+    bytes_put_u64(head, r->term);
+    put_ballot(head + 8, &r->vote);
+    /* One record: a crash between two would forget a vote of this term, or invent one of the next
+     * (TRAPS 7.10). */
+    effects_put(out, MUTANT(raft_vote_not_durable) ? RECORD_LAZY : RECORD_DURABLE,
+                slice_borrow("t", 1), slice_borrow(head, sizeof head), SLICE_EMPTY);
+}
+
 void raft_log_append(struct raft *r, const struct ballot *ballot, struct slice value,
                      struct effects *out)
 {
     uint8_t key[ENTRY_KEY_BYTES];
     uint8_t head[BALLOT_BYTES];
     CHECK(raft_log_has_room(r));
+    raft_log_save_term(r, out); /* before the entries of that term */
     put_entry_key(key, r->log.last + 1);
     put_ballot(head, ballot);
     enum durability durability = MUTANT(raft_entry_not_durable) ? RECORD_LAZY : RECORD_DURABLE;
@@ -107,6 +126,7 @@ void raft_log_truncate(struct raft *r, slot_t index, struct effects *out)
     log->last = index - 1;
     log->durable = log->durable < log->last ? log->durable : log->last;
     log->evicted_to = log->evicted_to < log->last ? log->evicted_to : log->last;
+    log->oldest = log->oldest < index ? log->oldest : index;
 }
 
 void raft_log_written(struct raft *r, struct effects *out)
@@ -121,17 +141,6 @@ void raft_log_written(struct raft *r, struct effects *out)
             slice_drop(&entry->value);
         }
     }
-}
-
-void raft_store_term(struct raft *r, struct effects *out)
-{
-    uint8_t head[TERM_BYTES];
-    bytes_put_u64(head, r->term);
-    put_ballot(head + 8, &r->vote);
-    /* One record: a crash between two would forget a vote of this term, or invent one of the next
-     * (TRAPS 7.10). */
-    effects_put(out, MUTANT(raft_vote_not_durable) ? RECORD_LAZY : RECORD_DURABLE,
-                slice_borrow("t", 1), slice_borrow(head, sizeof head), SLICE_EMPTY);
 }
 
 void raft_log_store_commit(struct raft *r, struct effects *out)
@@ -150,8 +159,7 @@ uint64_t raft_log_bytes_between(const struct raft *r, slot_t from, slot_t to)
         return 0;
     }
     /* The oldest entry in memory stands for what lies before it. */
-    slot_t oldest = to >= LOG_RING_ENTRIES ? to - LOG_RING_ENTRIES + 1 : 1;
-    const struct entry *first = raft_log_find(r, from > oldest ? from : oldest);
+    const struct entry *first = raft_log_find(r, from > r->log.oldest ? from : r->log.oldest);
     return first != NULL && first->bytes_to < last->bytes_to ? last->bytes_to - first->bytes_to : 0;
 }
 
@@ -277,6 +285,7 @@ void raft_log_load(struct raft *r, struct effects *out)
     /* From the commit itself: its term is what the leader's next append is compared with. */
     r->log.last = r->commit > 0 ? r->commit - 1 : 0;
     r->log.evicted_to = r->log.last;
+    r->log.oldest = r->log.last + 1;
     struct load load = {r, out};
     int rc = scan(r, r->log.last + 1, UINT64_MAX - 1, load_entry, &load);
     if (rc != 0) {

@@ -65,7 +65,7 @@ void raft_enter_term(struct raft *r, uint64_t term, time_ms_t now, struct effect
 {
     CHECK(term > r->term);
     r->term = term; /* the vote of an earlier term stays, and counts no more */
-    raft_store_term(r, out);
+    r->is_term_unsaved = 1;
     raft_follow(r, &BALLOT_NONE, "a higher term", now, out);
 }
 
@@ -199,6 +199,7 @@ static void on_flush(struct raft *r, time_ms_t now, struct effects *out)
     }
     raft_transfer_work(r, now, out);
     raft_flush_acknowledgement(r, out);
+    raft_log_save_term(r, out);
     if (r->commit_stored != r->commit && out->record_count > 0) {
         raft_log_store_commit(r, out);
     }

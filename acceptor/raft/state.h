@@ -24,6 +24,7 @@ struct entry {
 struct raft_log {
     struct entry *ring; /* by index % LOG_RING_ENTRIES: the newest entries */
     size_t ring_bytes;  /* of the values in it */
+    slot_t oldest;      /* first entry in it: from there to last none is missing */
     slot_t last;        /* index of the last entry, 0: the log is empty */
     slot_t durable;     /* entries up to here are in the store and synced; never above last */
     slot_t evicted_to;  /* values of entries up to here may have left memory */
@@ -87,8 +88,9 @@ struct raft {
     enum raft_role role;
 
     /* Durable, in one record: both are written before anything that rests on them is said. */
-    uint64_t term;      /* never falls */
-    struct ballot vote; /* the last vote given; of this term if its round is the term */
+    uint64_t term;       /* never falls */
+    struct ballot vote;  /* the last vote given; of this term if its round is the term */
+    int is_term_unsaved; /* one of the two changed in this turn */
 
     struct raft_log log;
     slot_t commit;        /* everything up to here is committed; never falls */
@@ -147,7 +149,6 @@ void raft_enter_term(struct raft *r, uint64_t term, time_ms_t now, struct effect
 void raft_follow(struct raft *r, const struct ballot *leader, const char *reason, time_ms_t now,
                  struct effects *out);
 void raft_lead(struct raft *r, time_ms_t now, struct effects *out);
-void raft_store_term(struct raft *r, struct effects *out);
 
 /* ---- election.c */
 void raft_reset_timer(struct raft *r, time_ms_t now);
@@ -170,6 +171,9 @@ int raft_is_election_quorum(const struct raft *r, acceptor_set_t set);
 /* ---- log.c */
 void raft_log_load(struct raft *r, struct effects *out);
 void raft_log_close(struct raft_log *log);
+
+/* Puts term and vote if they changed: once a turn, and before an entry. */
+void raft_log_save_term(struct raft *r, struct effects *out);
 
 /* The entry if it is in memory, else NULL. */
 const struct entry *raft_log_find(const struct raft *r, slot_t index);

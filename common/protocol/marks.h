@@ -137,6 +137,7 @@
     X(RAFT_PROPOSE_TWICE, "batch handed over twice")                                               \
     X(RAFT_PROPOSE_GAP, "batch handed over behind a lost one")                                     \
     X(RAFT_LEADER_CHANGED, "proposer learns of another leading acceptor")                          \
+    X(RAFT_LEADER_OUT_OF_REACH, "leading acceptor heard by others, and not by the proposer")       \
     X(RAFT_PROPOSED_LATE, "answer of a former leader ignored")                                     \
     X(RAFT_PROPOSED_AGAIN, "batches sent to the leading acceptor again")                           \
     /* machine */                                                                                  \

@@ -121,6 +121,24 @@ static void note_leader(struct checker *checker, const struct ballot *ballot)
 
 /* ---- terms and votes */
 
+/* One vote a term, whether it is seen on the disk or, of a turn in which more happened, in a
+ * message. */
+static void note_vote(struct checker *checker, int acceptor, uint64_t number, node_id_t candidate)
+{
+    struct term *term = term_of(checker->raft, number);
+    int index = members_acceptor_index(checker->members, candidate);
+    for (size_t i = 0; i < checker->members->acceptor_count; i++) {
+        if ((int)i != index && (term->voters[i] >> acceptor & 1) != 0) {
+            checker_violate(checker, "vote", "acceptor %u votes for %u and for %u in term %" PRIu64,
+                            name(checker, acceptor), checker->members->acceptors[i], candidate,
+                            number);
+        }
+    }
+    if (index >= 0) {
+        term->voters[index] |= (acceptor_set_t)1 << acceptor;
+    }
+}
+
 static void check_term(struct checker *checker, int acceptor, const struct blob *value)
 {
     struct durable_log *log = &checker->raft->logs[acceptor];
@@ -142,9 +160,8 @@ static void check_term(struct checker *checker, int acceptor, const struct blob 
     }
     log->term = term;
     log->vote = vote;
-    int candidate = members_acceptor_index(checker->members, vote.proposer);
-    if (vote.round == term && candidate >= 0) {
-        term_of(checker->raft, term)->voters[candidate] |= (acceptor_set_t)1 << acceptor;
+    if (vote.round == term) {
+        note_vote(checker, acceptor, term, vote.proposer);
     }
 }
 
@@ -212,10 +229,10 @@ static void put_entry(struct checker *checker, int acceptor, slot_t index, const
     check_link(checker, index, entry.ballot.round,
                index > 1 ? log->entries[index - 1].ballot.round : 0);
     struct vote *vote = checker_vote(checker, index, &entry.ballot, entry.value);
-    /* A deposed leader may store late what it had proposed; above the term that committed the entry
-     * there is no other one. */
+    /* A deposed leader may store late what it had proposed; from the term on that committed the
+     * entry, which may be above that of the entry, there is no other one. */
     if (index <= checker->chosen_prefix &&
-        (entry.ballot.round >= checker->slots[index].chosen_ballot.round ||
+        (entry.ballot.round >= checker->raft->links[index].committed_in ||
          index <= checker->watermark[acceptor]) &&
         !slice_equal(checker->slots[index].chosen, entry.value)) {
         checker_violate(checker, "state-machine-safety",
@@ -270,8 +287,13 @@ static slot_t durable_last(const struct durable_log *log)
     return log->count > 0 ? log->count - 1 : 0;
 }
 
-static void check_vote(struct checker *checker, int acceptor, const struct msg_vote *vote)
+/* echo: the incarnation of the candidate, which tells its id (node_incarnation). */
+static void check_vote(struct checker *checker, int acceptor, const struct msg_vote *vote,
+                       uint64_t echo)
 {
+    if (vote->mode != VOTE_PRE && vote->granted) {
+        note_vote(checker, acceptor, vote->asked_term, (node_id_t)(echo >> 8 & 0xffff));
+    }
     const struct durable_log *log = &checker->raft->logs[acceptor];
     if (vote->mode != VOTE_PRE && vote->granted && log->vote.round < vote->asked_term) {
         checker_violate(checker, "durable",
@@ -312,7 +334,7 @@ void raft_rules_on_send(struct checker *checker, struct peer from, const struct 
     int acceptor = members_acceptor_index(checker->members, from.id);
     switch (msg->kind) {
     case MSG_VOTE:
-        check_vote(checker, acceptor, &msg->vote);
+        check_vote(checker, acceptor, &msg->vote, msg->echo);
         break;
     case MSG_REQUEST_VOTE:
         if (msg->request_vote.mode != VOTE_PRE &&

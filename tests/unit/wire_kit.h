@@ -15,6 +15,7 @@
 #define FROM_C " 9204 cfc1c2c3c4c5c6c7c8 cfc1c2c3c4c5c6c7c8 00 "
 #define HEAD "98 01 " CLUSTER " 01 "
 #define BALLOT "93 07 01 cf1122334455667788 "
+#define BALLOT_A "93 07 02 cfa1a2a3a4a5a6a7a8 " /* of a leading acceptor */
 #define NONE "93 00 00 00 "
 #define NOOP "c409 01 00000000000003e8 "
 #define ENTRY(slot) "93 " slot BALLOT NOOP
