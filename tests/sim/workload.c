@@ -61,8 +61,9 @@ struct client_state {
     struct read_sent reads[READS_MAX];
     struct keys_client keys;
     uint64_t request;
-    size_t target;  /* proposer */
-    size_t learner; /* reads go there */
+    size_t target;    /* proposer */
+    size_t redirects; /* since something was answered */
+    size_t learner;   /* reads go there */
     time_us_t progress_at, retry_us, hold_until, sleep_until;
     uint32_t burst; /* so many long records go out at once */
     enum flood flood;
@@ -410,6 +411,7 @@ static void advance(struct sim *sim, struct client_state *client, uint64_t seq)
     client->acked = seq;
     client->progress_at = sim->now;
     client->retry_us = RETRY_US;
+    client->redirects = 0;
     size_t gone = 0;
     while (gone < client->block_count &&
            client->blocks[gone].first_seq + client->blocks[gone].count - 1 <= seq) {
@@ -521,7 +523,11 @@ static void on_reject(struct sim *sim, struct client_state *client, const struct
         if (msg->from.id != client->target + 1) {
             return; /* of one that was asked before */
         }
-        if (reject->leader != 0 && reject->leader <= sim->plan.proposers) {
+        /* Two that name each other, one of which answers what was asked seconds ago, would keep it
+         * from the one that leads. */
+        client->redirects++;
+        if (reject->leader != 0 && reject->leader <= sim->plan.proposers &&
+            client->redirects <= 2 * sim->plan.proposers) {
             client->target = reject->leader - 1;
         } else {
             client->target = (client->target + 1) % sim->plan.proposers;
