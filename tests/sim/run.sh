@@ -79,6 +79,16 @@ swarm() {
     [ -z "$never" ] || sed 's/^/# never: /' <<<"$never"
 }
 
+# Locks and queues: one holder, tokens that rise, messages acknowledged once or still there.
+recipes() {
+    local out=$scratch/recipes
+    "${sim[@]}" --scenario recipes --seeds "1..$((seeds / 5))" --minutes "$minutes" --failures 3 \
+        >"$out" 2>&1
+    local status=$?
+    verdict $status "$((seeds / 5)) seeds of clients with locks and queues"
+    [ $status = 0 ] || diagnose "$out"
+}
+
 speed() {
     local out=$scratch/speed
     "${sim[@]}" --scenario steady --seed 1 >"$out" 2>&1
@@ -159,6 +169,7 @@ if [ ! -x "${sim[0]}" ]; then
     exit 1
 fi
 swarm
+recipes
 speed
 kept
 partitions

@@ -26,7 +26,7 @@ static const char *const shapes[] = {
 const char *scenario_list(void)
 {
     static char list[400];
-    size_t used = (size_t)snprintf(list, sizeof list, "swarm, steady");
+    size_t used = (size_t)snprintf(list, sizeof list, "swarm, recipes, steady");
     for (size_t i = 0; i < SHAPE_COUNT && used < sizeof list; i++) {
         used += (size_t)snprintf(list + used, sizeof list - used, ", %s", shapes[i]);
     }
@@ -74,6 +74,12 @@ static const char *shape_of(const struct sim *sim)
     return NULL;
 }
 
+/* Random faults: on all there is, or on clients that use locks and queues. */
+static int is_swarm(const char *name)
+{
+    return strcmp(name, "swarm") == 0 || strcmp(name, "recipes") == 0;
+}
+
 int scenario_exists(const char *name)
 {
     size_t length = name_length(name);
@@ -82,13 +88,17 @@ int scenario_exists(const char *name)
             return 1;
         }
     }
-    return strcmp(name, "swarm") == 0 || strcmp(name, "steady") == 0;
+    return is_swarm(name) || strcmp(name, "steady") == 0;
 }
 
 void scenario_prepare(struct sim *sim)
 {
-    if (strcmp(sim->options.scenario, "swarm") == 0) {
+    if (is_swarm(sim->options.scenario)) {
         swarm_draw(sim);
+        if (strcmp(sim->options.scenario, "recipes") == 0) {
+            sim->plan.keys = 0; /* nobody else deletes what is held */
+            sim->plan.recipes = 700;
+        }
         return;
     }
     steady(&sim->plan);
@@ -109,7 +119,7 @@ void scenario_prepare(struct sim *sim)
 
 void scenario_start(struct sim *sim)
 {
-    if (strcmp(sim->options.scenario, "swarm") == 0) {
+    if (is_swarm(sim->options.scenario)) {
         fault_init(sim);
     } else if (shape_of(sim) != NULL) {
         sim_at(sim, between(&sim->fate, 3 * SECOND, 5 * SECOND), ITEM_CUT, NODES_MAX, 0);

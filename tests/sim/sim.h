@@ -67,6 +67,7 @@ struct plan {
     uint32_t operations_per_s; /* of all clients */
     uint32_t reads;            /* per mille of operations */
     uint32_t keys;             /* per mille of operations, reads too, that are on keys */
+    uint32_t recipes;          /* per mille of commands that are steps of locks and queues */
     size_t record_bytes_max;
     uint32_t session_ttl_ms;
     size_t outstanding_max; /* commands without answer, of one client */
@@ -196,6 +197,7 @@ struct sim {
     struct client_state *clients;
     struct audit *audit;
     struct keys *keys;
+    struct recipes *recipes;
     struct mirror *mirror;
     struct stamps stamps;
     struct stranded stranded;

@@ -8,6 +8,7 @@
 #include "common/protocol/value.h"
 #include "tests/sim/audit.h"
 #include "tests/sim/keys.h"
+#include "tests/sim/recipes.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -36,6 +37,7 @@ struct block_sent {
 /* A command that was submitted. */
 struct issued {
     uint64_t number; /* of the audit; 0: a command on keys or leases */
+    int is_recipe;   /* a step of a lock or a queue */
     uint64_t floor;  /* on keys: the revision known before */
 };
 
@@ -60,6 +62,7 @@ struct client_state {
     size_t block_count;
     struct read_sent reads[READS_MAX];
     struct keys_client keys;
+    struct recipe_client recipe;
     uint64_t request;
     size_t target;    /* proposer */
     size_t redirects; /* since something was answered */
@@ -114,8 +117,9 @@ static void drop_blocks(struct client_state *client)
 }
 
 /* The session is gone; what was under way may have happened or not, and is not asked for again. */
-static void forget_session(struct client_state *client)
+static void forget_session(struct sim *sim, struct client_state *client)
 {
+    recipes_on_session_lost(sim, client->node - sim->servers, &client->recipe);
     drop_blocks(client);
     if (client->session > client->session_lost) {
         client->session_lost = client->session;
@@ -169,6 +173,15 @@ static int is_on_keys(struct sim *sim, const struct client_state *client)
            chance(&sim->work, sim->plan.keys);
 }
 
+/* 1 if the next step of a lock or a queue was written. */
+static int put_recipe(struct sim *sim, struct client_state *client, struct buffer *out)
+{
+    return !sim->is_healed && client->burst == 0 && client->flood == FLOOD_NONE &&
+           sim->plan.recipes > 0 && chance(&sim->work, sim->plan.recipes) &&
+           recipes_command(sim, client->node - sim->servers, &client->recipe, client->session,
+                           client->next_seq, out);
+}
+
 /* A block of count commands at the client's next sequences. */
 static struct blob *encode(struct sim *sim, struct client_state *client, uint32_t count)
 {
@@ -182,7 +195,9 @@ static struct blob *encode(struct sim *sim, struct client_state *client, uint32_
     (void)buffer_extend(&out, BLOCK_HEAD_BYTES);
     for (uint32_t i = 0; i < count; i++) {
         struct issued issued;
-        if (is_on_keys(sim, client)) {
+        if (put_recipe(sim, client, &out)) {
+            issued = (struct issued){.is_recipe = 1};
+        } else if (is_on_keys(sim, client)) {
             issued = (struct issued){.floor = keys_command(sim, &out)};
         } else {
             issued = put_append(sim, client, &out);
@@ -453,6 +468,10 @@ static void on_executed(struct sim *sim, struct client_state *client,
             return;
         }
         const struct issued *issued = &client->issued[seq];
+        if (issued->is_recipe) {
+            recipes_on_result(sim, client->node - sim->servers, &client->recipe, seq, range);
+            continue;
+        }
         if (issued->number == 0) {
             keys_acknowledge(sim, issued->floor, range);
             continue;
@@ -500,7 +519,7 @@ static void on_range(struct sim *sim, struct client_state *client, uint64_t sess
             sim_violate(sim, "session", "session %llu is unknown, and did not expire",
                         (unsigned long long)session);
         }
-        forget_session(client);
+        forget_session(sim, client);
         break;
     case RESULT_FORGOTTEN:
         if (range->sequence + range->count - 1 > client->acked) {
@@ -727,7 +746,7 @@ void client_die(struct sim *sim, size_t position)
     if (client->state == SESSION_OPEN && chance(&sim->fate, 500)) {
         close_session(sim, client);
     }
-    forget_session(client);
+    forget_session(sim, client);
     memset(client->reads, 0, sizeof client->reads);
     keys_client_close(&client->keys);
     client->session_lost = 0;

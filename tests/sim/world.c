@@ -6,6 +6,7 @@
 #include "tests/sim/audit.h"
 #include "tests/sim/keys.h"
 #include "tests/sim/mirror.h"
+#include "tests/sim/recipes.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -145,6 +146,7 @@ static struct sim *sim_new(const struct sim_options *options, struct outcome_of_
     sim->audit = audit_new(sim);
     sim->mirror = mirror_new();
     sim->keys = keys_new(sim->options.seed);
+    sim->recipes = recipes_new();
     transport_init(sim);
     for (size_t i = 0; i < sim->servers; i++) {
         process_init(sim, i);
@@ -167,6 +169,7 @@ static void sim_free(struct sim *sim)
     audit_free(sim->audit);
     mirror_free(sim->mirror);
     keys_free(sim->keys);
+    recipes_free(sim->recipes);
     report_free(sim->report);
     transport_close(sim);
     cluster_free(sim->cluster);
@@ -221,6 +224,7 @@ static void conclude(struct sim *sim)
     const struct checker *checker = &sim->cluster->checker;
     if (!sim_has_failed(sim)) {
         audit_at_end(sim);
+        recipes_at_end(sim);
     }
     outcome->hash = report_hash(sim);
     outcome->slots = checker->chosen_prefix;
