@@ -157,10 +157,13 @@ static const char *what_is_missing(struct synod *s)
     if (!is_proposer) {
         return "no proposer answers";
     }
+    if (s->trouble[0] != '\0') {
+        return s->trouble; /* a proposer's own word; and whoever waits for it changes learners */
+    }
     if (!is_learner) {
         return s->is_pinned ? "the chosen learner does not answer" : "no learner answers";
     }
-    return s->trouble[0] != '\0' ? s->trouble : "the cluster does not answer";
+    return "the cluster does not answer";
 }
 
 int client_unavailable(struct synod *s, const char *what)
