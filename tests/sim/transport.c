@@ -74,6 +74,7 @@ static void put_packet(struct sim *sim, size_t from, size_t to, const struct mes
     struct packet *packet = transport_packet(sim);
     packet->from = from;
     packet->to = to;
+    packet->is_after_healing = sim->is_healed;
     message_clone(msg, &packet->msg);
     sim->links[from][to].in_flight++;
     queue_put(&sim->queue, (struct item){.at = due,
@@ -134,6 +135,13 @@ void transport_on_packet(struct sim *sim, const struct item *item)
                packet->msg.incarnation);
     if (sim->options.verbose > 1) {
         report_message(sim, &sim->cluster->nodes[item->a], &sim->cluster->nodes[to], &packet->msg);
+    }
+    /* Clients connect anew when all is well, and what was under way on their old connections is
+     * lost: over TCP no answer of a time before comes seconds after those of the present. */
+    int is_of_client = to >= sim->servers || item->a >= sim->servers;
+    if (is_of_client && packet->is_after_healing != sim->is_healed) {
+        transport_free(sim, packet);
+        return;
     }
     if (to < sim->servers) {
         process_receive(sim, to, packet);
