@@ -103,7 +103,11 @@ void learner_on_digest(struct learner *l, const struct event *event, struct effe
 void learner_tell_progress(struct learner *l, time_ms_t now, struct effects *out)
 {
     uint64_t due_ms = machine_due_ms(l->machine);
-    int is_news = l->digest_slot != l->told_digest_slot || due_ms != l->told_due_ms;
+    /* Every block of a session puts its end off: that can wait. What is due earlier cannot, nor
+     * what is due next when the time that was told has passed. */
+    int is_told = l->told_due_ms != 0 && machine_stamp_ms(l->machine) <= l->told_due_ms;
+    int is_earlier = due_ms != 0 && (!is_told || due_ms < l->told_due_ms);
+    int is_news = l->digest_slot != l->told_digest_slot || is_earlier;
     int is_time = now >= l->told_at + l->options.election_ms && due_ms != 0;
     if (is_news || is_time) { /* again, for a proposer that is new or missed it */
         /* Whoever leads has to hear it: a proposer, or in Raft mode an acceptor. */
