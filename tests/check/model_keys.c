@@ -4,6 +4,7 @@
 #include "common/base/check.h"
 #include "common/protocol/message.h"
 #include "common/protocol/value.h"
+#include "tests/model/reference_command.h"
 
 #include <string.h>
 
@@ -99,26 +100,6 @@ struct slice model_keys_encode(const struct reference_response *response, struct
     return keep(&out, arena);
 }
 
-uint32_t model_keys_status(enum reference_error error)
-{
-    switch (error) {
-    case REFERENCE_OK:
-        return RESULT_OK;
-    case REFERENCE_COMPACTED:
-        return RESULT_COMPACTED;
-    case REFERENCE_FUTURE:
-        return RESULT_FUTURE;
-    case REFERENCE_LEASE_NOT_FOUND:
-        return RESULT_LEASE_NOT_FOUND;
-    case REFERENCE_LEASE_EXISTS:
-        return RESULT_LEASE_EXISTS;
-    case REFERENCE_KEY_NOT_FOUND:
-        return RESULT_KEY_NOT_FOUND;
-    default:
-        return RESULT_MALFORMED; /* it should not have come so far */
-    }
-}
-
 static void execute_request(struct reference *reference, struct arena *arena, struct slice payload,
                             struct model_answer *answer)
 {
@@ -127,7 +108,7 @@ static void execute_request(struct reference *reference, struct arena *arena, st
     struct reference_answer came;
     CHECK(kv_next_request(&rest, &request) == 1);
     reference_request(reference, &request, arena, &came);
-    answer->status = model_keys_status(came.error);
+    answer->status = reference_status(came.error);
     answer->value = came.revision;
     if (came.error == REFERENCE_OK) {
         answer->body = model_keys_encode(&came.response, arena);
@@ -183,7 +164,7 @@ void model_keys_execute(struct reference *reference, struct arena *arena, uint64
         break;
     case COMMAND_COMPACT: {
         uint64_t revision = bytes_get_u64(payload.data);
-        answer->status = model_keys_status(reference_compact(reference, revision));
+        answer->status = reference_status(reference_compact(reference, revision));
         answer->value = answer->status == RESULT_COMPACTED ? reference_compacted(reference)
                                                            : reference_revision(reference);
         break;
@@ -192,8 +173,7 @@ void model_keys_execute(struct reference *reference, struct arena *arena, uint64
         execute_grant(reference, next_id, session, payload, answer);
         break;
     case COMMAND_LEASE_REVOKE:
-        answer->status =
-            model_keys_status(reference_revoke(reference, bytes_get_u64(payload.data)));
+        answer->status = reference_status(reference_revoke(reference, bytes_get_u64(payload.data)));
         answer->value = reference_revision(reference);
         break;
     case COMMAND_LEASE_KEEPALIVE:

@@ -15,7 +15,4 @@ void model_keys_execute(struct reference *reference, struct arena *arena, uint64
 /* The bytes of a response. */
 struct slice model_keys_encode(const struct reference_response *response, struct arena *arena);
 
-/* The status that an error of the reference is told by. */
-uint32_t model_keys_status(enum reference_error error);
-
 #endif

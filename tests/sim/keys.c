@@ -7,6 +7,7 @@
 #include "common/protocol/value.h"
 #include "tests/check/model_keys.h"
 #include "tests/model/generate.h"
+#include "tests/model/reference_command.h"
 #include "tests/sim/mirror.h"
 
 #include <stdlib.h>
@@ -205,13 +206,13 @@ static void check_answer(struct sim *sim, const struct keys_client *client,
     } else if (expected.error == REFERENCE_COMPACTED) {
         return;
     }
-    if (answer->status != model_keys_status(expected.error) || !slice_equal(answer->body, body)) {
+    if (answer->status != reference_status(expected.error) || !slice_equal(answer->body, body)) {
         sim_violate(
             sim, "query",
             "a query at revision %llu is answered with status %u and %zu bytes, in place of "
             "%u and %zu",
             (unsigned long long)answer->revision, answer->status, answer->body.size,
-            model_keys_status(expected.error), body.size);
+            reference_status(expected.error), body.size);
     }
 }
 

@@ -1,4 +1,5 @@
 #include "tests/unit/fake_store.h"
+#include "tests/model/reference_command.h"
 
 #include "common/base/memory.h"
 #include "common/protocol/kv.h"
@@ -66,26 +67,6 @@ uint64_t fake_store_revision(const struct fake_store *store)
 
 /* ---- bytes */
 
-static enum result_status status_of(enum reference_error error)
-{
-    switch (error) {
-    case REFERENCE_OK:
-        return RESULT_OK;
-    case REFERENCE_COMPACTED:
-        return RESULT_COMPACTED;
-    case REFERENCE_FUTURE:
-        return RESULT_FUTURE;
-    case REFERENCE_LEASE_NOT_FOUND:
-        return RESULT_LEASE_NOT_FOUND;
-    case REFERENCE_LEASE_EXISTS:
-        return RESULT_LEASE_EXISTS;
-    case REFERENCE_KEY_NOT_FOUND:
-        return RESULT_KEY_NOT_FOUND;
-    default:
-        return RESULT_MALFORMED;
-    }
-}
-
 static void put_kvs(struct buffer *out, const struct reference_response *response, size_t most)
 {
     size_t count = most != 0 && most < response->kv_count ? most : response->kv_count;
@@ -141,7 +122,7 @@ static enum result_status request(struct fake_store *store, struct slice bytes, 
     if (answer.error == REFERENCE_OK) {
         put_response(body, &answer.response, most);
     }
-    return status_of(answer.error);
+    return reference_status(answer.error);
 }
 
 /* ---- commands */
@@ -153,10 +134,11 @@ static enum result_status grant(struct fake_store *store, uint64_t session, stru
     uint64_t ttl_ms = reader_u64(payload);
     uint64_t bound_to = reader_u8(payload) & LEASE_BOUND ? session : 0;
     *id = *id != 0 ? *id : ++store->next_lease;
-    enum result_status status = status_of(reference_grant(store->reference, *id, ttl_ms, bound_to));
+    enum result_status status =
+        reference_status(reference_grant(store->reference, *id, ttl_ms, bound_to));
     if (status == RESULT_OK && store->end_grants > 0) {
         store->end_grants--;
-        status = status_of(reference_revoke(store->reference, *id));
+        status = reference_status(reference_revoke(store->reference, *id));
     }
     return status;
 }
@@ -177,7 +159,7 @@ void fake_store_execute(struct fake_store *store, uint64_t session, const struct
         break;
     case COMMAND_COMPACT: {
         enum reference_error error = reference_compact(store->reference, reader_u64(&payload));
-        out->status = status_of(error);
+        out->status = reference_status(error);
         out->value = error == REFERENCE_COMPACTED ? reference_compacted(store->reference)
                                                   : reference_revision(store->reference);
         break;
@@ -186,7 +168,7 @@ void fake_store_execute(struct fake_store *store, uint64_t session, const struct
         out->status = grant(store, session, &payload, &out->value);
         break;
     case COMMAND_LEASE_REVOKE:
-        out->status = status_of(reference_revoke(store->reference, reader_u64(&payload)));
+        out->status = reference_status(reference_revoke(store->reference, reader_u64(&payload)));
         out->value = reference_revision(store->reference);
         break;
     case COMMAND_LEASE_KEEPALIVE:
@@ -299,7 +281,7 @@ size_t fake_store_events(struct fake_store *store, const struct msg_watch *watch
         reference_events(store->reference, watch->revision, watch->key, watch->end, watch->flags,
                          &store->arena, &events, &count);
     if (error != REFERENCE_OK) {
-        out->status = status_of(error);
+        out->status = reference_status(error);
         out->revision = reference_compacted(store->reference);
         out->next_revision = watch->revision;
         return 1;
