@@ -33,18 +33,16 @@ static int run_paxos(const struct config *cfg, node_id_t id, struct store *store
 static int run_raft(const struct config *cfg, node_id_t id, struct store *store)
 {
     const uint64_t incarnation = runtime_draw_incarnation();
-    struct raft_options options = {
+    const struct raft_options options = {
         .id = id,
         .incarnation = incarnation,
         .seed = incarnation,
         .members = cfg->members,
         .election_ms = (time_ms_t)cfg->election_ms,
         .heartbeat_ms = (time_ms_t)cfg->heartbeat_ms,
+        .settings = cfg->settings,
         .reader = store_reader(store),
     };
-    for (size_t i = 0; i < cfg->members.acceptor_count; i++) {
-        options.priorities[i] = cfg->acceptors[i].priority;
-    }
     struct raft *raft = raft_new(&options);
     int rc = run(cfg, (struct peer){ROLE_ACCEPTOR, id}, incarnation, raft_core(raft), store);
     raft_free(raft);

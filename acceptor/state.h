@@ -25,7 +25,7 @@ struct heard {
     uint64_t incarnation; /* of the last heartbeat */
     uint64_t sequence; /* of the last heartbeat: an older one of this incarnation is a late copy */
     uint32_t reaches_quorum;
-    uint32_t priority;
+    uint64_t version; /* of its settings */
 };
 
 /* Accepted messages of one turn that are not yet sent: slots first to last, all at one ballot. */

@@ -38,6 +38,10 @@ struct forward {
     time_ms_t sent_at; /* when the oldest batch without an answer was sent, or sent again */
     time_ms_t resent_at;
 
+    struct settings settings;  /* the newest that a learner told, or those of cluster.yml */
+    struct message transfer;   /* the request of a client that the leader was asked to fulfil */
+    uint64_t transfer_request; /* ours to the leader; 0: none is under way */
+
     int is_stopping;
     time_ms_t stop_deadline;
 };
@@ -48,6 +52,7 @@ struct forward *forward_new(const struct proposer_options *options)
     CHECK(members_proposer_index(&options->members, options->id) >= 0);
     struct forward *f = memory_calloc(1, sizeof *f);
     f->options = *options;
+    f->settings = options->settings;
     f->next = 1;
     for (size_t i = 0; i < MEMBERS_MAX; i++) {
         f->acceptors[i].heard_at = -options->election_ms; /* never */
@@ -342,6 +347,106 @@ static void on_client(struct forward *f, struct peer client, int is_up)
     }
 }
 
+/* ---- operators */
+
+static void on_settings(struct forward *f, const struct event *event, struct effects *out)
+{
+    const struct msg_settings *msg = &event->msg->settings;
+    struct settings settings;
+    if (event->msg->from.role != ROLE_LEARNER || msg->version <= f->settings.version ||
+        settings_parse(msg->settings, &settings, NULL) != 0) {
+        return;
+    }
+    f->settings = settings;
+    f->settings.version = msg->version;
+    effects_mark(out, MARK_SETTINGS_CHANGED);
+}
+
+/* The leading acceptor decides; clients do not speak to it. One request at a time. */
+static void on_transfer(struct forward *f, const struct event *event, struct effects *out)
+{
+    if (ballot_is_none(&f->leader)) {
+        struct message *reply = effects_reply(out, SEND_NOW, event->msg, MSG_TRANSFERRED);
+        reply->transferred =
+            (struct msg_transferred){event->msg->transfer.request, TRANSFER_NOT_LEADER, 0};
+        return;
+    }
+    f->transfer = *event->msg;
+    f->transfer_request++;
+    struct peer leader = {ROLE_ACCEPTOR, f->leader.proposer};
+    struct message *msg = effects_send(out, SEND_NOW, leader, MSG_TRANSFER);
+    msg->transfer = (struct msg_transfer){f->transfer_request, event->msg->transfer.to};
+}
+
+static void on_transferred(struct forward *f, const struct event *event, struct effects *out)
+{
+    const struct msg_transferred *answer = &event->msg->transferred;
+    if (event->msg->from.role != ROLE_ACCEPTOR || f->transfer.kind != MSG_TRANSFER ||
+        answer->request != f->transfer_request) {
+        return;
+    }
+    struct message *reply = effects_reply(out, SEND_NOW, &f->transfer, MSG_TRANSFERRED);
+    reply->transferred =
+        (struct msg_transferred){f->transfer.transfer.request, answer->status, answer->leader};
+    f->transfer = (struct message){0};
+}
+
+/* What the acceptors said of each other: the proposer itself has no part in the election. */
+static void on_explain(const struct forward *f, const struct event *event, struct effects *out)
+{
+    const struct members *members = &f->options.members;
+    struct msg_explanation reply = {
+        .request = event->msg->explain.request,
+        .state = forward_state(f),
+        .gate = GATE_FORWARDS,
+        .leader = f->leader,
+        .kind = f->settings.kind,
+        .version = f->settings.version,
+    };
+    reply.acceptors = effects_alloc(out, members->acceptor_count * sizeof *reply.acceptors);
+    for (size_t i = 0; i < members->acceptor_count; i++) {
+        const struct node_view *view = &f->acceptors[i];
+        time_ms_t silence_ms = view->is_heard ? event->now - view->heard_at : UINT32_MAX;
+        reply.acceptors[reply.acceptor_count++] = (struct explained_acceptor){
+            .acceptor = members->acceptors[i],
+            .silence_ms = silence_ms < UINT32_MAX ? (uint32_t)silence_ms : UINT32_MAX,
+            .promised = view->report.promised,
+            .leader = view->report.leader,
+            .leader_silence_ms = view->report.leader_silence_ms,
+            .lease_left_ms = view->report.lease_left_ms,
+            .chosen = view->report.chosen,
+        };
+    }
+    effects_reply(out, SEND_NOW, event->msg, MSG_EXPLANATION)->explanation = reply;
+}
+
+static void on_operator(struct forward *f, const struct event *event, struct effects *out)
+{
+    switch (event->msg->kind) {
+    case MSG_SETTINGS:
+        on_settings(f, event, out);
+        break;
+    case MSG_TRANSFER:
+        on_transfer(f, event, out);
+        break;
+    case MSG_TRANSFERRED:
+        on_transferred(f, event, out);
+        break;
+    case MSG_EXPLAIN:
+        on_explain(f, event, out);
+        break;
+    case MSG_NAME: {
+        struct message *reply = effects_reply(out, SEND_NOW, event->msg, MSG_NAMED);
+        reply->named =
+            (struct msg_named){event->msg->name.request, NAME_NOT_ASKED, f->leader.proposer};
+        break;
+    }
+    default:
+        effects_unexpected(out, event->msg);
+        break;
+    }
+}
+
 /* ---- events */
 
 static void send_heartbeat(struct forward *f, time_ms_t now, struct effects *out)
@@ -350,7 +455,7 @@ static void send_heartbeat(struct forward *f, time_ms_t now, struct effects *out
     f->heartbeat_due_at = now + f->options.heartbeat_ms;
     struct message *msg = effects_broadcast(out, SEND_NOW, ROLE_ACCEPTOR, MSG_HEARTBEAT);
     msg->heartbeat = (struct msg_heartbeat){
-        .ballot = BALLOT_NONE, .sequence = f->sequence, .priority = f->options.priority};
+        .ballot = BALLOT_NONE, .sequence = f->sequence, .version = f->settings.version};
 }
 
 static void on_message(struct forward *f, const struct event *event, struct effects *out)
@@ -374,7 +479,7 @@ static void on_message(struct forward *f, const struct event *event, struct effe
     case MSG_PROGRESS: /* for the leading acceptor, which hears it, too */
         break;
     default:
-        effects_unexpected(out, event->msg);
+        on_operator(f, event, out);
         break;
     }
 }

@@ -7,6 +7,9 @@
  * recover.c    from promises to values: what former leaders left behind
  * window.c     phase 2: slots in flight, quorums, commit, retransmission
  * time.c       stamps for leases that are due when nobody asks for anything
+ * view.c       what the oracle sees and hears, and the settings that the log holds
+ * transfer.c   leadership handed over: at the end, by an operator, by a rule
+ * explain.c    why it leads, or does not
  * intake.c     client commands: taken or rejected, made into batches
  * clients.c    clients and their queue, within budgets; shared with forward.c
  * oracle/      who should lead
@@ -16,6 +19,7 @@
 
 #include "common/protocol/core.h"
 #include "common/protocol/members.h"
+#include "common/protocol/settings.h"
 
 struct proposer;
 
@@ -24,7 +28,7 @@ struct proposer_options {
     uint64_t incarnation; /* of this process; never 0 */
     uint64_t seed;        /* of its randomised pauses */
     struct members members;
-    uint32_t priority; /* higher leads first */
+    struct settings settings; /* of cluster.yml, for as long as the log says nothing else */
     time_ms_t heartbeat_ms;
     time_ms_t election_ms;
 };

@@ -40,6 +40,18 @@ static void put_address(char *out, uint32_t port)
     snprintf(out, CONFIG_ADDRESS_BYTES_MAX, "tcp://127.0.0.1:%u", (unsigned)port);
 }
 
+void config_put_candidates(struct config *cfg)
+{
+    struct settings *settings = &cfg->settings;
+    int is_raft = cfg->protocol == CONFIG_RAFT;
+    settings->candidate_count = is_raft ? cfg->members.acceptor_count : cfg->members.proposer_count;
+    for (size_t i = 0; i < settings->candidate_count; i++) {
+        settings->candidates[i].id = is_raft ? cfg->acceptors[i].id : cfg->proposers[i].id;
+        settings->candidates[i].priority =
+            is_raft ? cfg->acceptors[i].priority : cfg->proposers[i].priority;
+    }
+}
+
 void config_for_localhost(struct config *out, const char *cluster, uint64_t id, size_t acceptors,
                           size_t proposers, size_t learners, uint32_t port_base)
 {
@@ -74,7 +86,8 @@ void config_for_localhost(struct config *out, const char *cluster, uint64_t id, 
     }
     out->heartbeat_ms = CONFIG_HEARTBEAT_MS_DEFAULT;
     out->election_ms = CONFIG_ELECTION_MS_DEFAULT;
-    memcpy(out->oracle, "connected", sizeof "connected");
+    settings_init(&out->settings);
+    config_put_candidates(out);
 }
 
 /* All of an open file, which may be a pipe, into a buffer of CONFIG_FILE_BYTES_MAX + 1 bytes. */

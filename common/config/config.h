@@ -6,6 +6,7 @@
 #include "common/base/error.h"
 #include "common/config/address.h"
 #include "common/protocol/members.h"
+#include "common/protocol/settings.h"
 
 /* With the terminator. Letters, digits and . _ - only, so that a name can stand in a path. */
 #define CONFIG_NAME_BYTES_MAX 64
@@ -40,9 +41,10 @@ struct config {
     struct config_acceptor acceptors[MEMBERS_MAX]; /* same order as members.acceptors, and so on */
     struct config_server proposers[MEMBERS_MAX];
     struct config_server learners[MEMBERS_MAX];
-    uint32_t heartbeat_ms; /* 1 to 10,000; default 50 */
-    uint32_t election_ms;  /* 4 heartbeats to 60,000; default 500 */
-    char oracle[16];       /* "connected" */
+    uint32_t heartbeat_ms;    /* 1 to 10,000; default 50 */
+    uint32_t election_ms;     /* 4 heartbeats to 60,000; default 500 */
+    struct settings settings; /* who should lead; the candidates are the proposers, in Raft mode the
+                                 acceptors, all of them */
 };
 
 /* Reads and validates path. ERROR_NOT_FOUND, ERROR_IO, or ERROR_USAGE with "FILE:LINE: key: what
@@ -68,6 +70,9 @@ int config_write(const char *path, const struct config *cfg, struct errmsg *err)
  * CONFIG_LOCALHOST_PORTS is at most 65536: the caller has checked that. */
 void config_for_localhost(struct config *out, const char *cluster, uint64_t id, size_t acceptors,
                           size_t proposers, size_t learners, uint32_t port_base);
+
+/* The candidates of settings: the proposers, in Raft mode the acceptors, with their priorities. */
+void config_put_candidates(struct config *cfg);
 
 /* 1 if name can name a cluster. */
 int config_name_valid(const char *name);

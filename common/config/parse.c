@@ -398,10 +398,10 @@ static int read_oracle(struct reader *r, const struct tree *node)
         return rc;
     }
     rc = check_scalar(r, kind, "connected");
-    if (rc == 0 && strcmp(kind->text, "connected") != 0) {
+    if (rc == 0 && oracle_kind_parse(kind->text, &r->out->settings.kind) != 0) {
         rc = tree_refuse(kind, r->name, r->err,
-                         "\"%.40s\" is no oracle of this version (it has: connected); try: kind: "
-                         "connected",
+                         "\"%.40s\" is no oracle of this version (it has: connected, lease, ring, "
+                         "floodmax, gossip, succession, static, external); try: kind: connected",
                          kind->text);
     }
     return rc;
@@ -478,13 +478,14 @@ int config_parse(const char *text, size_t size, const char *name, struct config 
     cfg.members.number = 1;
     cfg.heartbeat_ms = CONFIG_HEARTBEAT_MS_DEFAULT;
     cfg.election_ms = CONFIG_ELECTION_MS_DEFAULT;
-    memcpy(cfg.oracle, "connected", sizeof "connected");
+    settings_init(&cfg.settings);
     struct reader reader = {.name = name, .err = err, .out = &cfg};
     struct arena arena = {0};
     struct tree *root = NULL;
     int rc = tree_read(text, size, name, &arena, &root, err);
     if (rc == 0) {
         rc = read_root(&reader, root);
+        config_put_candidates(&cfg);
     }
     if (rc == 0) {
         memcpy(out, &cfg, sizeof cfg);

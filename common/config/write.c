@@ -48,7 +48,7 @@ static void render(FILE *f, const struct config *cfg)
     }
     fprintf(f, "timing: { heartbeat_ms: %u, election_ms: %u }\n", (unsigned)cfg->heartbeat_ms,
             (unsigned)cfg->election_ms);
-    fprintf(f, "oracle: { kind: %s }\n", cfg->oracle);
+    fprintf(f, "oracle: { kind: %s }\n", oracle_kind_name(cfg->settings.kind));
     fprintf(f, "security: { curve: false }\n");
 }
 

@@ -49,6 +49,13 @@
     X(STEP_DOWN_BY_NACK, "leader steps down by a nack")                                            \
     X(STEP_DOWN_BY_SILENCE, "leader steps down because no quorum answers")                         \
     X(RELEASE_INVITES, "proposer invited by a release")                                            \
+    /* proposer: view.c, transfer.c, oracle */                                                     \
+    X(ORACLE_OF_OTHER_KIND, "message of an oracle of another kind ignored")                        \
+    X(SETTINGS_CHANGED, "proposer goes by other settings of its oracle")                           \
+    X(TRANSFER_ASKED, "leader hands over because an operator asks")                                \
+    X(PREEMPTED, "leader hands over to one of higher rank")                                        \
+    X(BARRED_LEADER, "leader hands over because it must not lead any more")                        \
+    X(RELEASE_HOLDS_BACK, "proposer lets the successor of another go first")                       \
     /* proposer: proposer.c */                                                                     \
     X(HAND_OVER_DRAINED, "leader hands over after all was chosen")                                 \
     X(HAND_OVER_TIMED_OUT, "leader hands over with slots in flight")                               \
@@ -132,6 +139,7 @@
     X(RAFT_CONFLICT_LATE, "conflict below what was acknowledged ignored")                          \
     X(RAFT_OLD_TERM_NOT_COUNTED, "entries of an old term wait for one of the own")                 \
     X(RAFT_READ_INDEX_UNSETTLED, "read index not answered with an unsettled log")                  \
+    X(RAFT_BARRED, "acceptor that must not lead lets others begin the election")                   \
     X(RAFT_TRANSFERRED, "election asked for by the leader")                                        \
     X(RAFT_PROPOSE_TO_FOLLOWER, "batch handed to who does not lead")                               \
     X(RAFT_PROPOSE_TWICE, "batch handed over twice")                                               \

@@ -98,6 +98,8 @@ void machine_query(struct machine *m, enum query_op op, struct slice body, uint6
     case QUERY_LEASES:
         status = query_leases(m, body, idle_ms, &response);
         break;
+    case QUERY_SETTINGS:
+        break;
     }
     *answer = (struct query_answer){.status = status, .revision = txn_status_revision(m, status)};
     if (status == RESULT_OK) {

@@ -100,5 +100,8 @@ void reference_apply(struct reference *r, const struct command *command, uint64_
     case COMMAND_LEASE_KEEPALIVE:
         apply_keepalive(r, command->payload, arena, out);
         break;
+    case COMMAND_SETTINGS:
+        out->status = RESULT_CHANGED;
+        break;
     }
 }

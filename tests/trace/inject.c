@@ -153,7 +153,7 @@ static void fill_others(char **w, size_t n, const struct ballot *ballot, struct 
                                                 number(w, n, "commit"),
                                                 number32(w, n, "lease"),
                                                 number32(w, n, "quorum"),
-                                                number32(w, n, "priority")};
+                                                number(w, n, "settings")};
         break;
     case MSG_RELEASE:
         msg->release = (struct msg_release){*ballot, number32(w, n, "successor")};

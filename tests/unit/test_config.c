@@ -88,7 +88,7 @@ static void test_valid(void **state)
     assert_int_equal(cfg.members.q2, 1);
     assert_int_equal(cfg.heartbeat_ms, 50);
     assert_int_equal(cfg.election_ms, 500);
-    assert_string_equal(cfg.oracle, "connected");
+    assert_int_equal(cfg.settings.kind, ORACLE_CONNECTED);
 }
 
 /* Proves: each kind of mistake is ERROR_USAGE, writes nothing to the result, and the sentence names
