@@ -5,6 +5,7 @@
 #include "tests/model/reference.h"
 #include "tests/sim/audit.h"
 #include "tests/sim/mirror.h"
+#include "tests/sim/oracles.h"
 
 #include <stdio.h>
 
@@ -42,13 +43,21 @@ static size_t first_of_core(struct sim *sim, enum role role, size_t total)
     return first;
 }
 
+/* Whoever has to lead the core must never be barred: a change of the settings may be under way. */
+static int may_lead_core(const struct sim *sim, enum role role, size_t position)
+{
+    enum role leaders = sim->options.is_raft ? ROLE_ACCEPTOR : ROLE_PROPOSER;
+    return role != leaders || !oracles_may_be_barred(sim, position);
+}
+
 /* Chooses count nodes of a role among those whose store was not refused. */
 static void choose_core(struct sim *sim, enum role role, size_t total, size_t count)
 {
     size_t offset = first_of_core(sim, role, total);
     for (size_t i = 0; i < total && count > 0; i++) {
-        size_t index = sim_index(sim, sim_node(sim, role, (i + offset) % total));
-        if (process_has_store(sim, index)) {
+        size_t position = (i + offset) % total;
+        size_t index = sim_index(sim, sim_node(sim, role, position));
+        if (process_has_store(sim, index) && may_lead_core(sim, role, position)) {
             sim->is_core[index] = 1;
             count--;
         }
@@ -138,10 +147,12 @@ void liveness_on_leading(struct sim *sim, size_t index)
     sim->led_at = sim->now;
     /* One outside of the core may get a late promise and believe that it leads: as long as it is
      * mute nobody knows, and if somebody did the core would change its leader. */
-    if (sim->is_healed && sim->outcome->healed_us >= 0 && sim->is_core[index]) {
+    if (sim->is_healed && sim->outcome->healed_us >= 0 && sim->is_core[index] &&
+        !oracles_explain(sim, sim->led_by, index)) {
         sim_violate(sim, "stability", "%s begins to lead when all was well",
                     sim->cluster->nodes[index].name);
     }
+    sim->led_by = index;
 }
 
 /* A scenario waits for a value that is new, not for one that was under way when it cut. */

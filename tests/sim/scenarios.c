@@ -3,6 +3,7 @@
 #include "common/base/bytes.h"
 #include "common/protocol/value.h"
 #include "tests/sim/audit.h"
+#include "tests/sim/oracles.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -95,6 +96,7 @@ void scenario_prepare(struct sim *sim)
 {
     if (is_swarm(sim->options.scenario)) {
         swarm_draw(sim);
+        oracles_draw(sim);
         if (strcmp(sim->options.scenario, "recipes") == 0) {
             sim->plan.keys = 0; /* nobody else deletes what is held */
             sim->plan.recipes = 700;
@@ -102,6 +104,9 @@ void scenario_prepare(struct sim *sim)
         return;
     }
     steady(&sim->plan);
+    if (sim->options.oracle != 0) {
+        sim->plan.settings.kind = sim->options.oracle;
+    }
     if (shape_of(sim) == NULL) {
         return;
     }
@@ -109,7 +114,7 @@ void scenario_prepare(struct sim *sim)
     size_t count = colon != NULL ? (size_t)strtoul(colon + 1, NULL, 10) : 3;
     count = count >= 1 && count <= 7 ? count : 3;
     sim->plan.acceptors = count;
-    sim->plan.proposers = count;
+    sim->plan.proposers = sim->options.proposers > 0 ? sim->options.proposers : count;
     sim->plan.learners = 3;
     sim->plan.q1 = sim->plan.q2 = count / 2 + 1;
     sim->plan.operations_per_s = 100;
@@ -126,11 +131,12 @@ void scenario_start(struct sim *sim)
     }
 }
 
-/* The host of the proposer, or of the acceptor, that leads: there are as many of either. */
+/* The host of the proposer, in Raft mode of the acceptor, that leads. */
 static size_t leading_host(struct sim *sim)
 {
     enum role role = sim->options.is_raft ? ROLE_ACCEPTOR : ROLE_PROPOSER;
-    for (size_t i = 0; i < sim->plan.proposers; i++) {
+    size_t count = sim->options.is_raft ? sim->plan.acceptors : sim->plan.proposers;
+    for (size_t i = 0; i < count; i++) {
         const struct node *node = sim_node(sim, role, i);
         if (sim_leads(node)) {
             return i;
@@ -139,10 +145,14 @@ static size_t leading_host(struct sim *sim)
     return 0;
 }
 
-/* Another host than the leader's. */
+/* Another host than the leader's, with acceptor and proposer. */
 static size_t another(struct sim *sim, size_t leader)
 {
-    size_t count = sim->plan.acceptors;
+    size_t count =
+        sim->plan.acceptors < sim->plan.proposers ? sim->plan.acceptors : sim->plan.proposers;
+    if (leader >= count) {
+        return rng_below(&sim->fate, count);
+    }
     return count < 2 ? 0 : (leader + 1 + rng_below(&sim->fate, count - 1)) % count;
 }
 

@@ -47,6 +47,13 @@ enum fault {
     FAULT_KINDS,
 };
 
+/* What the program outside does, to which the oracle `external` listens. */
+enum outside {
+    OUTSIDE_SILENT,
+    OUTSIDE_STEADY, /* names one proposer for ever */
+    OUTSIDE_FICKLE, /* another one now and then, or takes its word back */
+};
+
 /* What a seed draws before the run; a scenario sets it by hand. */
 struct plan {
     size_t acceptors, proposers, learners, clients;
@@ -74,6 +81,10 @@ struct plan {
     int ends_quietly;       /* after the healing clients only read */
     /* faults: the mean time between two of a kind; 0: none */
     time_us_t pace[FAULT_KINDS];
+    /* who should lead */
+    struct settings settings; /* those of cluster.yml */
+    uint32_t may_be_barred;   /* candidates, by position, that some settings bar */
+    enum outside outside;
 };
 
 /* One direction between two nodes. */
@@ -156,6 +167,8 @@ struct sim_options {
     const char *scenario; /* "swarm", or a name of scenarios.c */
     time_us_t length_us;
     int verbose;
+    enum oracle_kind oracle; /* 0: as the scenario draws it */
+    size_t proposers;        /* 0: likewise */
 };
 
 /* What a run came to. Plain numbers, so that workers can hand it to their parent. */
@@ -187,6 +200,7 @@ struct sim {
     time_us_t heal_at; /* faults end, and the core is healed */
     time_us_t end_at;
     struct rng net, fate, work; /* of the network, of faults, of clients */
+    struct rng menu;            /* of oracles, their settings, and operators */
     struct link links[NODES_MAX][NODES_MAX];
     struct connection connections[NODES_MAX][NODES_MAX]; /* [lower][higher] */
     struct process processes[NODES_MAX];
@@ -201,6 +215,8 @@ struct sim {
     struct mirror *mirror;
     struct stamps stamps;
     struct stranded stranded;
+    node_id_t outside_names; /* 0: nobody */
+    uint64_t outside_request;
     struct report *report;
     struct outcome_of_run *outcome;
     /* a scenario: the host in the middle, when it cut, the first operation that began after that */
@@ -210,6 +226,7 @@ struct sim {
     slot_t drain_to;    /* chosen long enough before the end for everybody to know it */
     slot_t accepted_to; /* accepted in the core long enough before the end to be chosen */
     time_us_t led_at;   /* when somebody last began to lead */
+    size_t led_by;      /* and who did */
 };
 
 enum item_kind {
@@ -224,8 +241,9 @@ enum item_kind {
     ITEM_SHUTDOWN,   /* SIGTERM to a */
     ITEM_CLIENT,     /* client a acts */
     ITEM_HEAL,
-    ITEM_WATCH, /* the progress of the healed core, or of a scenario */
-    ITEM_CUT,   /* a scenario cuts its links */
+    ITEM_WATCH,   /* the progress of the healed core, or of a scenario */
+    ITEM_CUT,     /* a scenario cuts its links */
+    ITEM_OUTSIDE, /* the program outside speaks */
 };
 
 /* ---- world.c */
@@ -336,6 +354,9 @@ void report_line(struct sim *sim, const struct node *node, const char *fmt, ...)
 void report_mix(struct sim *sim, uint64_t a, uint64_t b);
 uint64_t report_hash(const struct sim *sim);
 void report_failure(const struct sim *sim);
+
+/* The options of a run, but seed, scenario and length, as its command line has them. */
+void sim_say_options(const struct sim_options *options, char *text, size_t size);
 
 /* With -v twice: a message arrives. */
 void report_message(struct sim *sim, const struct node *from, const struct node *to,

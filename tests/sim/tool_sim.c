@@ -21,6 +21,8 @@ struct arguments {
     time_us_t length_us;
     int verbose;
     int marks; /* print them all */
+    enum oracle_kind oracle;
+    size_t proposers;
     uint64_t failures_max;
 };
 
@@ -42,6 +44,7 @@ static void print_help(void)
 {
     printf("usage: synod-sim [--seed N | --seeds A..B] [--scenario NAME[:ACCEPTORS]] [-v]\n"
            "                 [--protocol paxos|raft] [--minutes M] [--failures N] [--marks]\n"
+           "                 [--oracle KIND] [--proposers N]\n"
            "scenarios: %s\n",
            scenario_list());
 }
@@ -91,6 +94,13 @@ static int parse_option(const char *name, const char *value, struct arguments *a
     if (strcmp(name, "--minutes") == 0) {
         return parse_minutes(value, &arguments->length_us);
     }
+    if (strcmp(name, "--oracle") == 0) {
+        return oracle_kind_parse(value, &arguments->oracle);
+    }
+    if (strcmp(name, "--proposers") == 0) {
+        arguments->proposers = strtoull(value, NULL, 10);
+        return arguments->proposers >= 1 && arguments->proposers <= MEMBERS_MAX ? 0 : -1;
+    }
     if (strcmp(name, "--failures") == 0) {
         arguments->failures_max = strtoull(value, NULL, 10);
         return 0;
@@ -119,14 +129,21 @@ static int parse(int argc, char **argv, struct arguments *arguments)
     return 0;
 }
 
+static struct sim_options options_of(const struct arguments *arguments, uint64_t seed)
+{
+    return (struct sim_options){.seed = seed,
+                                .is_raft = arguments->is_raft,
+                                .scenario = arguments->scenario,
+                                .length_us = arguments->length_us,
+                                .verbose = arguments->verbose,
+                                .oracle = arguments->oracle,
+                                .proposers = arguments->proposers};
+}
+
 static void run_seed(const struct arguments *arguments, uint64_t seed,
                      struct outcome_of_run *outcome)
 {
-    const struct sim_options options = {.seed = seed,
-                                        .is_raft = arguments->is_raft,
-                                        .scenario = arguments->scenario,
-                                        .length_us = arguments->length_us,
-                                        .verbose = arguments->verbose};
+    const struct sim_options options = options_of(arguments, seed);
     sim_run(&options, outcome);
 }
 
@@ -233,8 +250,11 @@ static void end(const struct arguments *arguments, struct worker *worker, struct
     if (WIFSIGNALED(status)) {
         printf("FAILED seed=%" PRIu64 " scenario=%s checker=signal: ended by signal %d\n",
                worker->next, arguments->scenario, WTERMSIG(status));
-        printf("replay: build/synod-sim%s --seed %" PRIu64 " --scenario %s -v\n",
-               arguments->is_raft ? " --protocol raft" : "", worker->next, arguments->scenario);
+        char more[100];
+        const struct sim_options options = options_of(arguments, worker->next);
+        sim_say_options(&options, more, sizeof more);
+        printf("replay: build/synod-sim%s --seed %" PRIu64 " --scenario %s -v\n", more,
+               worker->next, arguments->scenario);
     }
     totals->seeds++;
     totals->failed++;

@@ -6,6 +6,7 @@
 #include "tests/sim/audit.h"
 #include "tests/sim/keys.h"
 #include "tests/sim/mirror.h"
+#include "tests/sim/oracles.h"
 #include "tests/sim/recipes.h"
 
 #include <stdarg.h>
@@ -105,7 +106,8 @@ static void make_cluster(struct sim *sim)
     struct cluster_options options = {.is_raft = sim->options.is_raft,
                                       .heartbeat_ms = plan->heartbeat_ms,
                                       .election_ms = plan->election_ms,
-                                      .seed = sim->options.seed};
+                                      .seed = sim->options.seed,
+                                      .settings = plan->settings};
     make_members(plan, &options.members);
     const struct cluster_observer observer = {
         .self = sim, .noted = on_noted, .writes = on_writes, .ended = on_ended};
@@ -138,6 +140,7 @@ static struct sim *sim_new(const struct sim_options *options, struct outcome_of_
     rng_init(&sim->net, options->seed * 4 + 1);
     rng_init(&sim->fate, options->seed * 4 + 2);
     rng_init(&sim->work, options->seed * 4 + 3);
+    rng_init(&sim->menu, options->seed * 4);
     sim->end_at = options->length_us;
     scenario_prepare(sim);
     sim->heal_at = sim->end_at - 20 * sim->plan.election_ms * MS;
@@ -156,6 +159,7 @@ static struct sim *sim_new(const struct sim_options *options, struct outcome_of_
     }
     client_start_all(sim);
     scenario_start(sim);
+    oracles_start(sim);
     sim_at(sim, sim->heal_at, ITEM_HEAL, NODES_MAX, 0);
     return sim;
 }
@@ -214,6 +218,9 @@ static void dispatch(struct sim *sim, const struct item *item)
         break;
     case ITEM_CUT:
         scenario_on_item(sim, item);
+        break;
+    case ITEM_OUTSIDE:
+        oracles_on_item(sim);
         break;
     }
 }
