@@ -85,6 +85,7 @@ static int cmd_cluster(struct scenario *s, char **w, size_t n, struct errmsg *er
     s->shown[MSG_REPORT] = 0;
     s->shown[MSG_PROGRESS] = 0;
     s->shown[MSG_DIGEST] = 0;
+    s->shown[MSG_SETTINGS] = 0;
     int rc = start_cluster(s, w, n, err);
     s->show_notes = 1; /* from here on: that everybody started is no news */
     return rc;
