@@ -3,6 +3,8 @@
  * seed does stays as it is. */
 #include "tests/sim/oracles.h"
 
+#include "common/protocol/value.h"
+
 #include <stdio.h>
 #include <string.h>
 
@@ -123,6 +125,15 @@ void oracles_draw(struct sim *sim)
     enum oracle_kind kind = draw_kind(sim);
     plan->may_be_barred = draw_may_be_barred(sim);
     oracles_draw_settings(sim, kind, &plan->settings);
+    static const struct {
+        uint32_t odds;
+        time_us_t fast;
+    } kinds[] = {[FAULT_TRANSFER] = {300, SECOND}, [FAULT_SETTINGS] = {350, 2 * SECOND}};
+    for (enum fault fault = FAULT_TRANSFER; fault <= FAULT_SETTINGS; fault++) {
+        if (chance(&sim->menu, kinds[fault].odds)) {
+            plan->pace[fault] = kinds[fault].fast << rng_below(&sim->menu, 4);
+        }
+    }
     plan->outside = (enum outside)between(&sim->menu, OUTSIDE_SILENT, OUTSIDE_FICKLE);
 }
 
@@ -138,6 +149,39 @@ int oracles_explain(const struct sim *sim, size_t leader, size_t next)
     node_id_t to = (node_id_t)sim->cluster->nodes[next].self.id;
     return settings_bar(settings, from) ||
            (settings->preempts && settings_weight(settings, to) > settings_weight(settings, from));
+}
+
+/* ---- operators */
+
+void oracles_put_command(struct sim *sim, struct buffer *out)
+{
+    struct settings settings;
+    uint8_t bytes[SETTINGS_BYTES_MAX];
+    oracles_draw_settings(sim, draw_kind(sim), &settings);
+    size_t size = settings_put(bytes, &settings);
+    command_put_head(buffer_extend(out, COMMAND_HEAD_BYTES), COMMAND_SETTINGS, (uint32_t)size + 8);
+    uint64_t version = sim->settings_version;
+    if (version > 0 && chance(&sim->menu, 150)) {
+        version--; /* somebody changes what has been changed since */
+    }
+    buffer_put_u64(out, version);
+    buffer_put(out, slice_borrow(bytes, size));
+}
+
+void oracles_transfer(struct sim *sim)
+{
+    size_t count = candidate_count(sim);
+    size_t proposer = rng_below(&sim->menu, sim->plan.proposers);
+    struct message msg = {.kind = MSG_TRANSFER};
+    msg.transfer.request = rng_next(&sim->menu);
+    msg.transfer.to = (node_id_t)rng_below(&sim->menu, count + 1); /* 0: whoever */
+    for (size_t i = 0; i < sim->plan.proposers; i++) {
+        if (node_leadership(sim_node(sim, ROLE_PROPOSER, i)) == NODE_LEADING) {
+            proposer = chance(&sim->menu, 700) ? i : proposer;
+        }
+    }
+    cluster_send(sim->cluster, sim_node(sim, ROLE_CLIENT, 0),
+                 sim_node(sim, ROLE_PROPOSER, proposer), &msg);
 }
 
 /* ---- the program outside */

@@ -2,6 +2,7 @@
 #ifndef SYNOD_TESTS_SIM_ORACLES_H
 #define SYNOD_TESTS_SIM_ORACLES_H
 
+#include "common/base/buffer.h"
 #include "tests/sim/sim.h"
 
 /* Into the plan: when members and faults have been drawn. */
@@ -9,6 +10,12 @@ void oracles_draw(struct sim *sim);
 
 /* Settings of that kind, for the same members, which bar nobody else than the run may. */
 void oracles_draw_settings(struct sim *sim, enum oracle_kind kind, struct settings *settings);
+
+/* An operator's command, head and payload: other settings, mostly made from the newest ones. */
+void oracles_put_command(struct sim *sim, struct buffer *out);
+
+/* An operator wants leadership to go to somebody. */
+void oracles_transfer(struct sim *sim);
 
 /* 1 if some settings of the run may bar this candidate. */
 int oracles_may_be_barred(const struct sim *sim, size_t position);

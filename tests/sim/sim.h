@@ -44,6 +44,8 @@ enum fault {
     FAULT_CLIENT_SLEEPS, /* perhaps beyond its session */
     FAULT_STRAGGLE,      /* many messages to one process come late, behind later ones */
     FAULT_STRANDED,      /* an acceptor that hears of a deposed leader alone (stranded.c) */
+    FAULT_TRANSFER,      /* an operator wants somebody else to lead */
+    FAULT_SETTINGS,      /* or changes how that is decided, through the log */
     FAULT_KINDS,
 };
 
@@ -217,6 +219,7 @@ struct sim {
     struct stranded stranded;
     node_id_t outside_names; /* 0: nobody */
     uint64_t outside_request;
+    uint64_t settings_version; /* the newest that a client was told of */
     struct report *report;
     struct outcome_of_run *outcome;
     /* a scenario: the host in the middle, when it cut, the first operation that began after that */
@@ -329,6 +332,7 @@ void client_take(struct sim *sim, size_t node, const struct message *msg);
 void client_die(struct sim *sim, size_t position);
 void client_burst(struct sim *sim, size_t position);
 void client_flood(struct sim *sim, size_t position);
+void client_set_oracle(struct sim *sim, size_t position);
 void client_sleep(struct sim *sim, size_t position, time_us_t for_us);
 size_t client_pending(const struct sim *sim, char *text, size_t size);
 

@@ -8,6 +8,7 @@
 #include "common/protocol/value.h"
 #include "tests/sim/audit.h"
 #include "tests/sim/keys.h"
+#include "tests/sim/oracles.h"
 #include "tests/sim/recipes.h"
 
 #include <stdio.h>
@@ -38,6 +39,7 @@ struct block_sent {
 struct issued {
     uint64_t number; /* of the audit; 0: a command on keys or leases */
     int is_recipe;   /* a step of a lock or a queue */
+    int is_settings; /* an operator's, of the oracle */
     uint64_t floor;  /* on keys: the revision known before */
 };
 
@@ -70,7 +72,8 @@ struct client_state {
     time_us_t progress_at, retry_us, hold_until, sleep_until;
     uint32_t burst; /* so many long records go out at once */
     enum flood flood;
-    int is_due; /* the target is another one: send again as soon as hold_until allows */
+    int sets_oracle; /* the next command is an operator's */
+    int is_due;      /* the target is another one: send again as soon as hold_until allows */
     /* After the healing: one more append and one more read of each must get through. */
     uint64_t final_number;
     int is_final_acked, is_final_read;
@@ -195,7 +198,11 @@ static struct blob *encode(struct sim *sim, struct client_state *client, uint32_
     (void)buffer_extend(&out, BLOCK_HEAD_BYTES);
     for (uint32_t i = 0; i < count; i++) {
         struct issued issued;
-        if (put_recipe(sim, client, &out)) {
+        if (client->sets_oracle) {
+            client->sets_oracle = 0;
+            oracles_put_command(sim, &out);
+            issued = (struct issued){.is_settings = 1};
+        } else if (put_recipe(sim, client, &out)) {
             issued = (struct issued){.is_recipe = 1};
         } else if (is_on_keys(sim, client)) {
             issued = (struct issued){.floor = keys_command(sim, &out)};
@@ -457,6 +464,14 @@ static void on_opened(struct sim *sim, struct client_state *client,
     }
 }
 
+/* The change was made, or another one was first: value is the present version in either case. */
+static void on_settings(struct sim *sim, const struct result_range *range)
+{
+    if (range->value > sim->settings_version) {
+        sim->settings_version = range->value;
+    }
+}
+
 static void on_executed(struct sim *sim, struct client_state *client,
                         const struct result_range *range)
 {
@@ -470,6 +485,10 @@ static void on_executed(struct sim *sim, struct client_state *client,
         const struct issued *issued = &client->issued[seq];
         if (issued->is_recipe) {
             recipes_on_result(sim, client->node - sim->servers, &client->recipe, seq, range);
+            continue;
+        }
+        if (issued->is_settings) {
+            on_settings(sim, range);
             continue;
         }
         if (issued->number == 0) {
@@ -506,6 +525,7 @@ static void on_range(struct sim *sim, struct client_state *client, uint64_t sess
     case RESULT_LEASES_FULL:
     case RESULT_KEY_NOT_FOUND:
     case RESULT_TOO_LARGE:
+    case RESULT_CHANGED:
         on_executed(sim, client, range);
         break;
     case RESULT_GAP:
@@ -756,6 +776,11 @@ void client_die(struct sim *sim, size_t position)
     node->incarnation = client->nonce;
     sim->processes[client->node].life++;
     transport_changed(sim, node, EVENT_PEER_UP);
+}
+
+void client_set_oracle(struct sim *sim, size_t position)
+{
+    sim->clients[position].sets_oracle = !sim->is_healed;
 }
 
 void client_sleep(struct sim *sim, size_t position, time_us_t for_us)
