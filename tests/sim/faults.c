@@ -178,7 +178,7 @@ void fault_resume(struct sim *sim, size_t index)
         report_line(sim, node, "sim=disk_has_room");
     }
     if (node->disk_low && !process->is_full && sim->now >= process->low_until) {
-        process->is_full = !sim->is_healed;
+        process->is_full = !sim->is_healed && !sim->is_calm;
         process->full_until = sim->now + between(&sim->fate, 1, 4 * SECOND);
         resume_at(sim, index, process->full_until);
     }
@@ -392,6 +392,9 @@ void fault_on_item(struct sim *sim, const struct item *item)
         return;
     }
     plan_fault(sim, fault);
+    if (sim->is_calm) {
+        return;
+    }
     if (sim->stranded.stage != 0 && sim->stranded.is_last) {
         return; /* nothing else happens in the last story */
     }

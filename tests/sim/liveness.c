@@ -4,6 +4,7 @@
 #include "common/protocol/value.h"
 #include "tests/model/reference.h"
 #include "tests/sim/audit.h"
+#include "tests/sim/conformance.h"
 #include "tests/sim/mirror.h"
 #include "tests/sim/oracles.h"
 
@@ -83,7 +84,7 @@ static void break_for_ever(struct sim *sim, size_t index)
     }
 }
 
-static void make_well(struct sim *sim, size_t index)
+void liveness_make_well(struct sim *sim, size_t index)
 {
     struct process *process = &sim->processes[index];
     process->paused_until = 0;
@@ -114,6 +115,7 @@ void liveness_heal(struct sim *sim)
     struct plan *plan = &sim->plan;
     size_t quorum = plan->q1 > plan->q2 ? plan->q1 : plan->q2;
     sim->is_healed = 1;
+    sim->epoch++;
     partition_heal(sim);
     transport_unclog(sim);
     plan->drop = plan->duplicate = plan->reorder = plan->tail = 0;
@@ -124,7 +126,7 @@ void liveness_heal(struct sim *sim)
     for (size_t i = 0; i < sim->servers; i++) {
         if (sim->is_core[i]) {
             report_line(sim, &sim->cluster->nodes[i], "sim=core");
-            make_well(sim, i);
+            liveness_make_well(sim, i);
         } else {
             break_for_ever(sim, i);
         }
@@ -143,6 +145,7 @@ void liveness_on_leading(struct sim *sim, size_t index)
 {
     sim->outcome->leaders++;
     scenario_on_leading(sim);
+    conformance_on_leading(sim, index);
     stranded_on_leading(sim, index);
     sim->led_at = sim->now;
     /* One outside of the core may get a late promise and believe that it leads: as long as it is
@@ -159,6 +162,7 @@ void liveness_on_leading(struct sim *sim, size_t index)
 void liveness_on_chosen(struct sim *sim, struct slice bytes)
 {
     scenario_on_chosen(sim, bytes);
+    conformance_on_chosen(sim, bytes);
 }
 
 /* The core agrees on where the log ends, and has learnt it. Nobody has appended for a while:

@@ -142,9 +142,14 @@ int oracles_may_be_barred(const struct sim *sim, size_t position)
     return (sim->plan.may_be_barred >> position & 1) != 0;
 }
 
+const struct settings *oracles_settings(const struct sim *sim)
+{
+    return &sim->plan.settings;
+}
+
 int oracles_explain(const struct sim *sim, size_t leader, size_t next)
 {
-    const struct settings *settings = &sim->plan.settings;
+    const struct settings *settings = oracles_settings(sim);
     node_id_t from = (node_id_t)sim->cluster->nodes[leader].self.id;
     node_id_t to = (node_id_t)sim->cluster->nodes[next].self.id;
     return settings_bar(settings, from) ||

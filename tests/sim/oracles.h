@@ -17,6 +17,9 @@ void oracles_put_command(struct sim *sim, struct buffer *out);
 /* An operator wants leadership to go to somebody. */
 void oracles_transfer(struct sim *sim);
 
+/* Those in force: the newest that the log has, or those of cluster.yml. */
+const struct settings *oracles_settings(const struct sim *sim);
+
 /* 1 if some settings of the run may bar this candidate. */
 int oracles_may_be_barred(const struct sim *sim, size_t position);
 

@@ -1,8 +1,7 @@
 /* Runs with a name: the swarm, a steady load, and the partial partitions of which real systems died
  * (TRAPS 8). A name may end in the number of acceptors, as in "chained:5". */
-#include "common/base/bytes.h"
-#include "common/protocol/value.h"
 #include "tests/sim/audit.h"
+#include "tests/sim/conformance.h"
 #include "tests/sim/oracles.h"
 
 #include <stdio.h>
@@ -27,7 +26,8 @@ static const char *const shapes[] = {
 const char *scenario_list(void)
 {
     static char list[400];
-    size_t used = (size_t)snprintf(list, sizeof list, "swarm, recipes, steady");
+    size_t used = (size_t)snprintf(list, sizeof list,
+                                   "swarm, recipes, steady, conformance:KIND, failover:KIND");
     for (size_t i = 0; i < SHAPE_COUNT && used < sizeof list; i++) {
         used += (size_t)snprintf(list + used, sizeof list - used, ", %s", shapes[i]);
     }
@@ -89,11 +89,15 @@ int scenario_exists(const char *name)
             return 1;
         }
     }
-    return is_swarm(name) || strcmp(name, "steady") == 0;
+    return is_swarm(name) || strcmp(name, "steady") == 0 || conformance_exists(name);
 }
 
 void scenario_prepare(struct sim *sim)
 {
+    if (conformance_exists(sim->options.scenario)) {
+        conformance_prepare(sim);
+        return;
+    }
     if (is_swarm(sim->options.scenario)) {
         swarm_draw(sim);
         oracles_draw(sim);
@@ -126,6 +130,8 @@ void scenario_start(struct sim *sim)
 {
     if (is_swarm(sim->options.scenario)) {
         fault_init(sim);
+    } else if (sim->trial != NULL) {
+        conformance_start(sim);
     } else if (shape_of(sim) != NULL) {
         sim_at(sim, between(&sim->fate, 3 * SECOND, 5 * SECOND), ITEM_CUT, NODES_MAX, 0);
     }
@@ -189,29 +195,10 @@ void scenario_on_watch(struct sim *sim)
     }
 }
 
-/* 1 if the value holds a command that was submitted after the cut. */
-static int is_new(const struct sim *sim, struct slice bytes)
-{
-    struct value value;
-    struct block block;
-    struct command command;
-    if (value_parse(bytes, &value) != 0 || value.kind != VALUE_BATCH) {
-        return 0;
-    }
-    while (value_next_block(&value.blocks, &block)) {
-        while (block_next_command(&block.commands, &command)) {
-            if (command.op == COMMAND_APPEND &&
-                bytes_get_u64(command.payload.data) >= sim->scenario_first) {
-                return 1;
-            }
-        }
-    }
-    return 0;
-}
-
 void scenario_on_chosen(struct sim *sim, struct slice value)
 {
-    if (sim->scenario_cut_at == 0 || sim->outcome->recovered_us >= 0 || !is_new(sim, value)) {
+    if (sim->scenario_cut_at == 0 || sim->outcome->recovered_us >= 0 ||
+        !audit_is_new(value, sim->scenario_first)) {
         return;
     }
     sim->outcome->recovered_us = sim->now - sim->scenario_cut_at;

@@ -162,6 +162,7 @@ struct client_state;
 struct audit;
 struct mirror;
 struct report;
+struct trial;
 
 struct sim_options {
     uint64_t seed;
@@ -172,6 +173,16 @@ struct sim_options {
     enum oracle_kind oracle; /* 0: as the scenario draws it */
     size_t proposers;        /* 0: likewise */
 };
+
+/* What the end of a leader led to, until the next one led. */
+struct failover {
+    time_us_t took_us;
+    uint32_t oracle_messages; /* of oracles, and of their leases */
+    uint32_t messages;        /* all between proposers and acceptors */
+    uint32_t named_max;       /* proposers that named themselves at one instant */
+};
+
+#define TRIALS_MAX 40
 
 /* What a run came to. Plain numbers, so that workers can hand it to their parent. */
 struct outcome_of_run {
@@ -191,6 +202,11 @@ struct outcome_of_run {
     uint32_t leaders_after; /* a scenario: changes of leader after that */
     time_ms_t election_ms;
     time_us_t length_us;
+    /* conformance.c */
+    uint64_t oracle_messages, election_messages; /* sent so far, as in struct failover */
+    uint32_t settled_count, failover_count;
+    time_us_t settled_us[TRIALS_MAX]; /* from when all is well until somebody leads for good */
+    struct failover failovers[TRIALS_MAX];
 };
 
 struct sim {
@@ -210,6 +226,9 @@ struct sim {
     struct packet *pool;        /* packets to use again */
     uint8_t is_core[NODES_MAX]; /* after the healing: must be able to go on */
     uint8_t is_healed;
+    uint8_t is_calm;     /* no fault strikes (conformance.c) */
+    uint32_t epoch;      /* clients connect anew in each */
+    struct trial *trial; /* of conformance.c, or NULL */
     struct client_state *clients;
     struct audit *audit;
     struct keys *keys;
@@ -247,6 +266,7 @@ enum item_kind {
     ITEM_WATCH,   /* the progress of the healed core, or of a scenario */
     ITEM_CUT,     /* a scenario cuts its links */
     ITEM_OUTSIDE, /* the program outside speaks */
+    ITEM_TRIAL,   /* the conformance suite looks */
 };
 
 /* ---- world.c */
@@ -347,6 +367,9 @@ uint64_t stamps_now_ms(const struct sim *sim);
 
 /* ---- liveness.c */
 void liveness_heal(struct sim *sim);
+
+/* The process is up, or will be at once, and nothing of it is slow, full or late. */
+void liveness_make_well(struct sim *sim, size_t index);
 void liveness_on_watch(struct sim *sim);
 void liveness_on_leading(struct sim *sim, size_t index);
 void liveness_on_chosen(struct sim *sim, struct slice bytes);

@@ -7,6 +7,7 @@
 #include "common/protocol/limits.h"
 #include "common/protocol/value.h"
 #include "tests/sim/audit.h"
+#include "tests/sim/conformance.h"
 #include "tests/sim/keys.h"
 #include "tests/sim/oracles.h"
 #include "tests/sim/recipes.h"
@@ -22,6 +23,7 @@
 #define READ_PATIENCE_US SECOND
 #define BURST_RECORD_BYTES 700000
 #define BURST_RECORDS 30
+#define FEW_PROPOSERS 3
 
 /* Records that client_flood sends: beyond STREAM_EARLY_BYTES a value goes to learners at once. */
 enum flood { FLOOD_NONE, FLOOD_SHORT, FLOOD_LONG };
@@ -101,6 +103,18 @@ static void submit(struct sim *sim, const struct client_state *client, struct sl
     send(sim, client, ROLE_PROPOSER, proposer, &msg);
 }
 
+/* To whom it believes to lead. In the end, when only one of many may be well, to all: clients with
+ * more patience than that would find it by and by. */
+static void submit_somewhere(struct sim *sim, const struct client_state *client, struct slice block)
+{
+    int asks_all = sim->is_healed && sim->plan.proposers > FEW_PROPOSERS;
+    for (size_t i = 0; i < sim->plan.proposers; i++) {
+        if (asks_all || i == client->target) {
+            submit(sim, client, block, i);
+        }
+    }
+}
+
 static void send_open(struct sim *sim, const struct client_state *client)
 {
     uint8_t bytes[BLOCK_HEAD_BYTES + COMMAND_HEAD_BYTES + 4];
@@ -108,7 +122,7 @@ static void send_open(struct sim *sim, const struct client_state *client)
     block_put_head(bytes, &head, COMMAND_HEAD_BYTES + 4);
     command_put_head(bytes + BLOCK_HEAD_BYTES, COMMAND_OPEN_SESSION, 4);
     bytes_put_u32(bytes + BLOCK_HEAD_BYTES + COMMAND_HEAD_BYTES, sim->plan.session_ttl_ms);
-    submit(sim, client, slice_borrow(bytes, sizeof bytes), client->target);
+    submit_somewhere(sim, client, slice_borrow(bytes, sizeof bytes));
 }
 
 static void drop_blocks(struct client_state *client)
@@ -279,7 +293,7 @@ static void resend(struct sim *sim, struct client_state *client, uint64_t from_s
     for (size_t i = 0; i < client->block_count; i++) {
         const struct block_sent *block = &client->blocks[i];
         if (block->first_seq + block->count > from_seq) {
-            submit(sim, client, slice_of(block->bytes), client->target);
+            submit_somewhere(sim, client, slice_of(block->bytes));
         }
     }
 }
@@ -633,6 +647,9 @@ void client_take(struct sim *sim, size_t node, const struct message *msg)
         if (msg->echo == client->nonce) {
             keys_on_events(sim, &client->keys, msg);
         }
+        break;
+    case MSG_TRANSFERRED:
+        conformance_on_transferred(sim, &msg->transferred);
         break;
     case MSG_LEADING:
         client->target = msg->from.id - 1;

@@ -4,6 +4,7 @@
 #include "common/base/check.h"
 #include "common/base/memory.h"
 #include "tests/sim/audit.h"
+#include "tests/sim/conformance.h"
 #include "tests/sim/keys.h"
 #include "tests/sim/mirror.h"
 #include "tests/sim/oracles.h"
@@ -71,7 +72,7 @@ static void on_ended(void *self, const struct node *node, const char *reason)
     struct sim *sim = self;
     size_t index = sim_index(sim, node);
     report_line(sim, node, "sim=ended reason=\"%s\"", reason);
-    process_start_in(sim, index, between(&sim->fate, 1 * MS, SECOND));
+    process_start_in(sim, index, between(&sim->fate, 1 * MS, sim->is_calm ? 20 * MS : SECOND));
 }
 
 static void on_writes(void *self, const struct node *node, const struct effects *fx)
@@ -174,6 +175,7 @@ static void sim_free(struct sim *sim)
     mirror_free(sim->mirror);
     keys_free(sim->keys);
     recipes_free(sim->recipes);
+    conformance_free(sim);
     report_free(sim->report);
     transport_close(sim);
     cluster_free(sim->cluster);
@@ -221,6 +223,9 @@ static void dispatch(struct sim *sim, const struct item *item)
         break;
     case ITEM_OUTSIDE:
         oracles_on_item(sim);
+        break;
+    case ITEM_TRIAL:
+        conformance_on_item(sim, item);
         break;
     }
 }
