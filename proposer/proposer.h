@@ -29,6 +29,7 @@ struct proposer_options {
     uint64_t seed;        /* of its randomised pauses */
     struct members members;
     struct settings settings; /* of cluster.yml, for as long as the log says nothing else */
+    int leads_anyway;         /* whatever settings say of this proposer: it may lead */
     time_ms_t heartbeat_ms;
     time_ms_t election_ms;
 };
