@@ -195,7 +195,6 @@ static void make_core(const struct cluster *cluster, struct node *node)
                                      .members = options->members,
                                      .settings = settings,
                                      .leads_anyway = node->leads_anyway,
-                             .leads_anyway = node->leads_anyway,
                                      .heartbeat_ms = options->heartbeat_ms,
                                      .election_ms = options->election_ms};
         node->proposer = proposer_new(&o);
