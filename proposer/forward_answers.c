@@ -1,5 +1,5 @@
-/* What the proposer of Raft mode is asked, and told by operators: it decides nothing about who leads,
- * and passes on what it knows of the acceptors. */
+/* What the proposer of Raft mode is asked, and told by operators: it decides nothing about who
+ * leads, and passes on what it knows of the acceptors. */
 #include "proposer/forward_state.h"
 
 static enum node_state acceptor_state(const struct forward *f, size_t index, time_ms_t now)
