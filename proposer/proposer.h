@@ -13,8 +13,8 @@
  * intake.c     client commands: taken or rejected, made into batches
  * clients.c    clients and their queue, within budgets; shared with forward.c
  * oracle/      who should lead
- * forward.c    the proposer of Raft mode, a core of its own (forward.h), and forward_answers.c, what
- *              it is asked */
+ * forward.c    the proposer of Raft mode, a core of its own (forward.h); forward_answers.c: what it
+ *              is asked */
 #ifndef SYNOD_PROPOSER_PROPOSER_H
 #define SYNOD_PROPOSER_PROPOSER_H
 
