@@ -11,6 +11,12 @@
 #define RECOVERY_ELECTIONS_MAX 10
 #define LEADERS_AFTER_MAX 2
 
+/* The links are whole again so long after the cut. */
+#define WHOLE_ELECTIONS 12
+
+/* Stages of ITEM_CUT. */
+enum { CUT_BEGINS, CUT_AGAIN, CUT_ENDS };
+
 /* The shapes that a scenario cuts while a leader serves. */
 static const char *const shapes[] = {
     "quorum-loss",         "constrained",
@@ -166,15 +172,21 @@ void scenario_on_item(struct sim *sim, const struct item *item)
 {
     const char *shape = shape_of(sim);
     size_t leader = leading_host(sim);
-    if (strncmp(shape, "constrained", strlen("constrained")) == 0 && item->b == 0) {
+    if (item->b == CUT_ENDS) {
+        report_line(sim, NULL, "sim=whole leader=%zu", leader + 1);
+        partition_heal(sim);
+        sim->scenario_whole_at = sim->now;
+        return;
+    }
+    if (strncmp(shape, "constrained", strlen("constrained")) == 0 && item->b == CUT_BEGINS) {
         /* First the one who will be in the middle falls behind. */
         sim->scenario_hub = another(sim, leader);
         (void)partition_named(sim, "isolated-leader", leader, sim->scenario_hub);
         report_line(sim, NULL, "sim=cut hub=%zu leader=%zu", sim->scenario_hub + 1, leader + 1);
-        sim_at(sim, sim->now + 2 * SECOND, ITEM_CUT, NODES_MAX, 1);
+        sim_at(sim, sim->now + 2 * SECOND, ITEM_CUT, NODES_MAX, CUT_AGAIN);
         return;
     }
-    if (item->b == 0) {
+    if (item->b == CUT_BEGINS) {
         sim->scenario_hub = strcmp(shape, "isolated-leader") == 0 ? leader : another(sim, leader);
     }
     partition_heal(sim);
@@ -185,6 +197,8 @@ void scenario_on_item(struct sim *sim, const struct item *item)
                 leader + 1);
     sim_at(sim, sim->now + RECOVERY_ELECTIONS_MAX * sim->plan.election_ms * MS, ITEM_WATCH,
            NODES_MAX, 1);
+    sim_at(sim, sim->now + WHOLE_ELECTIONS * sim->plan.election_ms * MS, ITEM_CUT, NODES_MAX,
+           CUT_ENDS);
 }
 
 void scenario_on_watch(struct sim *sim)
@@ -208,6 +222,11 @@ void scenario_on_chosen(struct sim *sim, struct slice value)
 void scenario_on_leading(struct sim *sim)
 {
     if (sim->outcome->recovered_us < 0 || sim->is_healed) {
+        return;
+    }
+    if (sim->scenario_whole_at > 0) {
+        sim->outcome->leaders_whole++;
+        sim_violate(sim, "stability", "the leader changes when the links are whole again");
         return;
     }
     if (++sim->outcome->leaders_after > LEADERS_AFTER_MAX) {

@@ -200,6 +200,7 @@ struct outcome_of_run {
     time_us_t healed_us;    /* from the healing until nothing was pending */
     time_us_t recovered_us; /* a scenario: from its cut to the next new value; -1 if it has none */
     uint32_t leaders_after; /* a scenario: changes of leader after that */
+    uint32_t leaders_whole; /* likewise: since its links are whole again */
     time_ms_t election_ms;
     time_us_t length_us;
     /* conformance.c */
@@ -243,7 +244,7 @@ struct sim {
     struct outcome_of_run *outcome;
     /* a scenario: the host in the middle, when it cut, the first operation that began after that */
     size_t scenario_hub;
-    time_us_t scenario_cut_at;
+    time_us_t scenario_cut_at, scenario_whole_at;
     uint64_t scenario_first;
     slot_t drain_to;    /* chosen long enough before the end for everybody to know it */
     slot_t accepted_to; /* accepted in the core long enough before the end to be chosen */

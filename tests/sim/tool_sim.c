@@ -43,7 +43,7 @@ struct totals {
     /* of the conformance suite: likewise; the messages; the most at once */
     struct numbers settled, failovers, failover_ms, oracle_messages, all_messages;
     uint32_t named_max;
-    uint32_t leaders_after_max;
+    uint32_t leaders_after_max, leaders_whole_max;
     int64_t healed_max; /* likewise */
     uint64_t hash;      /* of the hashes of all seeds, in whatever order they came */
 };
@@ -209,6 +209,9 @@ static void add(struct totals *totals, const struct outcome_of_run *outcome)
     if (outcome->recovered_us >= 0) {
         add_number(&totals->recoveries, outcome->recovered_us / outcome->election_ms);
     }
+    if (outcome->leaders_whole > totals->leaders_whole_max) {
+        totals->leaders_whole_max = outcome->leaders_whole;
+    }
     if (outcome->leaders_after > totals->leaders_after_max) {
         totals->leaders_after_max = outcome->leaders_after;
     }
@@ -373,7 +376,8 @@ static void print_totals(const struct arguments *arguments, struct totals *total
            (long long)(totals->healed_max % 1000));
     if (totals->recoveries.count > 0) {
         print_spread("recovery", &totals->recoveries);
-        printf(" elections, leader changes after it at most %u\n", totals->leaders_after_max);
+        printf(" elections, leader changes when healed at most %u, after it at most %u\n",
+               totals->leaders_whole_max, totals->leaders_after_max);
     }
     if (totals->settled.count > 0) {
         print_spread("settled", &totals->settled);
