@@ -287,3 +287,8 @@ node_id_t proposer_names(const struct proposer *p, time_ms_t now)
     proposer_view(p, now, &view);
     return p->oracle.class != NULL ? oracle_names(&p->oracle, &view) : 0;
 }
+
+const struct settings *proposer_settings(const struct proposer *p)
+{
+    return &p->settings;
+}

@@ -162,10 +162,11 @@ def draw(rows, path):
                  [0] + [10 ** k for k in range(powers + 1)],
                  lambda v: 0.0 if v < 1 else (math.log10(v) + 1) / (powers + 1),
                  rows, lambda row: row["oracle"][1:3])
+    count = int(min(row["elections"][0] for row in rows.values()))
     out.append(text(LEFT, HEIGHT - 14,
-                    f"Median, and a line up to the 99th percentile, of {int(min(r['elections'][0] for r in rows.values()))} "
-                    f"or more leaders killed in the simulator; 5 acceptors, {ELECTION_MS} ms of election "
-                    "timeout. tests/bench/oracles.sh", "start", ' font-size="11" fill="#444"'))
+                    f"Median, and a line up to the 99th percentile, of {count} leaders killed in the "
+                    f"simulator; 5 acceptors, {ELECTION_MS} ms of election timeout.", "start",
+                    ' font-size="11" fill="#444"'))
     out.append("</svg>\n")
     with open(path, "w", encoding="utf-8") as file:
         file.write("\n".join(out))

@@ -126,6 +126,10 @@ static void after_turn(struct sim *sim, size_t index)
         conformance_on_turn(sim);
         int is_preparing = state == NODE_PREPARING && process->last_state != NODE_PREPARING;
         process->last_state = state;
+        if (is_preparing &&
+            settings_bar(proposer_settings(node->proposer), (node_id_t)node->self.id)) {
+            sim_violate(sim, "barred", "%s campaigns, and must not lead", node->name);
+        }
         if (is_preparing && process->dies_preparing) {
             process->dies_preparing = 0;
             if (process->prepares_only != 0) { /* and does not hear of it in its next life */
