@@ -175,7 +175,10 @@ void proposer_on_release(struct proposer *p, const struct event *event, struct e
     if (event->msg->from.role != ROLE_PROPOSER || event->msg->from.id != release->ballot.proposer) {
         return;
     }
-    int is_known = release->ballot.round >= p->round_max; /* an old one comes late */
+    /* An old one comes late. Who has tried in vain knows higher rounds than that of the one that
+     * still led. */
+    int is_known = release->ballot.round >= p->round_max ||
+                   ballot_equal(&release->ballot, &p->leader_ballot);
     if (release->ballot.round > p->round_max) {
         p->round_max = release->ballot.round;
     }

@@ -277,3 +277,21 @@ void audit_at_end(struct sim *sim)
         sim_violate(sim, "wing-gong", "%s", err.text);
     }
 }
+
+int audit_is_new(struct slice bytes, uint64_t first)
+{
+    struct value value;
+    struct block block;
+    struct command command;
+    if (value_parse(bytes, &value) != 0 || value.kind != VALUE_BATCH) {
+        return 0;
+    }
+    while (value_next_block(&value.blocks, &block)) {
+        while (block_next_command(&block.commands, &command)) {
+            if (command.op == COMMAND_APPEND && bytes_get_u64(command.payload.data) >= first) {
+                return 1;
+            }
+        }
+    }
+    return 0;
+}

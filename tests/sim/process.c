@@ -2,6 +2,7 @@
 #include "tests/sim/sim.h"
 
 #include "common/base/check.h"
+#include "tests/sim/conformance.h"
 #include "tests/sim/mirror.h"
 #include "tests/trace/turn.h"
 
@@ -122,6 +123,7 @@ static void after_turn(struct sim *sim, size_t index)
         if (state == NODE_LEADING && process->last_state != NODE_LEADING) {
             liveness_on_leading(sim, index);
         }
+        conformance_on_turn(sim);
         int is_preparing = state == NODE_PREPARING && process->last_state != NODE_PREPARING;
         process->last_state = state;
         if (is_preparing && process->dies_preparing) {
