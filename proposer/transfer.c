@@ -183,11 +183,11 @@ void proposer_on_release(struct proposer *p, const struct event *event, struct e
     if (release->ballot.round > p->round_max) {
         p->round_max = release->ballot.round;
     }
-    if (p->state != NODE_STANDBY) {
+    if (p->state != NODE_STANDBY || (!is_known && !MUTANT(oracle_old_invitation_taken))) {
         return;
     }
     if (release->successor != p->options.id) {
-        if (is_known && release->successor != 0 && !MUTANT(oracle_release_holds_nobody)) {
+        if (release->successor != 0 && !MUTANT(oracle_release_holds_nobody)) {
             effects_mark(out, MARK_RELEASE_HOLDS_BACK);
             p->pause_until = event->now + p->options.election_ms;
         }
