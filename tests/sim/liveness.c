@@ -13,6 +13,7 @@
 /* In election timeouts. */
 #define DONE_WITHIN 10
 #define ENDED_WITHIN 2
+#define HANDS_OVER_WITHIN 4
 #define WATCH_US (50 * MS)
 
 /* Messages that may wait at a process when all is well. */
@@ -234,13 +235,20 @@ static int has_leader(const struct sim *sim)
     return 0;
 }
 
+/* By a rule of the settings a leader may have begun to hand over to one that is broken now: it leads
+ * again when it has paused for that one. */
+static time_us_t may_hand_over_for(const struct sim *sim)
+{
+    return oracles_settings(sim)->preempts ? elections(sim, HANDS_OVER_WITHIN) : 0;
+}
+
 void liveness_on_watch(struct sim *sim)
 {
     char text[200] = "";
     time_us_t since = sim->now - sim->heal_at;
     size_t pending = client_pending(sim, text, sizeof text);
     if (sim->outcome->healed_us < 0) {
-        if (pending == 0 && has_leader(sim)) {
+        if (pending == 0 && has_leader(sim) && since >= may_hand_over_for(sim)) {
             sim->outcome->healed_us = since;
             report_line(sim, NULL, "sim=nothing_pending");
         } else if (since > elections(sim, DONE_WITHIN)) {
