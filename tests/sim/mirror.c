@@ -186,7 +186,7 @@ static void check_extent(struct sim *sim, const struct node *from,
     }
 }
 
-/* A learner tells of oracles what the log says after the slot that it names, which it has written. */
+/* A learner tells of oracles what the log says after the slot that it names. */
 static void check_settings(struct sim *sim, const struct node *from, const struct msg_settings *msg)
 {
     const struct mirror *mirror = sim->mirror;
