@@ -306,7 +306,7 @@ static void test_damaged_record(void **state)
         {12, 0},        /* proposer 0 */
         {12, 1},        /* the same as the second's */
         {20, 0},        /* incarnation 0 */
-        {28, 4},        /* since a slot that is not applied */
+        {56, 4},        /* since a slot that is not applied */
         {56, 2},        /* since a slot before the first's */
         {9 + 2 * 28, 9} /* a kind of oracle that is none */
     };
