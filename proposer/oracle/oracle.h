@@ -78,6 +78,9 @@ struct oracle_class {
      * again; at most MEMBERS_MAX. incarnation: of the leader's process. */
     size_t (*enroll)(void *state, const struct oracle_view *view, uint64_t incarnation,
                      struct place *places);
+    /* How long it takes at most, after network and processes are well again, until one leader is
+     * named; NULL: four election timeouts. */
+    time_ms_t (*bound_ms)(const struct oracle_view *view);
     /* Why, as one sentence of at most 400 bytes, for `synod explain`. */
     void (*explain)(const void *state, const struct oracle_view *view, char *text, size_t size);
 };
