@@ -1,5 +1,5 @@
-/* The oracle `gossip`: the dead are found out and the living refute it, one lost link or message is
- * no death, a partition heals within the bound, and what it sends does not grow with the members. */
+/* The oracle `gossip`: the dead are found out, the living refute it, one lost link or message is no
+ * death, a partition heals within the bound, and what it sends does not grow with the members. */
 #include "tests/unit/oracle_kit.h"
 
 #include <setjmp.h>
