@@ -187,7 +187,7 @@ static void test_restarted_and_gone(void **state)
     oracle_kit_free(kit);
 }
 
-/* The first of the line that is fit is named, whatever the ranks; the others come after, by rank. */
+/* The first of the line that is fit is named, whatever the ranks; others come after, by rank. */
 static void test_first_fit_of_the_line_is_named(void **state)
 {
     (void)state;
