@@ -7,6 +7,7 @@
 #include "tests/check/log_object.h"
 #include "tests/check/replay.h"
 #include "tests/sim/mirror.h"
+#include "tests/sim/oracles.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -252,6 +253,7 @@ static void on_chosen(void *self, slot_t slot, const struct ballot *ballot, stru
     stamps_on_chosen(sim, ballot, bytes);
     uint64_t before = mirror_last_index(sim->mirror);
     mirror_on_chosen(sim, slot, bytes);
+    oracles_on_chosen(sim);
     for (uint64_t index = before + 1; index <= mirror_last_index(sim->mirror); index++) {
         add_record(sim->audit, index, mirror_record(sim->mirror, index));
     }

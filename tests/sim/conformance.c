@@ -10,7 +10,6 @@
 #include <string.h>
 
 /* In election timeouts. */
-#define BOUND 4
 #define BOUND_RAFT 10 /* candidates meet by chance; mostly it is 4 */
 #define CALM 8
 #define AGREED 6 /* after that long a calm has come to what its settings say */
@@ -176,7 +175,7 @@ void conformance_free(struct sim *sim)
 
 time_us_t conformance_bound_us(const struct sim *sim)
 {
-    return elections(sim, sim->options.is_raft ? BOUND_RAFT : BOUND);
+    return sim->options.is_raft ? elections(sim, BOUND_RAFT) : oracles_bound_us(sim);
 }
 
 /* ---- who leads, and who could */
@@ -280,7 +279,7 @@ static void end_settling(struct sim *sim)
     struct trial *trial = sim->trial;
     struct outcome_of_run *outcome = sim->outcome;
     trial->leader = only_leader(sim);
-    if (trial->leader == NODES_MAX && oracles_settings(sim)->preempts && !trial->is_extended) {
+    if (trial->leader == NODES_MAX && !oracles_are_steady(sim) && !trial->is_extended) {
         trial->is_extended = 1; /* one that ranks higher is just being handed over to */
         trial->due_at += elections(sim, 1);
         return;

@@ -239,7 +239,7 @@ static int has_leader(const struct sim *sim)
  * again when it has paused for that one. */
 static time_us_t may_hand_over_for(const struct sim *sim)
 {
-    return oracles_settings(sim)->preempts ? elections(sim, HANDS_OVER_WITHIN) : 0;
+    return oracles_are_steady(sim) ? 0 : elections(sim, HANDS_OVER_WITHIN);
 }
 
 void liveness_on_watch(struct sim *sim)

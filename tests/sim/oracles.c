@@ -4,6 +4,9 @@
 #include "tests/sim/oracles.h"
 
 #include "common/protocol/value.h"
+#include "proposer/oracle/oracle.h"
+#include "tests/model/reference_oracle.h"
+#include "tests/sim/mirror.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -16,6 +19,14 @@ static size_t candidate_count(const struct sim *sim)
 
 /* ---- settings */
 
+/* In election timeouts: of an oracle that does not state one of its own. */
+#define BOUND_ELECTIONS 4
+
+static enum oracle_kind any_kind(struct sim *sim)
+{
+    return (enum oracle_kind)between(&sim->menu, 1, ORACLE_KIND_END - 1);
+}
+
 static enum oracle_kind draw_kind(struct sim *sim)
 {
     if (sim->options.oracle != 0) {
@@ -24,7 +35,7 @@ static enum oracle_kind draw_kind(struct sim *sim)
     if (chance(&sim->menu, 500)) {
         return ORACLE_CONNECTED;
     }
-    return (enum oracle_kind)between(&sim->menu, 1, ORACLE_KIND_END - 1);
+    return any_kind(sim);
 }
 
 static void draw_candidates(struct sim *sim, struct settings *settings)
@@ -142,18 +153,78 @@ int oracles_may_be_barred(const struct sim *sim, size_t position)
     return (sim->plan.may_be_barred >> position & 1) != 0;
 }
 
+/* ---- those in force */
+
 const struct settings *oracles_settings(const struct sim *sim)
 {
-    return &sim->plan.settings;
+    return sim->ruling.version > 0 ? &sim->ruling : &sim->plan.settings;
+}
+
+void oracles_on_chosen(struct sim *sim)
+{
+    const struct reference_oracle *oracle = reference_oracle(mirror_reference(sim->mirror));
+    struct settings settings;
+    if (oracle->version == sim->ruling.version ||
+        settings_parse(oracle->settings, &settings, NULL) != 0) {
+        return;
+    }
+    settings.version = oracle->version;
+    sim->ruled = *oracles_settings(sim);
+    sim->ruled_until = sim->now + 4 * sim->plan.election_ms * MS;
+    sim->ruling = settings;
+    report_line(sim, NULL, "sim=oracle_set version=%llu kind=%s preempts=%d",
+                (unsigned long long)settings.version, oracle_kind_name(settings.kind),
+                settings.preempts);
+}
+
+/* Those before, while some may still go by them; else those in force. */
+static const struct settings *former(const struct sim *sim)
+{
+    return sim->now < sim->ruled_until ? &sim->ruled : oracles_settings(sim);
+}
+
+static time_us_t bound_us(const struct sim *sim, const struct settings *settings)
+{
+    const struct oracle_class *class = oracle_class_of(settings->kind);
+    struct oracle_view view = {.now = sim->cluster->now,
+                               .self = 1,
+                               .heartbeat_ms = sim->plan.heartbeat_ms,
+                               .election_ms = sim->plan.election_ms,
+                               .members = &sim->cluster->options.members,
+                               .settings = settings,
+                               .candidate_count = sim->plan.proposers};
+    for (size_t i = 0; i < view.candidate_count; i++) {
+        view.candidates[i] =
+            (struct oracle_candidate){.id = (node_id_t)i + 1, .is_alive = 1, .reaches_quorum = 1};
+    }
+    time_ms_t bound_ms = class->bound_ms != NULL ? class->bound_ms(&view) : 0;
+    time_ms_t least_ms = BOUND_ELECTIONS * sim->plan.election_ms;
+    return (bound_ms > least_ms ? bound_ms : least_ms) * MS;
+}
+
+time_us_t oracles_bound_us(const struct sim *sim)
+{
+    time_us_t now = bound_us(sim, oracles_settings(sim));
+    time_us_t before = bound_us(sim, former(sim));
+    return now > before ? now : before;
+}
+
+int oracles_are_steady(const struct sim *sim)
+{
+    return !oracles_settings(sim)->preempts && sim->now >= sim->ruled_until;
+}
+
+static int explains(const struct settings *settings, node_id_t from, node_id_t to)
+{
+    return settings_bar(settings, from) ||
+           (settings->preempts && settings_weight(settings, to) > settings_weight(settings, from));
 }
 
 int oracles_explain(const struct sim *sim, size_t leader, size_t next)
 {
-    const struct settings *settings = oracles_settings(sim);
     node_id_t from = (node_id_t)sim->cluster->nodes[leader].self.id;
     node_id_t to = (node_id_t)sim->cluster->nodes[next].self.id;
-    return settings_bar(settings, from) ||
-           (settings->preempts && settings_weight(settings, to) > settings_weight(settings, from));
+    return explains(oracles_settings(sim), from, to) || explains(former(sim), from, to);
 }
 
 /* ---- operators */
@@ -162,7 +233,8 @@ void oracles_put_command(struct sim *sim, struct buffer *out)
 {
     struct settings settings;
     uint8_t bytes[SETTINGS_BYTES_MAX];
-    oracles_draw_settings(sim, draw_kind(sim), &settings);
+    int is_any = sim->trial != NULL && chance(&sim->menu, 500); /* away from the one on trial */
+    oracles_draw_settings(sim, is_any ? any_kind(sim) : draw_kind(sim), &settings);
     size_t size = settings_put(bytes, &settings);
     command_put_head(buffer_extend(out, COMMAND_HEAD_BYTES), COMMAND_SETTINGS, (uint32_t)size + 8);
     uint64_t version = sim->settings_version;

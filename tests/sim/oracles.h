@@ -20,6 +20,16 @@ void oracles_transfer(struct sim *sim);
 /* Those in force: the newest that the log has, or those of cluster.yml. */
 const struct settings *oracles_settings(const struct sim *sim);
 
+/* A value is chosen, and the model has executed it. */
+void oracles_on_chosen(struct sim *sim);
+
+/* Within how long somebody has to lead once all is well: the bound of the oracle in force, or of
+ * the one before if it was changed a moment ago. */
+time_us_t oracles_bound_us(const struct sim *sim);
+
+/* 1 if nothing that the settings say or have said a moment ago makes a leader hand over. */
+int oracles_are_steady(const struct sim *sim);
+
 /* 1 if some settings of the run may bar this candidate. */
 int oracles_may_be_barred(const struct sim *sim, size_t position);
 

@@ -239,7 +239,9 @@ struct sim {
     struct stranded stranded;
     node_id_t outside_names; /* 0: nobody */
     uint64_t outside_request;
-    uint64_t settings_version; /* the newest that a client was told of */
+    struct settings ruling, ruled; /* those of the log, and before; version 0: of cluster.yml */
+    time_us_t ruled_until;         /* some may go by the ones before */
+    uint64_t settings_version;     /* the newest that a client was told of */
     struct report *report;
     struct outcome_of_run *outcome;
     /* a scenario: the host in the middle, when it cut, the first operation that began after that */
