@@ -13,6 +13,8 @@ static const char dev_help[] =
     "  --learners N     default 2\n"
     "  --port-base P    ports from P on (default: the first free range from 7400)\n"
     "  --protocol P     paxos or raft\n"
+    "  --oracle KIND    who should lead: connected (default), lease, ring, floodmax, gossip,\n"
+    "                   succession, static or external; see synod oracle --help\n"
     "\n"
     "  synod dev --dir /tmp/demo\n";
 
@@ -23,7 +25,7 @@ static const char init_help[] =
     "  --dir D          where: D/cluster.yml, D/acceptor-1, ...\n"
     "  --cluster NAME   name of the cluster\n"
     "  --acceptors N  --proposers N  --learners N\n"
-    "  --port-base P  --protocol P\n"
+    "  --port-base P  --protocol P  --oracle KIND\n"
     "\n"
     "  --cluster-file F --role acceptor|learner --id N --data DIR\n"
     "                   one store, for a member of F on this host\n"
