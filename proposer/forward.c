@@ -2,49 +2,12 @@
 
 #include "common/base/check.h"
 #include "common/base/memory.h"
-#include "proposer/clients.h"
+#include "proposer/forward_state.h"
 
 #include <stdlib.h>
 
-/* Batches and bytes on their way to the leader that it has not taken into its log. */
-#define SENT_BATCHES_MAX 64
-#define SENT_BYTES_MAX (8 * MIB)
-
 /* Batches without an answer are sent again after so many heartbeats. */
 #define PATIENCE_HEARTBEATS 4
-
-/* What is known of one acceptor. */
-struct node_view {
-    int is_heard;             /* it sent a report */
-    time_ms_t heard_at;       /* when it last spoke to this proposer */
-    struct msg_report report; /* the last one, without its proposers */
-};
-
-struct forward {
-    struct proposer_options options;
-    struct clients clients;
-    struct node_view acceptors[MEMBERS_MAX]; /* by index in members.acceptors */
-    uint64_t sequence;                       /* of the last heartbeat */
-    time_ms_t heartbeat_due_at;
-
-    struct ballot leader;  /* whom batches go to; BALLOT_NONE if unknown */
-    struct ballot refused; /* the last leader that said it is none any more; none below it either */
-    time_ms_t heard_at;    /* when somebody last heard the leader */
-
-    struct slice sent[SENT_BATCHES_MAX]; /* references, by sequence % SENT_BATCHES_MAX */
-    size_t sent_bytes;
-    uint64_t taken;    /* batches up to here are in the leader's log, or given up */
-    uint64_t next;     /* sequence of the next batch, from 1 */
-    time_ms_t sent_at; /* when the oldest batch without an answer was sent, or sent again */
-    time_ms_t resent_at;
-
-    struct settings settings;  /* the newest that a learner told, or those of cluster.yml */
-    struct message transfer;   /* the request of a client that the leader was asked to fulfil */
-    uint64_t transfer_request; /* ours to the leader; 0: none is under way */
-
-    int is_stopping;
-    time_ms_t stop_deadline;
-};
 
 struct forward *forward_new(const struct proposer_options *options)
 {
@@ -295,155 +258,12 @@ static void on_submit(struct forward *f, const struct message *msg, struct effec
     }
 }
 
-static enum node_state acceptor_state(const struct forward *f, size_t index, time_ms_t now)
-{
-    const struct node_view *view = &f->acceptors[index];
-    if (!view->is_heard || now - view->heard_at >= f->options.election_ms) {
-        return NODE_UNREACHABLE;
-    }
-    node_id_t id = f->options.members.acceptors[index];
-    int leads = view->report.leader.proposer == id && view->report.leader_silence_ms == 0;
-    return leads ? NODE_LEADING : NODE_VOTING;
-}
-
-static void on_status(const struct forward *f, const struct event *event, struct effects *out)
-{
-    const struct members *members = &f->options.members;
-    uint32_t count = (uint32_t)members->acceptor_count + 1;
-    struct node_status *nodes = effects_alloc(out, count * sizeof *nodes);
-    nodes[0] = (struct node_status){
-        .node = {ROLE_PROPOSER, f->options.id},
-        .state = forward_state(f),
-        .ballot = f->leader,
-        .leader = f->leader.proposer,
-        .pending_bytes = f->clients.waiting_bytes + f->sent_bytes,
-    };
-    for (uint32_t i = 0; i < members->acceptor_count; i++) {
-        const struct node_view *view = &f->acceptors[i];
-        time_ms_t silence_ms = view->is_heard ? event->now - view->heard_at : UINT32_MAX;
-        nodes[i + 1] = (struct node_status){
-            .node = {ROLE_ACCEPTOR, members->acceptors[i]},
-            .state = acceptor_state(f, i, event->now),
-            .silence_ms = silence_ms < UINT32_MAX ? (uint32_t)silence_ms : UINT32_MAX,
-            .ballot = view->report.promised,
-            .leader = view->report.leader.proposer,
-            .chosen = view->report.chosen,
-            .accepted_max = view->report.accepted_max,
-        };
-        if (nodes[i + 1].chosen > nodes[0].chosen) {
-            nodes[0].chosen = nodes[i + 1].chosen;
-        }
-    }
-    struct message *reply = effects_reply(out, SEND_NOW, event->msg, MSG_STATUS_REPLY);
-    reply->status_reply = (struct msg_status_reply){event->msg->status.request, count, nodes};
-}
-
 static void on_client(struct forward *f, struct peer client, int is_up)
 {
     if (is_up) {
         (void)clients_up(&f->clients, client.id);
     } else {
         clients_down(&f->clients, client.id);
-    }
-}
-
-/* ---- operators */
-
-static void on_settings(struct forward *f, const struct event *event, struct effects *out)
-{
-    const struct msg_settings *msg = &event->msg->settings;
-    struct settings settings;
-    if (event->msg->from.role != ROLE_LEARNER || msg->version <= f->settings.version ||
-        settings_parse(msg->settings, &settings, NULL) != 0) {
-        return;
-    }
-    f->settings = settings;
-    f->settings.version = msg->version;
-    effects_mark(out, MARK_SETTINGS_CHANGED);
-}
-
-/* The leading acceptor decides; clients do not speak to it. One request at a time. */
-static void on_transfer(struct forward *f, const struct event *event, struct effects *out)
-{
-    if (ballot_is_none(&f->leader)) {
-        struct message *reply = effects_reply(out, SEND_NOW, event->msg, MSG_TRANSFERRED);
-        reply->transferred =
-            (struct msg_transferred){event->msg->transfer.request, TRANSFER_NOT_LEADER, 0};
-        return;
-    }
-    f->transfer = *event->msg;
-    f->transfer_request++;
-    struct peer leader = {ROLE_ACCEPTOR, f->leader.proposer};
-    struct message *msg = effects_send(out, SEND_NOW, leader, MSG_TRANSFER);
-    msg->transfer = (struct msg_transfer){f->transfer_request, event->msg->transfer.to};
-}
-
-static void on_transferred(struct forward *f, const struct event *event, struct effects *out)
-{
-    const struct msg_transferred *answer = &event->msg->transferred;
-    if (event->msg->from.role != ROLE_ACCEPTOR || f->transfer.kind != MSG_TRANSFER ||
-        answer->request != f->transfer_request) {
-        return;
-    }
-    struct message *reply = effects_reply(out, SEND_NOW, &f->transfer, MSG_TRANSFERRED);
-    reply->transferred =
-        (struct msg_transferred){f->transfer.transfer.request, answer->status, answer->leader};
-    f->transfer = (struct message){0};
-}
-
-/* What the acceptors said of each other: the proposer itself has no part in the election. */
-static void on_explain(const struct forward *f, const struct event *event, struct effects *out)
-{
-    const struct members *members = &f->options.members;
-    struct msg_explanation reply = {
-        .request = event->msg->explain.request,
-        .state = forward_state(f),
-        .gate = GATE_FORWARDS,
-        .leader = f->leader,
-        .kind = f->settings.kind,
-        .version = f->settings.version,
-    };
-    reply.acceptors = effects_alloc(out, members->acceptor_count * sizeof *reply.acceptors);
-    for (size_t i = 0; i < members->acceptor_count; i++) {
-        const struct node_view *view = &f->acceptors[i];
-        time_ms_t silence_ms = view->is_heard ? event->now - view->heard_at : UINT32_MAX;
-        reply.acceptors[reply.acceptor_count++] = (struct explained_acceptor){
-            .acceptor = members->acceptors[i],
-            .silence_ms = silence_ms < UINT32_MAX ? (uint32_t)silence_ms : UINT32_MAX,
-            .promised = view->report.promised,
-            .leader = view->report.leader,
-            .leader_silence_ms = view->report.leader_silence_ms,
-            .lease_left_ms = view->report.lease_left_ms,
-            .chosen = view->report.chosen,
-        };
-    }
-    effects_reply(out, SEND_NOW, event->msg, MSG_EXPLANATION)->explanation = reply;
-}
-
-static void on_operator(struct forward *f, const struct event *event, struct effects *out)
-{
-    switch (event->msg->kind) {
-    case MSG_SETTINGS:
-        on_settings(f, event, out);
-        break;
-    case MSG_TRANSFER:
-        on_transfer(f, event, out);
-        break;
-    case MSG_TRANSFERRED:
-        on_transferred(f, event, out);
-        break;
-    case MSG_EXPLAIN:
-        on_explain(f, event, out);
-        break;
-    case MSG_NAME: {
-        struct message *reply = effects_reply(out, SEND_NOW, event->msg, MSG_NAMED);
-        reply->named =
-            (struct msg_named){event->msg->name.request, NAME_NOT_ASKED, f->leader.proposer};
-        break;
-    }
-    default:
-        effects_unexpected(out, event->msg);
-        break;
     }
 }
 
@@ -473,13 +293,10 @@ static void on_message(struct forward *f, const struct event *event, struct effe
     case MSG_SUBMIT:
         on_submit(f, event->msg, out);
         break;
-    case MSG_STATUS:
-        on_status(f, event, out);
-        break;
     case MSG_PROGRESS: /* for the leading acceptor, which hears it, too */
         break;
     default:
-        on_operator(f, event, out);
+        forward_on_question(f, event, out);
         break;
     }
 }

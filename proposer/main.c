@@ -18,6 +18,7 @@ int main(int argc, char **argv)
         .seed = incarnation,
         .members = cfg->members,
         .settings = cfg->settings,
+        .leads_anyway = arguments.leads_anyway,
         .heartbeat_ms = (time_ms_t)cfg->heartbeat_ms,
         .election_ms = (time_ms_t)cfg->election_ms,
     };

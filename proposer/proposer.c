@@ -13,7 +13,7 @@ struct proposer *proposer_new(const struct proposer_options *options)
     CHECK(members_quorums_intersect(&options->members));
     struct proposer *p = memory_calloc(1, sizeof *p);
     p->options = *options;
-    p->settings = options->settings;
+    proposer_take_settings(p, &options->settings);
     p->oracle.due_at = TIME_NEVER;
     p->state = NODE_STANDBY;
     p->next_slot = 1;

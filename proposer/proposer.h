@@ -13,7 +13,8 @@
  * intake.c     client commands: taken or rejected, made into batches
  * clients.c    clients and their queue, within budgets; shared with forward.c
  * oracle/      who should lead
- * forward.c    the proposer of Raft mode, a core of its own (forward.h) */
+ * forward.c    the proposer of Raft mode, a core of its own (forward.h); forward_answers.c: what it
+ *              is asked */
 #ifndef SYNOD_PROPOSER_PROPOSER_H
 #define SYNOD_PROPOSER_PROPOSER_H
 
@@ -29,6 +30,7 @@ struct proposer_options {
     uint64_t seed;        /* of its randomised pauses */
     struct members members;
     struct settings settings; /* of cluster.yml, for as long as the log says nothing else */
+    int leads_anyway;         /* whatever settings say of this proposer: it may lead */
     time_ms_t heartbeat_ms;
     time_ms_t election_ms;
 };

@@ -157,6 +157,7 @@ void proposer_view(const struct proposer *p, time_ms_t now, struct oracle_view *
 void proposer_tick_oracle(struct proposer *p, time_ms_t now, struct effects *out);
 void proposer_on_oracle(struct proposer *p, const struct event *event, struct effects *out);
 void proposer_on_name(struct proposer *p, const struct event *event, struct effects *out);
+void proposer_take_settings(struct proposer *p, const struct settings *settings);
 void proposer_on_settings(struct proposer *p, const struct event *event, struct effects *out);
 
 /* Registers proposers in the line of successors, if the oracle wants it. */

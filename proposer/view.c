@@ -114,6 +114,14 @@ void proposer_on_name(struct proposer *p, const struct event *event, struct effe
                                       proposer_is_serving(p) ? p->options.id : p->leader};
 }
 
+void proposer_take_settings(struct proposer *p, const struct settings *settings)
+{
+    p->settings = *settings;
+    if (p->options.leads_anyway) {
+        settings_allow(&p->settings, p->options.id);
+    }
+}
+
 void proposer_on_settings(struct proposer *p, const struct event *event, struct effects *out)
 {
     const struct msg_settings *msg = &event->msg->settings;
@@ -133,7 +141,7 @@ void proposer_on_settings(struct proposer *p, const struct event *event, struct 
         return;
     }
     settings.version = msg->version;
-    p->settings = settings;
+    proposer_take_settings(p, &settings);
     effects_mark(out, MARK_SETTINGS_CHANGED);
     effects_note(out, NOTE_INFO, "event=oracle_set version=%llu kind=%s preempts=%d zone=%s",
                  (unsigned long long)settings.version, oracle_kind_name(settings.kind),

@@ -14,7 +14,7 @@ struct raft *raft_new(const struct raft_options *options)
     CHECK(options->incarnation != 0);
     CHECK(members_quorums_intersect(&options->members));
     r->options = *options;
-    r->settings = options->settings;
+    raft_take_settings(r, &options->settings);
     r->self_index = members_acceptor_index(&options->members, options->id);
     CHECK(r->self_index >= 0);
     rng_init(&r->rng, options->seed);

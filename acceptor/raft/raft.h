@@ -26,6 +26,7 @@ struct raft_options {
     uint64_t seed;        /* of its randomised timeouts */
     struct members members;
     struct settings settings; /* of cluster.yml, for as long as the log says nothing else */
+    int leads_anyway;         /* whatever settings say of this acceptor: it may lead */
     time_ms_t heartbeat_ms;
     time_ms_t election_ms; /* shortest silence of a leader after which somebody else may lead */
     struct store_reader reader; /* valid for the life of the node */

@@ -260,6 +260,7 @@ void raft_on_read_index(struct raft *r, const struct event *event, struct effect
 /* ---- transfer.c */
 uint64_t raft_weight(const struct raft *r, size_t index); /* of a member; higher leads first */
 int raft_is_barred(const struct raft *r, size_t index);   /* a member that must not lead */
+void raft_take_settings(struct raft *r, const struct settings *settings);
 void raft_on_settings(struct raft *r, const struct event *event, struct effects *out);
 void raft_on_transfer(struct raft *r, const struct event *event, struct effects *out);
 

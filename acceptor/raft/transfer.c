@@ -135,6 +135,14 @@ void raft_on_transfer(struct raft *r, const struct event *event, struct effects 
 
 /* ---- rules of the settings */
 
+void raft_take_settings(struct raft *r, const struct settings *settings)
+{
+    r->settings = *settings;
+    if (r->options.leads_anyway) {
+        settings_allow(&r->settings, r->options.id);
+    }
+}
+
 void raft_on_settings(struct raft *r, const struct event *event, struct effects *out)
 {
     const struct msg_settings *msg = &event->msg->settings;
@@ -144,7 +152,7 @@ void raft_on_settings(struct raft *r, const struct event *event, struct effects 
         return;
     }
     settings.version = msg->version;
-    r->settings = settings;
+    raft_take_settings(r, &settings);
     effects_mark(out, MARK_SETTINGS_CHANGED);
     effects_note(out, NOTE_INFO, "event=oracle_set version=%llu preempts=%d zone=%s",
                  (unsigned long long)settings.version, settings.preempts, settings.zone);

@@ -245,6 +245,15 @@ int settings_bar(const struct settings *settings, node_id_t id)
     return candidate != NULL && candidate->is_barred;
 }
 
+void settings_allow(struct settings *settings, node_id_t id)
+{
+    for (size_t i = 0; i < settings->candidate_count; i++) {
+        if (settings->candidates[i].id == id) {
+            settings->candidates[i].is_barred = 0;
+        }
+    }
+}
+
 uint64_t settings_weight(const struct settings *settings, node_id_t id)
 {
     const struct candidate_settings *candidate = settings_of(settings, id);

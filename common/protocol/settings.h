@@ -101,6 +101,8 @@ const struct candidate_settings *settings_of(const struct settings *settings, no
 
 int settings_bar(const struct settings *settings, node_id_t id); /* 1: it must not lead */
 
+void settings_allow(struct settings *settings, node_id_t id); /* it may lead, whatever was said */
+
 /* What is compared is (weight, id): the preferred zone above all, then the priority. */
 uint64_t settings_weight(const struct settings *settings, node_id_t id);
 

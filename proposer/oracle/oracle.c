@@ -3,7 +3,6 @@
 #include "common/base/check.h"
 #include "common/base/memory.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 
 static const struct oracle_class *const classes[ORACLE_KIND_END] = {
@@ -128,9 +127,5 @@ node_id_t oracle_names(const struct oracle *oracle, const struct oracle_view *vi
 void oracle_explain(const struct oracle *oracle, const struct oracle_view *view, char *text,
                     size_t size)
 {
-    if (oracle->class->explain != NULL) {
-        oracle->class->explain(oracle->state, view, text, size);
-    } else {
-        snprintf(text, size, "the live proposer of highest rank that reaches a quorum");
-    }
+    oracle->class->explain(oracle->state, view, text, size);
 }

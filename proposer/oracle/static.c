@@ -27,15 +27,13 @@ static node_id_t name(const void *state, const struct oracle_view *view)
 
 static void explain(const void *state, const struct oracle_view *view, char *text, size_t size)
 {
-    (void)state;
     node_id_t first = first_of_order(view);
-    if (first != 0) {
+    if (view->leader != 0 || first == 0) {
+        oracle_connected.explain(state, view, text, size); /* the others are chosen by rank */
+    } else {
         snprintf(text, size,
                  "proposer %u is the first in the fixed order that is alive and reaches a quorum",
                  first);
-    } else {
-        snprintf(text, size,
-                 "nobody in the fixed order is alive and reaches a quorum, so that rank decides");
     }
 }
 

@@ -144,6 +144,7 @@ static void make_raft(const struct cluster *cluster, struct node *node)
                              .heartbeat_ms = options->heartbeat_ms,
                              .election_ms = options->election_ms,
                              .settings = settings,
+                             .leads_anyway = node->leads_anyway,
                              .reader = disk_reader(node->disk)};
     node->raft = raft_new(&o);
     node->core = raft_core(node->raft);
@@ -193,6 +194,7 @@ static void make_core(const struct cluster *cluster, struct node *node)
                                      .seed = options->seed ^ node->incarnation,
                                      .members = options->members,
                                      .settings = settings,
+                                     .leads_anyway = node->leads_anyway,
                                      .heartbeat_ms = options->heartbeat_ms,
                                      .election_ms = options->election_ms};
         node->proposer = proposer_new(&o);

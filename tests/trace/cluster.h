@@ -62,6 +62,7 @@ struct node {
     int disk_held;            /* synced writes do not complete */
     int write_waits;          /* a turn's write waits for the disk: the process hangs in it */
     uint32_t priority;        /* of a proposer, in Raft mode of an acceptor */
+    int leads_anyway;         /* likewise: it may lead though settings bar it */
 };
 
 struct cluster_options {

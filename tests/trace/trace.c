@@ -316,6 +316,21 @@ static void trace_oracle(struct text *out, const struct message *msg)
     }
 }
 
+static const char *transfer_text(uint32_t status)
+{
+    static const char *const texts[] = {"begun",  "not_leader", "unknown", "unfit",
+                                        "barred", "already",    "busy"};
+    return status < sizeof texts / sizeof texts[0] ? texts[status] : "?";
+}
+
+static const char *gate_text(uint32_t gate)
+{
+    static const char *const texts[] = {
+        "?",      "serves",    "campaigns", "no_quorum", "leader_heard",
+        "barred", "not_named", "pauses",    "open",      "forwards"};
+    return gate < sizeof texts / sizeof texts[0] ? texts[gate] : "?";
+}
+
 static void trace_operator(struct text *out, const struct message *msg)
 {
     switch (msg->kind) {
@@ -329,7 +344,16 @@ static void trace_operator(struct text *out, const struct message *msg)
         text_addf(out, " to=%u", msg->transfer.to);
         break;
     case MSG_TRANSFERRED:
-        text_addf(out, " status=%u leader=%u", msg->transferred.status, msg->transferred.leader);
+        text_addf(out, " %s leader=%u", transfer_text(msg->transferred.status),
+                  msg->transferred.leader);
+        break;
+    case MSG_EXPLANATION:
+        text_addf(out, " gate=%s named=%u leader=", gate_text(msg->explanation.gate),
+                  msg->explanation.named);
+        trace_ballot(out, &msg->explanation.leader);
+        text_addf(out, " settings=%" PRIu64 " pause=%u \"%.*s\"", msg->explanation.version,
+                  msg->explanation.pause_ms, (int)msg->explanation.oracle.size,
+                  (const char *)msg->explanation.oracle.data);
         break;
     default:
         break;
