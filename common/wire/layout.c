@@ -416,7 +416,7 @@ static const struct field proposed_fields[] = {
 /* As with blocks, a malformed query reaches the learner, which answers it so. */
 static const struct field query_fields[] = {
     U64(msg_query, request, 0, UINT64_MAX),
-    U32(msg_query, op, QUERY_KV, QUERY_LEASES),
+    U32(msg_query, op, QUERY_KV, QUERY_SETTINGS),
     U32(msg_query, consistency, READ_LINEARIZABLE, READ_LOCAL),
     BYTES(msg_query, body, FIELD_BIN, 0, KV_REQUEST_BYTES_MAX),
 };

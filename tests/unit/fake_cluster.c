@@ -132,7 +132,30 @@ static const struct result_range *find_other(const struct fake_session *session,
     return NULL;
 }
 
-/* Executes a command on keys or leases and keeps its result. */
+static int count_down(size_t *count)
+{
+    if (*count == 0) {
+        return 0;
+    }
+    --*count;
+    return 1;
+}
+
+static void apply_settings(struct fake *f, const struct command *command,
+                           struct result_range *range)
+{
+    *range = (struct result_range){.count = 1, .status = RESULT_CHANGED};
+    f->settings_version += (uint64_t)count_down(&f->changed_count);
+    if (bytes_get_u64(command->payload.data) == f->settings_version) {
+        range->status = RESULT_OK;
+        f->settings_version++;
+        f->settings_size = command->payload.size - 8;
+        memcpy(f->settings, command->payload.data + 8, f->settings_size);
+    }
+    range->value = f->settings_version;
+}
+
+/* Executes a command on settings, keys or leases and keeps its result. */
 static void apply_other(struct fake *f, struct fake_session *session, uint64_t sequence,
                         const struct command *command)
 {
@@ -144,7 +167,11 @@ static void apply_other(struct fake *f, struct fake_session *session, uint64_t s
         f->keepalive_ms = now_ms();
         f->keepalive_ids_max = count > f->keepalive_ids_max ? count : f->keepalive_ids_max;
     }
-    fake_store_execute(f->store, session->id, command, &range, &body);
+    if (command->op == COMMAND_SETTINGS) {
+        apply_settings(f, command, &range);
+    } else {
+        fake_store_execute(f->store, session->id, command, &range, &body);
+    }
     range.sequence = sequence;
     range.body = slice_keep(range.body);
     session->others = memory_grow(session->others, &session->other_capacity,
@@ -240,15 +267,6 @@ static void reject(struct fake *f, struct fake_node *node, struct peer client,
     send_to(node, client, &msg);
 }
 
-static int count_down(size_t *count)
-{
-    if (*count == 0) {
-        return 0;
-    }
-    --*count;
-    return 1;
-}
-
 static void on_submit(struct fake *f, struct fake_node *node, const struct message *msg)
 {
     struct block block;
@@ -325,6 +343,21 @@ static int is_counting(const struct msg_query *query)
            request.op == KV_RANGE && (request.range.flags & KV_NO_COUNT) == 0;
 }
 
+static void answer_settings(struct fake *f, const struct msg_query *query, struct msg_answer *out,
+                            struct buffer *body)
+{
+    buffer_put_u64(body, f->settings_version);
+    buffer_put_u32(body, (uint32_t)f->settings_size);
+    buffer_put(body, slice_borrow(f->settings, f->settings_size));
+    for (size_t i = 0; i < f->line_count; i++) {
+        buffer_put_u32(body, f->line[i].proposer);
+        buffer_put_u64(body, f->line[i].incarnation);
+        buffer_put_u64(body, f->line[i].since);
+        buffer_put_u64(body, f->line[i].expires_ms);
+    }
+    *out = (struct msg_answer){.request = query->request, .body = buffer_slice(body)};
+}
+
 static void on_query(struct fake *f, struct fake_node *node, const struct message *msg)
 {
     const struct msg_query *query = &msg->query;
@@ -336,7 +369,11 @@ static void on_query(struct fake *f, struct fake_node *node, const struct messag
     if (count_down(&f->drop_query_count)) {
         return;
     }
-    fake_store_query(f->store, query, f->page_kvs, &reply.answer, &body);
+    if (query->op == QUERY_SETTINGS) {
+        answer_settings(f, query, &reply.answer, &body);
+    } else {
+        fake_store_query(f->store, query, f->page_kvs, &reply.answer, &body);
+    }
     enum result_status refused = RESULT_OK;
     if (query->consistency == READ_LINEARIZABLE && count_down(&f->no_quorum_count)) {
         refused = RESULT_NO_QUORUM;
@@ -443,6 +480,66 @@ static void on_status(struct fake *f, struct fake_node *node, const struct messa
     send_to(node, msg->from, &reply);
 }
 
+/* ---- who leads */
+
+static void on_transfer(struct fake *f, struct fake_node *node, const struct message *msg)
+{
+    const struct msg_transfer *transfer = &msg->transfer;
+    enum transfer_status status = TRANSFER_BEGUN;
+    node->transfer_count++;
+    if (count_down(&f->transfer_drop_count)) {
+        return;
+    }
+    if (node->peer.id != f->leader) {
+        status = TRANSFER_NOT_LEADER;
+    } else if (count_down(&f->transfer_busy_count)) {
+        status = TRANSFER_BUSY;
+    } else if (f->transfer_status != TRANSFER_BEGUN) {
+        status = f->transfer_status;
+    }
+    struct message reply = {.kind = MSG_TRANSFERRED};
+    node_id_t leader = status == TRANSFER_NOT_LEADER ? f->named_leader : f->leader;
+    reply.transferred = (struct msg_transferred){transfer->request, status, leader};
+    send_to(node, msg->from, &reply);
+    if (status == TRANSFER_BEGUN) {
+        f->leader = f->transfer_leader != 0 ? f->transfer_leader : transfer->to;
+    }
+}
+
+/* A leader that everybody hears, or a proposer that names it. */
+static void on_explain(struct fake *f, struct fake_node *node, const struct message *msg)
+{
+    struct explained_acceptor acceptor = {.acceptor = 1,
+                                          .silence_ms = 7,
+                                          .promised = {3, 1, 77},
+                                          .leader = {3, 1, 77},
+                                          .leader_silence_ms = 11,
+                                          .lease_left_ms = 489,
+                                          .chosen = f->last};
+    struct explained_link link = {1, (node_id_t)node->peer.id, 5, 1, f->settings_version};
+    const char *why = "the live proposer of highest rank";
+    struct message reply = {.kind = MSG_EXPLANATION};
+    int is_leader = node->peer.id == f->leader;
+    node->explain_count++;
+    reply.explanation = (struct msg_explanation){
+        .request = msg->explain.request,
+        .state = is_leader ? NODE_LEADING : NODE_STANDBY,
+        .gate = is_leader ? GATE_SERVES : GATE_LEADER_HEARD,
+        .leader = {3, f->leader, f->leader != 0 ? 77 : 0},
+        .kind = ORACLE_RING,
+        .version = f->settings_version,
+        .named = f->leader,
+        .attempts = 2,
+        .pause_ms = 13,
+        .oracle = slice_borrow(why, strlen(why)),
+        .acceptor_count = 1,
+        .acceptors = &acceptor,
+        .link_count = 1,
+        .links = &link,
+    };
+    send_to(node, msg->from, &reply);
+}
+
 /* ---- processes */
 
 static void on_hello(struct fake_node *node, link_t link, const struct message *msg)
@@ -504,6 +601,12 @@ static void on_frame(struct fake *f, struct fake_node *node, const struct inboun
         break;
     case MSG_STATUS:
         on_status(f, node, &msg);
+        break;
+    case MSG_TRANSFER:
+        on_transfer(f, node, &msg);
+        break;
+    case MSG_EXPLAIN:
+        on_explain(f, node, &msg);
         break;
     default:
         break;
