@@ -40,10 +40,6 @@ static const char status_help[] =
     "\n"
     "  synod status -o json\n";
 
-static const char leader_help[] =
-    "Prints which proposer leads, under which ballot, and since which slot of the log. Ends\n"
-    "with 2 if nobody does.\n";
-
 static const char bench_help[] =
     "Appends records, or puts keys, as fast as the cluster answers, or at a given rate,\n"
     "and prints throughput and latency. The records stay in the log, the keys under bench/.\n"
@@ -67,7 +63,6 @@ static const struct verb local_rows[] = {
 static const struct verb rows[] = {
     {"status", "[OPTION...]", "every process: state, ballot, watermarks, lag", status_help,
      verb_status, NULL},
-    {"leader", "[OPTION...]", "who leads, and since when", leader_help, verb_leader, NULL},
     {"bench", "[OPTION...]", "load, throughput and latency", bench_help, verb_bench, NULL},
 };
 

@@ -46,6 +46,7 @@ void settings_tell(const struct synod *s, const struct settings *settings, struc
     out->preempts = settings->preempts;
     memcpy(out->zone, settings->zone, sizeof out->zone);
     out->diameter = settings->diameter;
+    out->role = s->config.protocol == CONFIG_RAFT ? SYNOD_ACCEPTOR : SYNOD_PROPOSER;
     out->candidate_count = own->candidate_count;
     for (size_t i = 0; i < own->candidate_count; i++) {
         const struct candidate_settings *row = settings_of(settings, own->candidates[i].id);

@@ -607,7 +607,8 @@ struct synod_oracle {
                      election timeouts */
     char zone[SYNOD_ZONE_BYTES]; /* candidates in it rank above all others; "": no zone does */
     uint32_t diameter;           /* FLOODMAX: rounds, at most 31; 0: the topology's own */
-    size_t candidate_count;      /* all members that could lead */
+    enum synod_role role;   /* of the candidates: SYNOD_PROPOSER; in Raft mode SYNOD_ACCEPTOR */
+    size_t candidate_count; /* all members that could lead */
     struct synod_candidate candidates[SYNOD_MEMBERS_MAX]; /* rising ids */
     size_t order_count;
     uint32_t order[SYNOD_MEMBERS_MAX]; /* STATIC: the preferred one first, each id once; who is
