@@ -190,6 +190,7 @@ static void say_leader(struct scene *scene, struct synod_ballot leader)
 {
     char ballot[WORDS_BYTES];
     char names[WORDS_BYTES];
+    char time[WORDS_BYTES];
     int index = scene_proposer(scene, leader.proposer);
     const char *under = scene->e->is_raft ? "in" : "under";
     words_ballot(scene, leader, ballot);
@@ -197,6 +198,8 @@ static void say_leader(struct scene *scene, struct synod_ballot leader)
         say(scene, REASON_WHO, "%s %u leads %s %s by the word of %s; it does not answer here.",
             scene->role, leader.proposer, under, ballot,
             words_acceptors(scene, scene->out->heard_by, "and", names));
+        say(scene, REASON_HELP, "look again in %s: if it stopped, another one may lead then",
+            words_time(scene->out->lease_left_ms, time));
     } else {
         say(scene, REASON_WHO, "%s %u leads %s %s.", scene->role, leader.proposer, under, ballot);
     }

@@ -210,6 +210,7 @@ static void test_out_of_reach(void **state)
                 "It is heard by acceptors 1, 2 and 3; 2 of 3 are needed.\n"
                 "They promise nobody else for another 478 ms, and each heartbeat renews that.\n"
                 "Proposer 1 does not answer.\n"
+                "try: look again in 478 ms: if it stopped, another one may lead then\n"
                 "try: start proposer 1\n",
                 1);
 }
