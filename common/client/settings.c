@@ -1,4 +1,4 @@
-/* Who should lead: the settings of oracles, as they stand in the log, and the line of successors. */
+/* Who should lead: the settings of oracles as the log has them, and the line of successors. */
 #include "common/client/client.h"
 
 #include "common/base/buffer.h"

@@ -562,9 +562,9 @@ int synod_leader(struct synod *s, struct synod_leader *out);
 
 /* ---- who should lead
  *
- * An oracle says who should lead; which one, and how it ranks the candidates, are settings. At first
- * they are those of cluster.yml; each change replaces them as a whole through the log, and raises
- * their version by one. Candidates are the proposers, in Raft mode the acceptors. */
+ * An oracle says who should lead; which one, and how it ranks the candidates, are settings. At
+ * first they are those of cluster.yml; each change replaces them as a whole through the log, and
+ * raises their version by one. Candidates are the proposers, in Raft mode the acceptors. */
 
 #define SYNOD_MEMBERS_MAX 32 /* of one role */
 #define SYNOD_EDGES_MAX (SYNOD_MEMBERS_MAX * (SYNOD_MEMBERS_MAX - 1) / 2)
@@ -663,13 +663,13 @@ struct synod_transfer {
     uint64_t round;       /* of its ballot; in Raft mode its term. 0: not asked for */
 };
 
-/* Asks the leader to hand over to that member, or (0) to whom the oracle names next, and waits until
- * that one leads. Clients notice no more than a pause of a round trip. *out may be NULL. Blocks for
- * the handle's timeout at most; a hand-over that was begun gets four election timeouts.
- * SYNOD_E_USAGE: no such member. SYNOD_E_UNFIT: it is barred, silent, or reaches no quorum; nothing
- * was done. SYNOD_E_UNAVAILABLE: nobody leads or answers, the leader was busy all the time, or it
- * began to hand over and the target did not lead in time; the sentence says which, and who leads
- * then. SYNOD_E_INTERRUPTED. */
+/* Asks the leader to hand over to that member, or (0) to whom the oracle names next, and waits
+ * until that one leads. Clients notice no more than a pause of a round trip. *out may be NULL.
+ * Blocks for the handle's timeout at most; a hand-over that was begun gets four election
+ * timeouts. SYNOD_E_USAGE: no such member. SYNOD_E_UNFIT: it is barred, silent, or reaches no
+ * quorum; nothing was done. SYNOD_E_UNAVAILABLE: nobody leads or answers, the leader was busy
+ * all the time, or it began to hand over and the target did not lead in time; the sentence says
+ * which, and who leads then. SYNOD_E_INTERRUPTED. */
 int synod_transfer(struct synod *s, uint32_t to, struct synod_transfer *out);
 
 /* ---- why somebody leads, or nobody does */
@@ -752,10 +752,10 @@ struct synod_explanation {
 };
 
 /* Asks every proposer, and a learner for the settings, and waits for their answers: at most the
- * handle's timeout, and no longer than half a second for those that are silent. Needs neither leader
- * nor quorum. *out is written whenever anything can be said, also with SYNOD_E_UNAVAILABLE (no
- * proposer answered), and else set to NULL; give it back with synod_explanation_free.
- * SYNOD_E_INTERRUPTED, SYNOD_E_REFUSED. */
+ * handle's timeout, and no longer than half a second for those that are silent. Needs neither
+ * leader nor quorum. *out is written whenever anything can be said, also with
+ * SYNOD_E_UNAVAILABLE (no proposer answered), and else set to NULL; give it back with
+ * synod_explanation_free. SYNOD_E_INTERRUPTED, SYNOD_E_REFUSED. */
 int synod_explain(struct synod *s, struct synod_explanation **out);
 
 /* NULL is allowed. */

@@ -10,6 +10,9 @@
 /* Pause before asking again who cannot hand over now. */
 #define AGAIN_MS 20
 
+/* The leader may not have heard yet that a target was allowed a moment ago. */
+#define SETTLE_MS 300
+
 /* How often it is asked who leads, while the hand-over is under way. */
 #define LOOK_MS 30
 
@@ -98,9 +101,12 @@ static int follow(struct synod *s, size_t *at)
     return 0;
 }
 
-static int is_final(const struct transfer *t)
+static int is_final(const struct transfer *t, time_ms_t began_at)
 {
-    return t->is_answered && t->status != TRANSFER_NOT_LEADER && t->status != TRANSFER_BUSY;
+    if (!t->is_answered || t->status == TRANSFER_NOT_LEADER || t->status == TRANSFER_BUSY) {
+        return 0;
+    }
+    return t->status != TRANSFER_BARRED || client_now() - began_at >= SETTLE_MS;
 }
 
 static int give_up(struct synod *s)
@@ -122,16 +128,18 @@ static int give_up(struct synod *s)
 static int ask_leader(struct synod *s, node_id_t to, time_ms_t deadline)
 {
     static const int never = 0;
+    time_ms_t began_at = client_now();
     size_t at = s->target;
     size_t hops = 0;
     for (;;) {
         struct contact *contact = choose(s, &at);
         int rc = contact != NULL ? ask_one(s, contact, to, deadline) : SYNOD_OK;
-        if (rc != SYNOD_OK || is_final(&s->transfer)) {
+        if (rc != SYNOD_OK || is_final(&s->transfer, began_at)) {
             return rc;
         }
         if (client_now() >= deadline) {
-            return give_up(s);
+            return s->transfer.is_known && s->transfer.status == TRANSFER_BARRED ? SYNOD_OK
+                                                                                 : give_up(s);
         }
         /* Two that name each other must not keep us spinning. */
         if (contact == NULL || !follow(s, &at) || ++hops % (s->proposer_count + 1) == 0) {

@@ -4,6 +4,7 @@
 #include "common/base/memory.h"
 #include "common/protocol/kv.h"
 #include "common/protocol/value.h"
+#include "tests/unit/fake_leading.h"
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
@@ -24,7 +25,7 @@ static int64_t now_ms(void)
 
 /* ---- sending */
 
-static void send_to(struct fake_node *node, struct peer to, struct message *msg)
+void fake_send(struct fake_node *node, struct peer to, struct message *msg)
 {
     msg->from = node->peer;
     msg->incarnation = node->incarnation;
@@ -55,10 +56,19 @@ static void send_range(struct fake *f, uint64_t session, uint64_t nonce, struct 
             for (int twice = 0; twice <= f->is_results_doubled; twice++) {
                 struct message msg = {.kind = MSG_RESULT};
                 msg.result = (struct msg_result){session, f->last, 1, &range};
-                send_to(node, node->clients[c], &msg);
+                fake_send(node, node->clients[c], &msg);
             }
         }
     }
+}
+
+int fake_count_down(size_t *count)
+{
+    if (*count == 0) {
+        return 0;
+    }
+    --*count;
+    return 1;
 }
 
 /* ---- the log and its sessions */
@@ -132,29 +142,6 @@ static const struct result_range *find_other(const struct fake_session *session,
     return NULL;
 }
 
-static int count_down(size_t *count)
-{
-    if (*count == 0) {
-        return 0;
-    }
-    --*count;
-    return 1;
-}
-
-static void apply_settings(struct fake *f, const struct command *command,
-                           struct result_range *range)
-{
-    *range = (struct result_range){.count = 1, .status = RESULT_CHANGED};
-    f->settings_version += (uint64_t)count_down(&f->changed_count);
-    if (bytes_get_u64(command->payload.data) == f->settings_version) {
-        range->status = RESULT_OK;
-        f->settings_version++;
-        f->settings_size = command->payload.size - 8;
-        memcpy(f->settings, command->payload.data + 8, f->settings_size);
-    }
-    range->value = f->settings_version;
-}
-
 /* Executes a command on settings, keys or leases and keeps its result. */
 static void apply_other(struct fake *f, struct fake_session *session, uint64_t sequence,
                         const struct command *command)
@@ -168,7 +155,7 @@ static void apply_other(struct fake *f, struct fake_session *session, uint64_t s
         f->keepalive_ids_max = count > f->keepalive_ids_max ? count : f->keepalive_ids_max;
     }
     if (command->op == COMMAND_SETTINGS) {
-        apply_settings(f, command, &range);
+        fake_apply_settings(f, command, &range);
     } else {
         fake_store_execute(f->store, session->id, command, &range, &body);
     }
@@ -264,7 +251,7 @@ static void reject(struct fake *f, struct fake_node *node, struct peer client,
         msg.reject.session = 0;
         msg.reject.first_seq = 0;
     }
-    send_to(node, client, &msg);
+    fake_send(node, client, &msg);
 }
 
 static void on_submit(struct fake *f, struct fake_node *node, const struct message *msg)
@@ -278,11 +265,12 @@ static void on_submit(struct fake *f, struct fake_node *node, const struct messa
     }
     if (node->peer.id != f->leader) {
         reject(f, node, msg->from, &block, REJECT_NOT_LEADER);
-    } else if (f->is_submit_ignored || (block.session != 0 && count_down(&f->drop_submit_count))) {
+    } else if (f->is_submit_ignored ||
+               (block.session != 0 && fake_count_down(&f->drop_submit_count))) {
         return;
-    } else if (block.session != 0 && count_down(&f->busy_count)) {
+    } else if (block.session != 0 && fake_count_down(&f->busy_count)) {
         reject(f, node, msg->from, &block, REJECT_BUSY);
-    } else if (block.session != 0 && count_down(&f->malformed_count)) {
+    } else if (block.session != 0 && fake_count_down(&f->malformed_count)) {
         reject(f, node, msg->from, &block, REJECT_MALFORMED);
     } else if (block.session == 0) {
         struct slice commands = block.commands;
@@ -307,7 +295,7 @@ static void send_records(struct fake *f, struct fake_node *node, struct peer cli
                                  .last = f->last,
                                  .applied = f->last,
                                  .from = read->from};
-    if (read->consistency == READ_LINEARIZABLE && count_down(&f->no_quorum_count)) {
+    if (read->consistency == READ_LINEARIZABLE && fake_count_down(&f->no_quorum_count)) {
         page->status = READ_NO_QUORUM;
     } else if (read->from <= f->trimmed) {
         page->status = READ_TRIMMED;
@@ -319,7 +307,7 @@ static void send_records(struct fake *f, struct fake_node *node, struct peer cli
         page->record_count = (uint32_t)count;
         page->records = &f->log[read->from];
     }
-    send_to(node, client, &msg);
+    fake_send(node, client, &msg);
 }
 
 static void on_read(struct fake *f, struct fake_node *node, const struct message *msg)
@@ -343,21 +331,6 @@ static int is_counting(const struct msg_query *query)
            request.op == KV_RANGE && (request.range.flags & KV_NO_COUNT) == 0;
 }
 
-static void answer_settings(struct fake *f, const struct msg_query *query, struct msg_answer *out,
-                            struct buffer *body)
-{
-    buffer_put_u64(body, f->settings_version);
-    buffer_put_u32(body, (uint32_t)f->settings_size);
-    buffer_put(body, slice_borrow(f->settings, f->settings_size));
-    for (size_t i = 0; i < f->line_count; i++) {
-        buffer_put_u32(body, f->line[i].proposer);
-        buffer_put_u64(body, f->line[i].incarnation);
-        buffer_put_u64(body, f->line[i].since);
-        buffer_put_u64(body, f->line[i].expires_ms);
-    }
-    *out = (struct msg_answer){.request = query->request, .body = buffer_slice(body)};
-}
-
 static void on_query(struct fake *f, struct fake_node *node, const struct message *msg)
 {
     const struct msg_query *query = &msg->query;
@@ -366,29 +339,29 @@ static void on_query(struct fake *f, struct fake_node *node, const struct messag
     node->query_count++;
     node->linear_query_count += query->consistency == READ_LINEARIZABLE;
     node->counting_query_count += (size_t)is_counting(query);
-    if (count_down(&f->drop_query_count)) {
+    if (fake_count_down(&f->drop_query_count)) {
         return;
     }
     if (query->op == QUERY_SETTINGS) {
-        answer_settings(f, query, &reply.answer, &body);
+        fake_answer_settings(f, query, &reply.answer, &body);
     } else {
         fake_store_query(f->store, query, f->page_kvs, &reply.answer, &body);
     }
     enum result_status refused = RESULT_OK;
-    if (query->consistency == READ_LINEARIZABLE && count_down(&f->no_quorum_count)) {
+    if (query->consistency == READ_LINEARIZABLE && fake_count_down(&f->no_quorum_count)) {
         refused = RESULT_NO_QUORUM;
-    } else if (count_down(&f->query_busy_count)) {
+    } else if (fake_count_down(&f->query_busy_count)) {
         refused = RESULT_BUSY;
-    } else if (query->consistency == READ_LOCAL && count_down(&f->query_future_count)) {
+    } else if (query->consistency == READ_LOCAL && fake_count_down(&f->query_future_count)) {
         refused = RESULT_FUTURE;
     }
     if (refused != RESULT_OK) {
         reply.answer.status = refused;
         reply.answer.body = SLICE_EMPTY;
     }
-    send_to(node, msg->from, &reply);
+    fake_send(node, msg->from, &reply);
     buffer_close(&body);
-    if (count_down(&f->put_count)) {
+    if (fake_count_down(&f->put_count)) {
         fake_store_put(f->store, "k4x", "late");
     }
 }
@@ -412,13 +385,13 @@ static void serve_watch(struct fake *f, struct fake_node *node, struct fake_watc
                                            .revision = node->stuck_revision,
                                            .next_revision = watch->watch.revision,
                                            .next_sub = watch->watch.sub};
-    } else if (count_down(&f->watch_busy_count)) {
+    } else if (fake_count_down(&f->watch_busy_count)) {
         count = 1;
         reply.events.status = RESULT_BUSY;
         reply.events.events = SLICE_EMPTY;
     }
     if (count > 0 || now_ms() >= watch->until_ms) {
-        send_to(node, watch->client, &reply);
+        fake_send(node, watch->client, &reply);
         forget_watch(watch);
     }
     buffer_close(&body);
@@ -477,67 +450,7 @@ static void on_status(struct fake *f, struct fake_node *node, const struct messa
     }
     struct message reply = {.kind = MSG_STATUS_REPLY};
     reply.status_reply = (struct msg_status_reply){msg->status.request, count, nodes};
-    send_to(node, msg->from, &reply);
-}
-
-/* ---- who leads */
-
-static void on_transfer(struct fake *f, struct fake_node *node, const struct message *msg)
-{
-    const struct msg_transfer *transfer = &msg->transfer;
-    enum transfer_status status = TRANSFER_BEGUN;
-    node->transfer_count++;
-    if (count_down(&f->transfer_drop_count)) {
-        return;
-    }
-    if (node->peer.id != f->leader) {
-        status = TRANSFER_NOT_LEADER;
-    } else if (count_down(&f->transfer_busy_count)) {
-        status = TRANSFER_BUSY;
-    } else if (f->transfer_status != TRANSFER_BEGUN) {
-        status = f->transfer_status;
-    }
-    struct message reply = {.kind = MSG_TRANSFERRED};
-    node_id_t leader = status == TRANSFER_NOT_LEADER ? f->named_leader : f->leader;
-    reply.transferred = (struct msg_transferred){transfer->request, status, leader};
-    send_to(node, msg->from, &reply);
-    if (status == TRANSFER_BEGUN) {
-        f->leader = f->transfer_leader != 0 ? f->transfer_leader : transfer->to;
-    }
-}
-
-/* A leader that everybody hears, or a proposer that names it. */
-static void on_explain(struct fake *f, struct fake_node *node, const struct message *msg)
-{
-    struct explained_acceptor acceptor = {.acceptor = 1,
-                                          .silence_ms = 7,
-                                          .promised = {3, 1, 77},
-                                          .leader = {3, 1, 77},
-                                          .leader_silence_ms = 11,
-                                          .lease_left_ms = 489,
-                                          .chosen = f->last};
-    struct explained_link link = {1, (node_id_t)node->peer.id, 5, 1, f->settings_version};
-    const char *why = "the live proposer of highest rank";
-    struct message reply = {.kind = MSG_EXPLANATION};
-    int is_leader = node->peer.id == f->leader;
-    node->explain_count++;
-    reply.explanation = (struct msg_explanation){
-        .request = msg->explain.request,
-        .state = is_leader ? NODE_LEADING : NODE_STANDBY,
-        .gate = is_leader ? GATE_SERVES : GATE_LEADER_HEARD,
-        .leader = {3, f->leader, f->leader != 0 ? 77 : 0},
-        .kind = ORACLE_RING,
-        .version = f->settings_version,
-        .named = f->leader,
-        .attempts = 2,
-        .pause_ms = 13,
-        .oracle = slice_borrow(why, strlen(why)),
-        .acceptor_count = 1,
-        .acceptors = &acceptor,
-        .link_count = 1,
-        .links = &link,
-    };
-    send_to(node, msg->from, &reply);
+    fake_send(node, msg->from, &reply);
 }
 
 /* ---- processes */
@@ -555,7 +468,7 @@ static void on_hello(struct fake_node *node, link_t link, const struct message *
     }
     struct message welcome = {.kind = MSG_WELCOME};
     welcome.welcome.version = PROTOCOL_VERSION;
-    send_to(node, msg->from, &welcome);
+    fake_send(node, msg->from, &welcome);
 }
 
 static void on_frame(struct fake *f, struct fake_node *node, const struct inbound *in)
@@ -603,10 +516,10 @@ static void on_frame(struct fake *f, struct fake_node *node, const struct inboun
         on_status(f, node, &msg);
         break;
     case MSG_TRANSFER:
-        on_transfer(f, node, &msg);
+        fake_on_transfer(f, node, &msg);
         break;
     case MSG_EXPLAIN:
-        on_explain(f, node, &msg);
+        fake_on_explain(f, node, &msg);
         break;
     default:
         break;
@@ -804,7 +717,7 @@ void fake_lead(struct fake *f, node_id_t proposer)
         for (size_t c = 0; node->peer.id == proposer && c < node->client_count; c++) {
             struct message msg = {.kind = MSG_LEADING};
             msg.leading.ballot = (struct ballot){4, proposer, 9};
-            send_to(node, node->clients[c], &msg);
+            fake_send(node, node->clients[c], &msg);
         }
     }
     fake_unlock(f);

@@ -135,6 +135,15 @@ struct fake {
     int is_acked_wrong;       /* acknowledged what was never answered */
 };
 
+/* ---- for the fake's own files */
+
+void fake_send(struct fake_node *node, struct peer to, struct message *msg);
+
+/* 1 as often as *count says. */
+int fake_count_down(size_t *count);
+
+/* ---- for tests */
+
 /* Starts processes on free ports, the first proposer leading, and writes cluster.yml. */
 void fake_start(struct fake *f, size_t proposers, size_t learners);
 

@@ -1,7 +1,7 @@
 /* libsynod's settings of oracles, transfers and explanations against a scripted cluster: what is
- * read is what was set, a change by somebody else is told and changes nothing, nonsense never leaves
- * the process, a transfer finds the leader and says how it failed, and an explanation does without
- * those that are silent. */
+ * read is what was set, a change by somebody else is told and changes nothing, nonsense never
+ * leaves the process, a transfer finds the leader and says how it failed, and an explanation
+ * does without those that are silent. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -87,7 +87,7 @@ static void test_changed(void **state)
     stop(s);
 }
 
-/* Proves: settings that break a rule are refused before anything is sent, and the handle goes on. */
+/* Proves: settings that break a rule are refused before anything is sent; the handle goes on. */
 static void test_nonsense(void **state)
 {
     (void)state;

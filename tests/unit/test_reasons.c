@@ -1,4 +1,4 @@
-/* The sentences of `synod explain`, word for word, in each situation in which somebody would ask. */
+/* The sentences of `synod explain`, word for word, in each situation in which one would ask. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
