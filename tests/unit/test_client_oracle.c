@@ -178,7 +178,9 @@ static void test_transfer(void **state)
     assert_int_equal(done.to, 1);
     SCRIPT(transfer_status, TRANSFER_ALREADY);
     SCRIPT(named_leader, 1);
+    size_t before = fake.nodes[2].transfer_count;
     assert_ok(s, synod_transfer(s, 1, &done));
+    assert_int_equal(fake.nodes[2].transfer_count, before); /* it follows whom the others name */
     assert_int_equal(done.from, 1);
     assert_int_equal(done.to, 1);
     assert_ok(s, synod_transfer(s, 1, NULL));

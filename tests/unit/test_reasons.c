@@ -357,6 +357,22 @@ static void test_barred(void **state)
                 0);
 }
 
+/* Proves: one that is barred is none of the reasons while another one could lead. */
+static void test_barred_beside(void **state)
+{
+    (void)state;
+    be_healthy(2);
+    lose_leader(2100);
+    situation.oracle.candidates[1].is_barred = 1;
+    set_gate(2, SYNOD_GATE_BARRED, 0, "");
+    assert_told("Nobody leads.\n"
+                "Acceptors 1, 2 and 3 promised ballot 4.1 to proposer 1.\n"
+                "Proposer 1 is about to ask for promises.\n"
+                "Proposer 2 must not lead (barred).\n"
+                "try: wait a moment\n",
+                0);
+}
+
 /* Proves: the same if the proposer knows it and no learner answered. */
 static void test_barred_by_own_word(void **state)
 {
@@ -595,6 +611,7 @@ int main(void)
         cmocka_unit_test(test_no_quorum),
         cmocka_unit_test(test_cut),
         cmocka_unit_test(test_barred),
+        cmocka_unit_test(test_barred_beside),
         cmocka_unit_test(test_barred_by_own_word),
         cmocka_unit_test(test_lease_of_the_dead),
         cmocka_unit_test(test_restarted),
