@@ -55,6 +55,10 @@
 /* How long a lease may last: a year. */
 #define LEASE_TTL_MS_MAX ((uint64_t)365 * 24 * 3600 * 1000)
 
+/* How long a place in the line of successors lasts, in cluster time, unless it is registered again.
+ */
+#define LINE_TTL_MS 10000
+
 /* The leader closes a batch at this size; a block is never split, so a value may exceed it by one
  * block. */
 #define BATCH_BYTES_TARGET (256 * KIB)

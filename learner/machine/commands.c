@@ -89,7 +89,7 @@ void command_execute(struct machine *m, struct session *session, const struct co
         do_keepalive(m, command->payload, result);
         return;
     case COMMAND_SETTINGS:
-        result->status = RESULT_CHANGED;
+        oracle_set(m, command->payload, result);
         return;
     case COMMAND_CLOSE_SESSION: /* its lease ends after the answer */
         return;
