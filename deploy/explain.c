@@ -134,9 +134,9 @@ static json_t *json_proposers(const struct synod_explanation *e)
             json_t *rest = json_pack(
                 "{s:s, s:s, s:o, s:o, s:s, s:I, s:I, s:s, s:I, s:I, s:o, s:o}", "state", p->state,
                 "gate", gate_name(p->gate), "ballot", json_term(e->is_raft, p->ballot), "leader",
-                json_term(e->is_raft, p->leader), "oracle", synod_oracle_name(p->kind), "version",
-                (json_int_t)p->version, "named", (json_int_t)p->named, "why", p->oracle, "pause_ms",
-                (json_int_t)p->pause_ms, "attempts", (json_int_t)p->attempts, "reaches",
+                json_term(e->is_raft, p->leader), "oracle", synod_oracle_kind_name(p->kind),
+                "version", (json_int_t)p->version, "named", (json_int_t)p->named, "why", p->oracle,
+                "pause_ms", (json_int_t)p->pause_ms, "attempts", (json_int_t)p->attempts, "reaches",
                 json_reach(e, p), "links", json_links(p));
             json_object_update(object, rest);
             json_decref(rest);

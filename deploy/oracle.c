@@ -186,7 +186,7 @@ static int change_kind(const void *arg, const char *verb, struct synod_oracle *o
 static int take_kind(const char *verb, const char *text, enum synod_oracle_kind *out)
 {
     char problem[200];
-    if (synod_oracle_kind_of(text, out)) {
+    if (synod_oracle_kind_parse(text, out)) {
         return 0;
     }
     snprintf(problem, sizeof problem,
@@ -400,7 +400,7 @@ static int say_empty(struct synod *s)
         fprintf(stderr,
                 "error: there is no line of successors (the oracle is %s); try: synod oracle set "
                 "succession\n",
-                synod_oracle_name(oracle.kind));
+                synod_oracle_kind_name(oracle.kind));
     }
     int status = options_close(s, SYNOD_OK);
     return status != 0 ? status : 1;

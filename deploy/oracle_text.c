@@ -162,7 +162,7 @@ json_t *oracle_json(const struct synod_oracle *oracle)
                                                   (json_int_t)oracle->edges[i].b));
     }
     return json_pack("{s:s, s:I, s:b, s:o, s:I, s:o, s:o, s:o}", "oracle",
-                     synod_oracle_name(oracle->kind), "version", (json_int_t)oracle->version,
+                     synod_oracle_kind_name(oracle->kind), "version", (json_int_t)oracle->version,
                      "preempt", oracle->preempts != 0, "zone", json_zone(oracle->zone), "diameter",
                      (json_int_t)oracle->diameter, "order", order, "topology", topology,
                      "candidates", json_candidates(oracle));
@@ -188,7 +188,7 @@ static void print_lists(const struct synod_oracle *oracle)
 
 static void print_plain(const struct synod_oracle *oracle)
 {
-    output_text("oracle %s version %llu preempt %s", synod_oracle_name(oracle->kind),
+    output_text("oracle %s version %llu preempt %s", synod_oracle_kind_name(oracle->kind),
                 (unsigned long long)oracle->version, oracle->preempts ? "on" : "off");
     if (oracle->zone[0] != '\0') {
         output_text(" zone %s", oracle->zone);
@@ -216,7 +216,7 @@ static void print_table(const struct synod_oracle *oracle)
     table_cell(table, "ZONE");
     table_cell(table, "DIAMETER");
     table_row(table);
-    table_cell(table, "%s", synod_oracle_name(oracle->kind));
+    table_cell(table, "%s", synod_oracle_kind_name(oracle->kind));
     table_cell(table, "%llu", (unsigned long long)oracle->version);
     table_cell(table, "%s", oracle->preempts ? "on" : "off");
     table_cell(table, "%s", oracle->zone[0] != '\0' ? oracle->zone : "-");

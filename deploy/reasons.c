@@ -137,7 +137,7 @@ static void say_oracle(struct scene *scene, struct synod_ballot leader)
     const struct synod_explained_proposer *p = &scene->e->proposers[index];
     if (p->oracle[0] != '\0') {
         char why[SYNOD_SENTENCE_BYTES];
-        say(scene, REASON_WHY, "its oracle, %s: %s.", synod_oracle_name(p->kind),
+        say(scene, REASON_WHY, "its oracle, %s: %s.", synod_oracle_kind_name(p->kind),
             words_oracle(p, why));
     }
 }
@@ -244,7 +244,7 @@ static void say_versions(struct scene *scene)
             is_behind = 1;
             say(scene, REASON_MISSING,
                 "proposer %u goes by version %llu of the settings (oracle %s), the newest is %llu.",
-                p->id, (unsigned long long)p->version, synod_oracle_name(p->kind),
+                p->id, (unsigned long long)p->version, synod_oracle_kind_name(p->kind),
                 (unsigned long long)newest);
         }
     }

@@ -227,7 +227,7 @@ static void say_leases(struct scene *scene)
 
 static void say_not_named(struct scene *scene, const struct synod_explained_proposer *p)
 {
-    const char *oracle = synod_oracle_name(p->kind);
+    const char *oracle = synod_oracle_kind_name(p->kind);
     char buffer[SYNOD_SENTENCE_BYTES];
     const char *why = p->oracle[0] != '\0' ? words_oracle(p, buffer) : "it gives no reason";
     if (p->named == 0) {

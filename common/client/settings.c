@@ -19,12 +19,12 @@ _Static_assert((int)SYNOD_ORACLE_STATIC == (int)ORACLE_STATIC, "kinds differ");
 _Static_assert((int)SYNOD_ORACLE_EXTERNAL == (int)ORACLE_EXTERNAL, "kinds differ");
 _Static_assert((int)SYNOD_ORACLE_EXTERNAL + 1 == (int)ORACLE_KIND_END, "kinds differ");
 
-const char *synod_oracle_name(enum synod_oracle_kind kind)
+const char *synod_oracle_kind_name(enum synod_oracle_kind kind)
 {
     return oracle_kind_name((enum oracle_kind)kind);
 }
 
-int synod_oracle_kind_of(const char *name, enum synod_oracle_kind *out)
+int synod_oracle_kind_parse(const char *name, enum synod_oracle_kind *out)
 {
     enum oracle_kind kind;
     if (oracle_kind_parse(name, &kind) != 0) {

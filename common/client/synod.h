@@ -582,10 +582,10 @@ enum synod_oracle_kind {
 };
 
 /* "connected", "lease", ...; "unknown" for a number that is none. Static. Any thread. */
-const char *synod_oracle_name(enum synod_oracle_kind kind);
+const char *synod_oracle_kind_name(enum synod_oracle_kind kind);
 
 /* The kind of that name into *out: 1, or 0 if there is none. Any thread. */
-int synod_oracle_kind_of(const char *name, enum synod_oracle_kind *out);
+int synod_oracle_kind_parse(const char *name, enum synod_oracle_kind *out);
 
 /* One that could lead. */
 struct synod_candidate {
