@@ -3,8 +3,8 @@
 #include <stdio.h>
 #include <string.h>
 
-static const struct verb_group *const groups[] = {&verbs_local, &verbs_log, &verbs_keys,
-                                                  &verbs_recipes, &verbs_cluster};
+static const struct verb_group *const groups[] = {&verbs_local,   &verbs_log,     &verbs_keys,
+                                                  &verbs_recipes, &verbs_leading, &verbs_cluster};
 
 #define GROUP_COUNT (sizeof groups / sizeof groups[0])
 

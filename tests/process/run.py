@@ -12,6 +12,7 @@ import disks  # noqa: E402
 import failures  # noqa: E402
 import keys  # noqa: E402
 import nonsense  # noqa: E402
+import oracle  # noqa: E402
 import readme  # noqa: E402
 import recipes  # noqa: E402
 import refusals  # noqa: E402
@@ -23,6 +24,7 @@ GROUPS = {
     "commands": commands.run,
     "keys": keys.run,
     "recipes": recipes.run,
+    "oracle": oracle.run,
     "failures": failures.run,
     "storm": storm.run,
     "coordination": coordination.run,

@@ -65,6 +65,8 @@ struct fake_node {
     size_t linear_query_count;
     size_t counting_query_count; /* ranges of which all is counted */
     size_t watch_count;
+    size_t transfer_count;
+    size_t explain_count;
 };
 
 struct fake {
@@ -86,10 +88,22 @@ struct fake {
     uint64_t session_number;
     struct fake_store *store;
 
+    /* What the log says of oracles. */
+    uint64_t settings_version;
+    uint8_t settings[SETTINGS_BYTES_MAX];
+    size_t settings_size;
+    struct place line[FAKE_NODES_MAX];
+    size_t line_count;
+
     /* Script, counted down where it says count. */
-    node_id_t leader;       /* who takes commands; 0: nobody */
-    node_id_t named_leader; /* whom the others name; 0: unknown */
-    int is_submit_ignored;  /* the leader takes nothing and says nothing */
+    size_t changed_count; /* somebody else changes the settings first */
+    size_t transfer_drop_count;
+    size_t transfer_busy_count;
+    enum transfer_status transfer_status; /* of the leader, for what is not that simple */
+    node_id_t transfer_leader;            /* who leads after a transfer; 0: whom it asked for */
+    node_id_t leader;                     /* who takes commands; 0: nobody */
+    node_id_t named_leader;               /* whom the others name; 0: unknown */
+    int is_submit_ignored;                /* the leader takes nothing and says nothing */
     size_t drop_submit_count;
     size_t drop_result_count;
     size_t busy_count;
@@ -120,6 +134,15 @@ struct fake {
     uint64_t acked_max;       /* highest acknowledgement seen */
     int is_acked_wrong;       /* acknowledged what was never answered */
 };
+
+/* ---- for the fake's own files */
+
+void fake_send(struct fake_node *node, struct peer to, struct message *msg);
+
+/* 1 as often as *count says. */
+int fake_count_down(size_t *count);
+
+/* ---- for tests */
 
 /* Starts processes on free ports, the first proposer leading, and writes cluster.yml. */
 void fake_start(struct fake *f, size_t proposers, size_t learners);
