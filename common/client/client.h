@@ -6,6 +6,7 @@
  * call.c     commands that are waited for, and those that nobody waits for
  * read.c     reads and tails
  * status.c   status and leader
+ * name.c     words of an oracle outside
  * synod.c    open, close, poll and the turn that every blocking call is made of
  *
  * What stands on these has headers of its own: keys.h, query.h, watch.h, lease.h, recipe.h. */
@@ -75,6 +76,18 @@ struct contact {
     time_ms_t hello_at;      /* when HELLO was last sent on this connection, 0: not yet */
     uint64_t status_request; /* the status it still has to be asked for or to answer, 0: none */
     int status_sent;
+};
+
+/* The word of an oracle outside that is being told; there is at most one. */
+struct naming {
+    uint64_t request; /* 0: none */
+    node_id_t proposer;
+    uint32_t valid_ms; /* from began_at on */
+    time_ms_t began_at;
+    uint8_t is_told[MEMBERS_MAX]; /* by index in proposers */
+    uint8_t is_answered[MEMBERS_MAX];
+    uint32_t refused; /* enum name_status of one that did not take it; NAME_TAKEN: none */
+    struct synod_named result;
 };
 
 /* Commands of the library's own that a handle can have outstanding besides those of the
@@ -216,6 +229,8 @@ struct synod {
     size_t node_count;
     struct synod_node nodes[NODES_MAX]; /* acceptors, proposers, learners, each by rising id */
     uint8_t node_seen[NODES_MAX];
+
+    struct naming naming;
 };
 
 /* ---- synod.c */
@@ -355,5 +370,12 @@ time_ms_t read_work(struct synod *s);
 
 void status_on_reply(struct synod *s, const struct message *msg);
 void status_work(struct synod *s);
+
+/* ---- name.c */
+
+void name_on_named(struct synod *s, const struct message *msg);
+
+/* Tells the word to proposers that have become usable. */
+void name_work(struct synod *s);
 
 #endif

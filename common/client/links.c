@@ -252,6 +252,9 @@ static void dispatch(struct synod *s, struct contact *contact, const struct mess
     case MSG_STATUS_REPLY:
         status_on_reply(s, msg);
         break;
+    case MSG_NAMED:
+        name_on_named(s, msg);
+        break;
     default:
         break; /* nothing that servers say to each other is for a client */
     }

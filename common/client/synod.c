@@ -187,6 +187,7 @@ static void client_work(struct synod *s)
     wake = earlier(wake, watch_work(s));
     wake = earlier(wake, lease_work(s));
     status_work(s);
+    name_work(s);
     s->wake = earlier(wake, submit_work(s)); /* last: the others may have changed whom to ask */
 }
 
