@@ -88,6 +88,13 @@ int verb_dispatch_help(int argc, char **argv);
  * Returns 3. */
 int verb_usage(const char *name, const char *problem);
 
+/* This program is not `synod` but one of its own (deploy/oracles): the row has its name and its
+ * help, and usage and help speak of it. */
+void verb_set_program(const struct verb *program);
+
+/* What is typed before the name of a verb: "synod ", or nothing in such a program. */
+const char *verb_command(void);
+
 /* From now on verb_usage says where the input stands, as in "FILE:3"; NULL: not any more. */
 void verb_set_place(const char *place);
 

@@ -280,3 +280,15 @@ slot_t proposer_chosen(const struct proposer *p)
 {
     return p->chosen;
 }
+
+node_id_t proposer_names(const struct proposer *p, time_ms_t now)
+{
+    struct oracle_view view;
+    proposer_view(p, now, &view);
+    return p->oracle.class != NULL ? oracle_names(&p->oracle, &view) : 0;
+}
+
+const struct settings *proposer_settings(const struct proposer *p)
+{
+    return &p->settings;
+}

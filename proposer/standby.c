@@ -141,19 +141,20 @@ int proposer_gate_is_open(const struct proposer *p, time_ms_t now)
 
 void proposer_maybe_campaign(struct proposer *p, time_ms_t now, struct effects *out)
 {
-    if (p->state != NODE_STANDBY || now < p->pause_until ||
-        settings_bar(&p->settings, p->options.id)) {
+    int is_barred = settings_bar(&p->settings, p->options.id) && !MUTANT(oracle_barred_campaigns);
+    if (p->state != NODE_STANDBY || now < p->pause_until || is_barred) {
         return;
     }
     if (now < p->invited_until) {
         proposer_campaign(p, now, out);
         return;
     }
-    if (p->oracle.class == NULL || !proposer_gate_is_open(p, now)) {
+    if (p->oracle.class == NULL || (!proposer_gate_is_open(p, now) && !MUTANT(oracle_unseats))) {
         return;
     }
     struct oracle_view view;
     proposer_view(p, now, &view);
+    view.leader = MUTANT(oracle_unseats) ? 0 : view.leader;
     if (oracle_names(&p->oracle, &view) == p->options.id) {
         proposer_campaign(p, now, out);
     }

@@ -1,5 +1,6 @@
 /* Leadership handed over: at the end of the process, because an operator asks, or by a rule of the
  * settings. A round trip, not a timeout. */
+#include "common/base/mutant.h"
 #include "proposer/state.h"
 
 /* Election timeouts for which another one has to be fit and of higher rank before it is handed
@@ -119,7 +120,7 @@ void proposer_on_transfer(struct proposer *p, const struct event *event, struct 
         transfer->request, status, proposer_is_serving(p) ? p->options.id : p->leader};
     if (status == TRANSFER_BEGUN) {
         effects_mark(out, MARK_TRANSFER_ASKED);
-        drain(p, transfer->to, event->now, out);
+        drain(p, MUTANT(oracle_transfer_to_anybody) ? 0 : transfer->to, event->now, out);
     }
 }
 
@@ -128,7 +129,7 @@ void proposer_on_transfer(struct proposer *p, const struct event *event, struct 
 /* Who ranks above this leader and is fit; 0 if nobody does, or the rule is off. */
 static node_id_t better_leader(const struct proposer *p, time_ms_t now)
 {
-    if (!p->settings.preempts) {
+    if (!p->settings.preempts && !MUTANT(oracle_preempts_unasked)) {
         return 0;
     }
     struct oracle_view view;
@@ -146,7 +147,7 @@ void proposer_maybe_yield(struct proposer *p, time_ms_t now, struct effects *out
     if (p->state != NODE_LEADING) {
         return;
     }
-    if (settings_bar(&p->settings, p->options.id)) {
+    if (settings_bar(&p->settings, p->options.id) && !MUTANT(oracle_barred_leader_stays)) {
         node_id_t successor = proposer_successor(p, now);
         if (successor != 0) { /* else better this one than none */
             effects_mark(out, MARK_BARRED_LEADER);
@@ -175,15 +176,18 @@ void proposer_on_release(struct proposer *p, const struct event *event, struct e
     if (event->msg->from.role != ROLE_PROPOSER || event->msg->from.id != release->ballot.proposer) {
         return;
     }
-    int is_known = release->ballot.round >= p->round_max; /* an old one comes late */
+    /* An old one comes late. Who has tried in vain knows higher rounds than that of the one that
+     * still led. */
+    int is_known =
+        release->ballot.round >= p->round_max || ballot_equal(&release->ballot, &p->leader_ballot);
     if (release->ballot.round > p->round_max) {
         p->round_max = release->ballot.round;
     }
-    if (p->state != NODE_STANDBY) {
+    if (p->state != NODE_STANDBY || (!is_known && !MUTANT(oracle_old_invitation_taken))) {
         return;
     }
     if (release->successor != p->options.id) {
-        if (is_known && release->successor != 0) {
+        if (release->successor != 0 && !MUTANT(oracle_release_holds_nobody)) {
             effects_mark(out, MARK_RELEASE_HOLDS_BACK);
             p->pause_until = event->now + p->options.election_ms;
         }
@@ -192,7 +196,7 @@ void proposer_on_release(struct proposer *p, const struct event *event, struct e
     /* The acceptors hear of the release at about the same time as we do: a first refusal by the old
      * lease is followed by another attempt within milliseconds. */
     effects_mark(out, MARK_RELEASE_INVITES);
-    p->invited_until = event->now + p->options.election_ms;
+    p->invited_until = MUTANT(oracle_invitation_ignored) ? 0 : event->now + p->options.election_ms;
     p->pause_until = event->now;
     effects_note(out, NOTE_INFO, "event=invited by=%u round=%llu", release->ballot.proposer,
                  (unsigned long long)release->ballot.round);

@@ -1,5 +1,6 @@
 /* What the oracle is shown, and what it is told: reports of the acceptors, messages of the oracles
  * of other proposers, and what the log says of settings. */
+#include "common/base/mutant.h"
 #include "proposer/state.h"
 
 #include <string.h>
@@ -136,7 +137,7 @@ void proposer_on_settings(struct proposer *p, const struct event *event, struct 
         }
     }
     struct settings settings;
-    if (msg->version <= p->settings.version ||
+    if ((msg->version <= p->settings.version && !MUTANT(oracle_older_settings_taken)) ||
         settings_parse(msg->settings, &settings, NULL) != 0) {
         return;
     }

@@ -176,7 +176,10 @@ void raft_maybe_yield(struct raft *r, time_ms_t now, struct effects *out)
     }
     int is_above = r->settings.preempts &&
                    raft_weight(r, (size_t)index) > raft_weight(r, (size_t)r->self_index);
-    if (!is_above || best != r->better) {
+    /* Of two of the same rank now this one is further, now that one. */
+    int former = members_acceptor_index(&r->options.members, r->better);
+    int is_same = former >= 0 && raft_weight(r, (size_t)former) == raft_weight(r, (size_t)index);
+    if (!is_above || !is_same) {
         r->better = is_above ? best : 0;
         r->better_since = now;
         return;

@@ -9,6 +9,7 @@
  * settings.c the settings of oracles and the line of successors
  * transfer.c leadership handed over
  * explain.c  what every proposer says of why somebody leads, or nobody does
+ * name.c     words of an oracle outside
  * synod.c    open, close, poll and the turn that every blocking call is made of
  *
  * What stands on these has headers of its own: keys.h, query.h, watch.h, lease.h, recipe.h. */
@@ -90,6 +91,18 @@ struct transfer {
     int is_known;     /* somebody answered so far, last with these: */
     uint32_t status;  /* enum transfer_status */
     node_id_t leader; /* 0: unknown */
+};
+
+/* The word of an oracle outside that is being told; there is at most one. */
+struct naming {
+    uint64_t request; /* 0: none */
+    node_id_t proposer;
+    uint32_t valid_ms; /* from began_at on */
+    time_ms_t began_at;
+    uint8_t is_told[MEMBERS_MAX]; /* by index in proposers */
+    uint8_t is_answered[MEMBERS_MAX];
+    uint32_t refused; /* enum name_status of one that did not take it; NAME_TAKEN: none */
+    struct synod_named result;
 };
 
 /* Commands of the library's own that a handle can have outstanding besides those of the
@@ -234,6 +247,7 @@ struct synod {
 
     struct transfer transfer;
     struct synod_explanation *explanation; /* being collected, or NULL */
+    struct naming naming;
 };
 
 /* ---- synod.c */
@@ -401,5 +415,11 @@ void transfer_on_answer(struct synod *s, const struct message *msg);
 
 void explain_on_answer(struct synod *s, const struct message *msg);
 void explain_work(struct synod *s);
+/* ---- name.c */
+
+void name_on_named(struct synod *s, const struct message *msg);
+
+/* Tells the word to proposers that have become usable. */
+void name_work(struct synod *s);
 
 #endif

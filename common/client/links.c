@@ -259,6 +259,9 @@ static void dispatch(struct synod *s, struct contact *contact, const struct mess
     case MSG_EXPLANATION:
         explain_on_answer(s, msg);
         break;
+    case MSG_NAMED:
+        name_on_named(s, msg);
+        break;
     default:
         break; /* nothing that servers say to each other is for a client */
     }

@@ -190,6 +190,7 @@ static void client_work(struct synod *s)
     wake = earlier(wake, lease_work(s));
     status_work(s);
     explain_work(s);
+    name_work(s);
     s->wake = earlier(wake, submit_work(s)); /* last: the others may have changed whom to ask */
 }
 

@@ -501,6 +501,11 @@ struct synod_message {
 
 int synod_queue_push(struct synod *s, const char *queue, struct synod_bytes data, char id[32]);
 
+/* The same, but only if the queue holds no message, claimed ones included; however many try at
+ * once, one of them pushes. SYNOD_E_EXISTS: it holds one. */
+int synod_queue_push_if_empty(struct synod *s, const char *queue, struct synod_bytes data,
+                              char id[32]);
+
 /* Claims the first message that nobody has, waiting for one at most timeout_ms. is_detached: the
  * claim outlives this handle's session. SYNOD_E_NOT_FOUND: there was none in time. */
 int synod_queue_claim(struct synod *s, const char *queue, uint64_t visibility_ms, int is_detached,
@@ -761,6 +766,37 @@ int synod_explain(struct synod *s, struct synod_explanation **out);
 
 /* NULL is allowed. */
 void synod_explanation_free(struct synod_explanation *explanation);
+/* ---- an oracle outside: a program of yours says who should lead
+ *
+ * With `oracle: { kind: external }` the cluster asks programs outside whom its next leader should
+ * be. A word runs out by itself: a program tells it again every third of its time, and falls silent
+ * when it is not certain any more. No word unseats a leader that serves; one about a proposer that
+ * could not lead, or without effect for two election timeouts, counts for nothing until somebody
+ * leads, and the live proposer of highest rank is named instead. */
+
+#define SYNOD_NAME_VALID_MS_MAX (3600u * 1000u)
+
+/* How a word was taken. */
+struct synod_named {
+    uint32_t told;    /* proposers that answered */
+    uint32_t taken;   /* of these, how many go by it now */
+    uint32_t leader;  /* proposer that leads, as they believe; 0: none that they know of */
+    uint32_t missing; /* proposers that were not connected, or did not answer */
+};
+
+/* Tells every proposer that can be reached that `proposer` should lead, for valid_ms (at most
+ * SYNOD_NAME_VALID_MS_MAX) from the beginning of this call on; 0 instead of a proposer takes back
+ * the last word, whoever said it. The last word wins, on each proposer for itself: proposers do not
+ * tell each other, and one that restarts, or hears of other settings, has forgotten it.
+ *
+ * Blocks until all have answered; for those that are not connected, or silent, a fraction of a
+ * second; if nobody answers, for the handle's timeout. SYNOD_OK if at least one takes it. *out (may
+ * be NULL) is filled in whatever the code, unless that is SYNOD_E_USAGE for an argument.
+ * SYNOD_E_USAGE: no such proposer, valid_ms is too long, Raft mode (where proposers do not lead);
+ * or the oracle is of another kind, and out->told is not 0: `synod oracle set external` changes
+ * that. SYNOD_E_UNAVAILABLE, SYNOD_E_INTERRUPTED, SYNOD_E_REFUSED. */
+int synod_oracle_name(struct synod *s, uint32_t proposer, uint32_t valid_ms,
+                      struct synod_named *out);
 
 #ifdef __cplusplus
 }

@@ -31,6 +31,9 @@
     X(LEASE_RELEASED, "lease released")                                                            \
     X(RELEASE_OF_OTHER, "release of a leader that is not followed ignored")                        \
     X(DISK_LOW, "acceptor reports a full disk")                                                    \
+    /* acceptor: oracle_lease.c */                                                                 \
+    X(ORACLE_LEASE_REFUSED, "lease of an oracle refused because another one holds it")             \
+    X(ORACLE_LEASE_LATE, "late request for the lease of an oracle ignored")                        \
     /* acceptor: catchup.c, memory.c */                                                            \
     X(FETCH_BEYOND_CHOSEN, "fetch beyond the watermark answered without slots")                    \
     X(PAGE_FULL, "page of chosen slots full")                                                      \
@@ -51,6 +54,17 @@
     X(RELEASE_INVITES, "proposer invited by a release")                                            \
     /* proposer: view.c, transfer.c, oracle */                                                     \
     X(ORACLE_OF_OTHER_KIND, "message of an oracle of another kind ignored")                        \
+    X(ORACLE_LEASE_SPLIT, "lease of an oracle granted by a minority given back")                   \
+    X(ORACLE_LEASE_IN_VAIN,                                                                        \
+      "holder of an oracle's lease that does not come to lead gives it back")                      \
+    X(ORACLE_RING_OLD, "token of an older round dropped")                                          \
+    X(ORACLE_RING_SKIPS, "silent neighbour on the ring skipped")                                   \
+    X(ORACLE_RING_AGAIN, "round of the ring without a winner followed by another")                 \
+    X(ORACLE_RING_IN_VAIN, "winner on the ring that does not come to lead lets others try")        \
+    X(ORACLE_GOSSIP_SUSPECTS, "proposer suspected by gossip")                                      \
+    X(ORACLE_GOSSIP_REFUTED, "proposer refutes what gossip says of it")                            \
+    X(ORACLE_GOSSIP_BURIES, "suspicion that nobody refuted becomes a death")                       \
+    X(ORACLE_GOSSIP_SLEPT, "proposer that has slept judges nobody for it")                         \
     X(SETTINGS_CHANGED, "proposer goes by other settings of its oracle")                           \
     X(TRANSFER_ASKED, "leader hands over because an operator asks")                                \
     X(PREEMPTED, "leader hands over to one of higher rank")                                        \

@@ -2,6 +2,7 @@
 
 #include "common/base/check.h"
 #include "common/base/memory.h"
+#include "common/base/mutant.h"
 
 #include <stdlib.h>
 
@@ -32,7 +33,8 @@ const struct oracle_candidate *oracle_candidate(const struct oracle_view *view, 
 
 int oracle_is_fit(const struct oracle_candidate *candidate)
 {
-    return candidate->is_alive && candidate->reaches_quorum && !candidate->is_barred;
+    return candidate->is_alive && candidate->reaches_quorum &&
+           (!candidate->is_barred || MUTANT(oracle_barred_campaigns));
 }
 
 int oracle_rank(const struct oracle_candidate *a, const struct oracle_candidate *b)
@@ -115,13 +117,17 @@ void oracle_on_message(struct oracle *oracle, const struct oracle_view *view,
         return; /* during a change of settings, or late */
     }
     oracle->class->on_message(oracle->state, view, msg, &oracle->rng, out);
+    if (oracle->class->tick != NULL) {
+        oracle->due_at = view->now; /* what it has heard may be a reason to be called earlier */
+    }
 }
 
 node_id_t oracle_names(const struct oracle *oracle, const struct oracle_view *view)
 {
     node_id_t named = oracle->class->name(oracle->state, view);
     const struct oracle_candidate *candidate = oracle_candidate(view, named);
-    return candidate != NULL && !candidate->is_barred ? named : 0;
+    int may_lead = candidate != NULL && (!candidate->is_barred || MUTANT(oracle_barred_campaigns));
+    return may_lead ? named : 0;
 }
 
 void oracle_explain(const struct oracle *oracle, const struct oracle_view *view, char *text,

@@ -65,9 +65,9 @@ struct oracle_class {
      * versions are for the class to judge, if it cares. */
     void (*on_message)(void *state, const struct oracle_view *view, const struct message *msg,
                        struct rng *rng, struct effects *out);
-    /* Called at the start, when the time that it returned last has come, and whenever what the view
-     * says of the leader, or of is_open, changes. Returns when it wants to be called again, or
-     * TIME_NEVER. */
+    /* Called at the start, when the time that it returned last has come, after messages, and
+     * whenever what the view says of the leader, or of is_open, changes. Returns when it wants to be
+     * called again, or TIME_NEVER. */
     time_ms_t (*tick)(void *state, const struct oracle_view *view, struct rng *rng,
                       struct effects *out);
     /* Whom it names now, or 0. Asked with view->leader 0 when a campaign is possible, and when the
@@ -78,6 +78,9 @@ struct oracle_class {
      * again; at most MEMBERS_MAX. incarnation: of the leader's process. */
     size_t (*enroll)(void *state, const struct oracle_view *view, uint64_t incarnation,
                      struct place *places);
+    /* How long it takes at most, after network and processes are well again, until one leader is
+     * named; NULL: four election timeouts. */
+    time_ms_t (*bound_ms)(const struct oracle_view *view);
     /* Why, as one sentence of at most 400 bytes, for `synod explain`. */
     void (*explain)(const void *state, const struct oracle_view *view, char *text, size_t size);
 };

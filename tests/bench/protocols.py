@@ -73,7 +73,7 @@ def partition(protocol, shape, seeds):
     done = subprocess.run([os.path.join(BUILD, "synod-sim"), "--protocol", protocol, "--scenario",
                            f"{shape}:5", "--seeds", f"1..{seeds}", "--minutes", "0.4"],
                           capture_output=True, text=True, check=False)
-    found = re.search(r"^recovery p99=([\d.]+) max=([\d.]+)", done.stdout, re.M)
+    found = re.search(r"^recovery .*p99=([\d.]+) max=([\d.]+)", done.stdout, re.M)
     return float(found[1]) if found and done.returncode == 0 else None
 
 

@@ -13,6 +13,7 @@ import failures  # noqa: E402
 import keys  # noqa: E402
 import nonsense  # noqa: E402
 import oracle  # noqa: E402
+import outside  # noqa: E402
 import readme  # noqa: E402
 import recipes  # noqa: E402
 import refusals  # noqa: E402
@@ -28,6 +29,7 @@ GROUPS = {
     "failures": failures.run,
     "storm": storm.run,
     "coordination": coordination.run,
+    "outside": outside.run,
     "nonsense": nonsense.run,
     "disks": disks.run,
     "readme": readme.run,

@@ -2,6 +2,7 @@
 #include "tests/sim/sim.h"
 
 #include "common/base/check.h"
+#include "tests/sim/conformance.h"
 #include "tests/sim/mirror.h"
 #include "tests/trace/turn.h"
 
@@ -122,8 +123,13 @@ static void after_turn(struct sim *sim, size_t index)
         if (state == NODE_LEADING && process->last_state != NODE_LEADING) {
             liveness_on_leading(sim, index);
         }
+        conformance_on_turn(sim);
         int is_preparing = state == NODE_PREPARING && process->last_state != NODE_PREPARING;
         process->last_state = state;
+        if (is_preparing &&
+            settings_bar(proposer_settings(node->proposer), (node_id_t)node->self.id)) {
+            sim_violate(sim, "barred", "%s campaigns, and must not lead", node->name);
+        }
         if (is_preparing && process->dies_preparing) {
             process->dies_preparing = 0;
             if (process->prepares_only != 0) { /* and does not hear of it in its next life */

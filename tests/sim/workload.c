@@ -7,7 +7,9 @@
 #include "common/protocol/limits.h"
 #include "common/protocol/value.h"
 #include "tests/sim/audit.h"
+#include "tests/sim/conformance.h"
 #include "tests/sim/keys.h"
+#include "tests/sim/oracles.h"
 #include "tests/sim/recipes.h"
 
 #include <stdio.h>
@@ -21,6 +23,7 @@
 #define READ_PATIENCE_US SECOND
 #define BURST_RECORD_BYTES 700000
 #define BURST_RECORDS 30
+#define FEW_PROPOSERS 3
 
 /* Records that client_flood sends: beyond STREAM_EARLY_BYTES a value goes to learners at once. */
 enum flood { FLOOD_NONE, FLOOD_SHORT, FLOOD_LONG };
@@ -38,6 +41,7 @@ struct block_sent {
 struct issued {
     uint64_t number; /* of the audit; 0: a command on keys or leases */
     int is_recipe;   /* a step of a lock or a queue */
+    int is_settings; /* an operator's, of the oracle */
     uint64_t floor;  /* on keys: the revision known before */
 };
 
@@ -70,7 +74,8 @@ struct client_state {
     time_us_t progress_at, retry_us, hold_until, sleep_until;
     uint32_t burst; /* so many long records go out at once */
     enum flood flood;
-    int is_due; /* the target is another one: send again as soon as hold_until allows */
+    int sets_oracle; /* the next command is an operator's */
+    int is_due;      /* the target is another one: send again as soon as hold_until allows */
     /* After the healing: one more append and one more read of each must get through. */
     uint64_t final_number;
     int is_final_acked, is_final_read;
@@ -98,6 +103,18 @@ static void submit(struct sim *sim, const struct client_state *client, struct sl
     send(sim, client, ROLE_PROPOSER, proposer, &msg);
 }
 
+/* To whom it believes to lead. In the end, when only one of many may be well, to all: clients with
+ * more patience than that would find it by and by. */
+static void submit_somewhere(struct sim *sim, const struct client_state *client, struct slice block)
+{
+    int asks_all = sim->is_healed && sim->plan.proposers > FEW_PROPOSERS;
+    for (size_t i = 0; i < sim->plan.proposers; i++) {
+        if (asks_all || i == client->target) {
+            submit(sim, client, block, i);
+        }
+    }
+}
+
 static void send_open(struct sim *sim, const struct client_state *client)
 {
     uint8_t bytes[BLOCK_HEAD_BYTES + COMMAND_HEAD_BYTES + 4];
@@ -105,7 +122,7 @@ static void send_open(struct sim *sim, const struct client_state *client)
     block_put_head(bytes, &head, COMMAND_HEAD_BYTES + 4);
     command_put_head(bytes + BLOCK_HEAD_BYTES, COMMAND_OPEN_SESSION, 4);
     bytes_put_u32(bytes + BLOCK_HEAD_BYTES + COMMAND_HEAD_BYTES, sim->plan.session_ttl_ms);
-    submit(sim, client, slice_borrow(bytes, sizeof bytes), client->target);
+    submit_somewhere(sim, client, slice_borrow(bytes, sizeof bytes));
 }
 
 static void drop_blocks(struct client_state *client)
@@ -195,7 +212,11 @@ static struct blob *encode(struct sim *sim, struct client_state *client, uint32_
     (void)buffer_extend(&out, BLOCK_HEAD_BYTES);
     for (uint32_t i = 0; i < count; i++) {
         struct issued issued;
-        if (put_recipe(sim, client, &out)) {
+        if (client->sets_oracle) {
+            client->sets_oracle = 0;
+            oracles_put_command(sim, &out);
+            issued = (struct issued){.is_settings = 1};
+        } else if (put_recipe(sim, client, &out)) {
             issued = (struct issued){.is_recipe = 1};
         } else if (is_on_keys(sim, client)) {
             issued = (struct issued){.floor = keys_command(sim, &out)};
@@ -272,7 +293,7 @@ static void resend(struct sim *sim, struct client_state *client, uint64_t from_s
     for (size_t i = 0; i < client->block_count; i++) {
         const struct block_sent *block = &client->blocks[i];
         if (block->first_seq + block->count > from_seq) {
-            submit(sim, client, slice_of(block->bytes), client->target);
+            submit_somewhere(sim, client, slice_of(block->bytes));
         }
     }
 }
@@ -457,6 +478,14 @@ static void on_opened(struct sim *sim, struct client_state *client,
     }
 }
 
+/* The change was made, or another one was first: value is the present version in either case. */
+static void on_settings(struct sim *sim, const struct result_range *range)
+{
+    if (range->value > sim->settings_version) {
+        sim->settings_version = range->value;
+    }
+}
+
 static void on_executed(struct sim *sim, struct client_state *client,
                         const struct result_range *range)
 {
@@ -470,6 +499,10 @@ static void on_executed(struct sim *sim, struct client_state *client,
         const struct issued *issued = &client->issued[seq];
         if (issued->is_recipe) {
             recipes_on_result(sim, client->node - sim->servers, &client->recipe, seq, range);
+            continue;
+        }
+        if (issued->is_settings) {
+            on_settings(sim, range);
             continue;
         }
         if (issued->number == 0) {
@@ -506,6 +539,7 @@ static void on_range(struct sim *sim, struct client_state *client, uint64_t sess
     case RESULT_LEASES_FULL:
     case RESULT_KEY_NOT_FOUND:
     case RESULT_TOO_LARGE:
+    case RESULT_CHANGED:
         on_executed(sim, client, range);
         break;
     case RESULT_GAP:
@@ -613,6 +647,9 @@ void client_take(struct sim *sim, size_t node, const struct message *msg)
         if (msg->echo == client->nonce) {
             keys_on_events(sim, &client->keys, msg);
         }
+        break;
+    case MSG_TRANSFERRED:
+        conformance_on_transferred(sim, &msg->transferred);
         break;
     case MSG_LEADING:
         client->target = msg->from.id - 1;
@@ -756,6 +793,11 @@ void client_die(struct sim *sim, size_t position)
     node->incarnation = client->nonce;
     sim->processes[client->node].life++;
     transport_changed(sim, node, EVENT_PEER_UP);
+}
+
+void client_set_oracle(struct sim *sim, size_t position)
+{
+    sim->clients[position].sets_oracle = !sim->is_healed;
 }
 
 void client_sleep(struct sim *sim, size_t position, time_us_t for_us)

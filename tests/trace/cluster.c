@@ -120,7 +120,9 @@ size_t cluster_index(const struct cluster *cluster, const struct node *node)
 static void make_settings(const struct cluster *cluster, enum role role, struct settings *settings)
 {
     *settings = cluster->options.settings;
-    settings->candidate_count = 0;
+    if (settings->candidate_count > 0) {
+        return;
+    }
     for (size_t i = 0; i < cluster->node_count; i++) {
         const struct node *node = &cluster->nodes[i];
         if (node->self.role == role) {

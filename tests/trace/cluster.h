@@ -72,8 +72,8 @@ struct cluster_options {
     time_ms_t election_ms;
     time_ms_t latency_ms;
     uint64_t seed;
-    struct settings settings; /* of the oracle; candidates and priorities are filled in. Zeroed:
-                                 `connected` */
+    struct settings settings; /* of the oracle; candidates and priorities are filled in if it has
+                                 none. Zeroed: `connected` */
 };
 
 /* How another runner than cluster_run takes part. With a function that is NULL the cluster does as

@@ -52,8 +52,11 @@ struct fake_node {
     struct fake_watch watches[FAKE_WATCHES_MAX];
 
     /* Script. */
-    int is_down;             /* no process */
-    int is_silent;           /* takes frames and does nothing */
+    int is_down;                  /* no process */
+    int is_silent;                /* takes frames and does nothing */
+    enum name_status name_status; /* what it answers to a word */
+    int is_name_ignored;
+    int is_name_late;        /* it answers the word before */
     uint64_t stuck_revision; /* other than 0: cut off there, it answers watches with nothing new */
 
     /* What happened. */
@@ -67,6 +70,8 @@ struct fake_node {
     size_t watch_count;
     size_t transfer_count;
     size_t explain_count;
+    size_t name_count;
+    struct msg_name name; /* the last one */
 };
 
 struct fake {
