@@ -70,13 +70,14 @@ struct floodmax {
     time_ms_t began_at; /* this election, or was heard of */
     node_id_t maximum;  /* heard of in it; 0: nobody stands yet */
     uint64_t weight;
-    set_t known_to;                  /* who has told us of this maximum, or was told */
-    int is_decided;                  /* its rounds are over: the maximum is elected */
-    time_ms_t decided_at;            /* then, or when a higher one came after that */
-    set_t dead;                      /* passed over in this election */
-    set_t vain;                      /* likewise: they live, and did not come to lead */
-    uint32_t round;                  /* that has ended, since began_at */
-    time_ms_t round_at;              /* when the next one ends */
+    set_t known_to;       /* who has told us of this maximum, or was told */
+    set_t heard;          /* who has said anything in this election: a neighbour, as it sees it */
+    int is_decided;       /* its rounds are over: the maximum is elected */
+    time_ms_t decided_at; /* then, or when a higher one came after that */
+    set_t dead;           /* passed over in this election */
+    set_t vain;           /* likewise: they live, and did not come to lead */
+    uint32_t round;       /* that has ended, since began_at */
+    time_ms_t round_at;   /* when the next one ends */
     time_ms_t heard_at[MEMBERS_MAX]; /* by index; of this election */
     time_ms_t refuted_at;            /* when we last took a word back */
     node_id_t leader;                /* as the view had it last */
@@ -117,12 +118,13 @@ static void draw_topology(const struct oracle_view *view, set_t *neighbours)
     }
 }
 
-/* Takes those out that the acceptors do not hear, and makes their neighbours each other's. */
+/* Takes those out that the acceptors do not hear, and makes their neighbours each other's. Who hears
+ * no acceptors itself has no say in that. */
 static void close_around_dead(const struct oracle_view *view, set_t *neighbours)
 {
     for (size_t dead = 0; dead < view->candidate_count; dead++) {
         set_t around = neighbours[dead];
-        if (view->candidates[dead].is_alive) {
+        if (view->candidates[dead].is_alive || !view->is_open) {
             continue;
         }
         for (size_t i = 0; i < view->candidate_count; i++) {
@@ -295,6 +297,7 @@ static void begin_rounds(struct floodmax *flood, const struct oracle_view *view)
     flood->maximum = 0;
     flood->weight = 0;
     flood->known_to = 0;
+    flood->heard = 0;
     flood->is_decided = 0;
     flood->round = 0;
     flood->round_at = view->now;
@@ -364,8 +367,7 @@ static int join_lists(struct floodmax *flood, const struct oracle_view *view,
 }
 
 /* Declared dead, and alive: the others are told with an election of the next number. */
-static void maybe_refute(struct floodmax *flood, const struct oracle_view *view,
-                         struct effects *out)
+static void maybe_refute(struct floodmax *flood, const struct oracle_view *view)
 {
     set_t bit = bit_of(view, view->self);
     int is_too_soon = view->now < flood->refuted_at + view->election_ms;
@@ -374,7 +376,6 @@ static void maybe_refute(struct floodmax *flood, const struct oracle_view *view,
         MUTANT(oracle_floodmax_never_refutes)) {
         return;
     }
-    effects_mark(out, MARK_ORACLE_FLOODMAX_REFUTES);
     flood->refuted_at = view->now;
     start(flood, view, flood->dead & ~bit, flood->vain & ~bit);
 }
@@ -424,13 +425,14 @@ static void on_message(void *state, const struct oracle_view *view, const struct
         begin_rounds(flood, view);
     }
     flood->heard_at[from] = view->now;
+    flood->heard |= (set_t)1 << from;
     if (tag_compare(tag_of(oracle), flood->tag) == 0 && oracle->hops != 0 && flood->is_active) {
         hear_of(flood, view, oracle->subject, oracle->weight);
         if (oracle->subject == flood->maximum && oracle->weight == flood->weight) {
             flood->known_to |= (set_t)1 << from;
         }
     }
-    maybe_refute(flood, view, out);
+    maybe_refute(flood, view);
 }
 
 /* ---- time */
@@ -520,7 +522,7 @@ static time_ms_t tick(void *state, const struct oracle_view *view, struct rng *r
         return TIME_NEVER; /* nothing is worked out while somebody leads */
     }
     uint32_t diameter;
-    set_t neighbours = own_neighbours(view, &diameter);
+    set_t neighbours = own_neighbours(view, &diameter) | flood->heard;
     if (view->is_open) {
         hold(flood, view, diameter, out);
     } else if (is_stale(flood, view, diameter) && flood->maximum != view->self) {

@@ -326,10 +326,8 @@ static void test_refutation(void **state)
     oracle_kit_run(kit, 800);
     assert_int_equal(oracle_kit_name(kit, 0), 4);
     assert_int_equal(kit->round_max, 2);
-    assert_int_equal(kit->nodes[4].fx.marks[MARK_ORACLE_FLOODMAX_REFUTES], 0);
     oracle_kit_cut(kit, 3, 4, 0);
     oracle_kit_run(kit, 600);
-    assert_int_equal(kit->nodes[4].fx.marks[MARK_ORACLE_FLOODMAX_REFUTES], 1);
     assert_int_equal(oracle_kit_named(kit), 5);
     assert_int_equal(kit->round_max, 3);
     oracle_kit_free(kit);
@@ -346,8 +344,7 @@ static void test_refutation_for_ever(void **state)
     kit->is_cut[4][3] = 1;
     oracle_kit_open_gate(kit);
     oracle_kit_run(kit, 20000);
-    assert_in_range(kit->nodes[4].fx.marks[MARK_ORACLE_FLOODMAX_REFUTES], 2, 40);
-    assert_in_range(kit->round_max, 4, 2 * 40 + 2);
+    assert_in_range(kit->round_max, 6, 2 * 40 + 2);
     oracle_kit_free(kit);
 }
 
