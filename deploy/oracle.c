@@ -385,25 +385,24 @@ static void print_line(enum output_form form, const struct synod_place *places, 
     free(table);
 }
 
-/* An empty line is worth a sentence: mostly the oracle is another one. */
-static int say_empty(struct synod *s)
+/* The line as long as it means something: what another oracle finds in the log is left over. Of an
+ * empty one *sentence says why it is empty. */
+static int read_line(struct synod *s, struct synod_place *places, size_t *count,
+                     const char **sentence)
 {
     struct synod_oracle oracle;
     int rc = synod_oracle_get(s, SYNOD_LINEARIZABLE, &oracle);
-    if (rc != SYNOD_OK) {
-        return options_close(s, rc);
+    if (rc == SYNOD_OK && oracle.kind != SYNOD_ORACLE_SUCCESSION) {
+        *sentence = "there is no line of successors (another oracle is set); try: synod oracle set "
+                    "succession";
+        return SYNOD_OK;
     }
-    if (oracle.kind == SYNOD_ORACLE_SUCCESSION) {
-        fprintf(stderr, "error: nobody is in the line yet (proposers register within moments); "
-                        "try: again\n");
-    } else {
-        fprintf(stderr,
-                "error: there is no line of successors (the oracle is %s); try: synod oracle set "
-                "succession\n",
-                synod_oracle_kind_name(oracle.kind));
+    if (rc == SYNOD_OK) {
+        rc = synod_oracle_line(s, places, SYNOD_MEMBERS_MAX, count);
     }
-    int status = options_close(s, SYNOD_OK);
-    return status != 0 ? status : 1;
+    *count = *count < SYNOD_MEMBERS_MAX ? *count : SYNOD_MEMBERS_MAX;
+    *sentence = "nobody is in the line yet (proposers register within moments); try: again";
+    return rc;
 }
 
 int verb_oracle_line(int argc, char **argv)
@@ -424,12 +423,15 @@ int verb_oracle_line(int argc, char **argv)
     if (status != 0) {
         return status;
     }
-    int rc = synod_oracle_line(s, places, SYNOD_MEMBERS_MAX, &count);
+    const char *sentence = NULL;
+    int rc = read_line(s, places, &count, &sentence);
+    if (rc == SYNOD_OK && count > 0) {
+        print_line(common.form, places, count);
+    }
+    status = options_close(s, rc);
     if (rc == SYNOD_OK && count == 0) {
-        return say_empty(s);
+        fprintf(stderr, "error: %s\n", sentence);
+        status = 1;
     }
-    if (rc == SYNOD_OK) {
-        print_line(common.form, places, count < SYNOD_MEMBERS_MAX ? count : SYNOD_MEMBERS_MAX);
-    }
-    return options_close(s, rc);
+    return status;
 }

@@ -656,8 +656,9 @@ struct synod_place {
     uint64_t left_ms;     /* until it leaves the line, unless it registers again */
 };
 
-/* Writes up to capacity places, the first in the line first; *count gets how many there are, 0 also
- * with another oracle. Linearizable. Blocks and fails as synod_oracle_get does. */
+/* Writes up to capacity places, the first in the line first; *count gets how many there are. Under
+ * another oracle than SUCCESSION nobody keeps the line, and what is there is left over.
+ * Linearizable. Blocks and fails as synod_oracle_get does. */
 int synod_oracle_line(struct synod *s, struct synod_place *places, size_t capacity, size_t *count);
 
 /* What a transfer did. */
