@@ -139,7 +139,6 @@ static void hear_of_self(struct gossip *gossip, size_t index, const struct rumor
         effects_mark(out, MARK_ORACLE_GOSSIP_REFUTED);
         self->version = rumor->version + 1;
     }
-    self->told = 0; /* whoever said it does not know better */
 }
 
 /* Of two the higher version holds, and of one version the worse word. */
@@ -150,14 +149,12 @@ static void hear(struct gossip *gossip, const struct rumor *rumor, const struct 
     if (index == view->candidate_count || rumor->version > VERSION_MAX) {
         return;
     }
-    struct held *held = &gossip->held[index];
+    const struct held *held = &gossip->held[index];
     if (rumor->proposer == view->self) {
         hear_of_self(gossip, index, rumor, out);
     } else if (rumor->version > held->version ||
                (rumor->version == held->version && rumor->state > held->state)) {
         hold(gossip, index, rumor->state, rumor->version, view);
-    } else if (rumor->version < held->version) {
-        held->told = 0; /* it has not come round */
     }
 }
 

@@ -117,6 +117,9 @@ void oracle_on_message(struct oracle *oracle, const struct oracle_view *view,
         return; /* during a change of settings, or late */
     }
     oracle->class->on_message(oracle->state, view, msg, &oracle->rng, out);
+    if (oracle->class->tick != NULL) {
+        oracle->due_at = view->now; /* what it has heard may be a reason to be called earlier */
+    }
 }
 
 node_id_t oracle_names(const struct oracle *oracle, const struct oracle_view *view)

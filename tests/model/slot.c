@@ -284,7 +284,9 @@ struct blob *run_encode_slot(const struct run *run)
         size_t size = BLOCK_HEAD_BYTES + block->commands.size;
         bytes[i] = memory_alloc(size);
         block_put_head(bytes[i], block, (uint32_t)block->commands.size);
-        memcpy(bytes[i] + BLOCK_HEAD_BYTES, block->commands.data, block->commands.size);
+        if (block->commands.size > 0) {
+            memcpy(bytes[i] + BLOCK_HEAD_BYTES, block->commands.data, block->commands.size);
+        }
         blocks[i] = slice_borrow(bytes[i], size);
         struct block parsed;
         struct errmsg why;

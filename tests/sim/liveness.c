@@ -78,6 +78,10 @@ static void break_for_ever(struct sim *sim, size_t index)
         process_crash(sim, index, 1);
     } else if (mode == 4) {
         sim->processes[index].paused_until = sim->end_at + SECOND;
+    } else if (mode == 3) {
+        /* What has arrived is not heard, either: one that pauses would answer it seconds later,
+         * when all has been well, and tell a leader of a promise that it gave before. */
+        process_drop_waiting(sim, index);
     }
     for (size_t i = 0; i < sim->cluster->node_count; i++) {
         transport_cut(sim, index, i, mode != 3);

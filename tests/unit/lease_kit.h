@@ -1,6 +1,6 @@
-/* Oracles of the kind `lease` and the real acceptors that grant it, on a network that drops, doubles
- * and delays, with clocks that do not run alike. Nothing is agreed: the test says who leads. What
- * proposers say to each other is the business of oracle_kit.h. */
+/* Oracles of the kind `lease` and the real acceptors that grant it, on a network that drops,
+ * doubles and delays, with clocks that do not run alike. Nothing is agreed: the test says who
+ * leads. What proposers say to each other is the business of oracle_kit.h. */
 #ifndef SYNOD_TESTS_UNIT_LEASE_KIT_H
 #define SYNOD_TESTS_UNIT_LEASE_KIT_H
 

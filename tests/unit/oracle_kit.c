@@ -45,7 +45,7 @@ void oracle_kit_view(const struct oracle_kit *kit, size_t node, struct oracle_vi
             .id = id,
             .weight = settings_weight(&self->settings, id),
             .is_barred = settings_bar(&self->settings, id),
-            .is_alive = i == node || is_heard(kit, i),
+            .is_alive = i == node || (is_heard(kit, i) && !self->has_no_quorum),
             .reaches_quorum = !kit->nodes[i].has_no_quorum && !kit->nodes[i].is_unheard,
         };
     }
@@ -176,6 +176,15 @@ static void tick(struct oracle_kit *kit, size_t node)
     }
 }
 
+static void tick_all(struct oracle_kit *kit)
+{
+    for (size_t i = 0; i < kit->options.proposers; i++) {
+        if (kit->nodes[i].is_up) {
+            tick(kit, i);
+        }
+    }
+}
+
 static void begin(struct oracle_kit *kit, size_t node)
 {
     struct kit_node *it = &kit->nodes[node];
@@ -249,11 +258,7 @@ static void step(struct oracle_kit *kit, time_ms_t until)
         }
     }
     kit->now = at > kit->now ? at : kit->now;
-    for (size_t i = 0; i < kit->options.proposers; i++) {
-        if (kit->nodes[i].is_up) {
-            tick(kit, i);
-        }
-    }
+    tick_all(kit);
     for (next = next_packet(kit); next < kit->packet_count && kit->packets[next].at <= kit->now;
          next = next_packet(kit)) {
         struct kit_packet packet = kit->packets[next];
@@ -300,12 +305,14 @@ static void change_leader(struct oracle_kit *kit, node_id_t leader, time_ms_t at
 void oracle_kit_open_gate(struct oracle_kit *kit)
 {
     change_leader(kit, 0, kit->now);
+    tick_all(kit);
 }
 
 void oracle_kit_lead(struct oracle_kit *kit, node_id_t leader)
 {
     change_leader(kit, leader, kit->now);
     kit->changes++;
+    tick_all(kit);
 }
 
 void oracle_kit_kill(struct oracle_kit *kit, size_t node)

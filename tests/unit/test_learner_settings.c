@@ -259,6 +259,24 @@ static void test_is_told_again(void **state)
     end_turn(f);
 }
 
+/* It asks to be woken for that, even if nothing else is due: no lease, no silent leader. */
+static void test_asks_to_be_woken(void **state)
+{
+    struct fixture *f = *state;
+    apply_command(f, COMMAND_CLOSE_SESSION, SLICE_EMPTY);
+    apply_line(f, 100, 2);
+    kit_flush(&f->kit);
+    time_ms_t told_at = f->kit.now;
+    end_turn(f);
+    f->kit.now += ELECTION_MS / 2;
+    struct message msg = kit_from(ROLE_PROPOSER, 1, leader.incarnation, MSG_COMMIT);
+    msg.commit = (struct msg_commit){leader, learner_applied(f->learner)};
+    kit_message(&f->kit, &msg);
+    kit_flush(&f->kit);
+    assert_int_equal(f->kit.fx.wake_at, told_at + ELECTION_MS);
+    end_turn(f);
+}
+
 /* What was told is known after a restart, and told without anybody's asking. */
 static void test_restart(void **state)
 {
@@ -284,9 +302,10 @@ static void test_restart(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        ON_A_LEARNER(test_nothing_to_tell), ON_A_LEARNER(test_a_change_is_told),
-        ON_A_LEARNER(test_a_line_is_told),  ON_A_LEARNER(test_who_connects_is_told),
-        ON_A_LEARNER(test_is_told_again),   ON_A_LEARNER(test_restart),
+        ON_A_LEARNER(test_nothing_to_tell),  ON_A_LEARNER(test_a_change_is_told),
+        ON_A_LEARNER(test_a_line_is_told),   ON_A_LEARNER(test_who_connects_is_told),
+        ON_A_LEARNER(test_is_told_again),    ON_A_LEARNER(test_restart),
+        ON_A_LEARNER(test_asks_to_be_woken),
     };
     return cmocka_run_group_tests_name("learner_settings", tests, NULL, NULL);
 }

@@ -272,7 +272,24 @@ static void test_digest(void **state)
     machine_kit_close(&other);
 }
 
-/* A record that no machine writes is not taken for one. */
+/* What a machine says that finds this in its store. */
+static int load_code(struct machine_kit *kit, const uint8_t *bytes, size_t size)
+{
+    struct record record = {.key = (const uint8_t *)"o", .key_size = 1};
+    record.body = slice_borrow(bytes, size);
+    assert_int_equal(store_write(kit->store, &record, 1, 0, NULL), 0);
+    struct machine *machine = machine_new(&kit->reader);
+    struct effects fx;
+    effects_init(&fx);
+    machine_load(machine, &fx);
+    int code = fx.fatal;
+    effects_close(&fx);
+    machine_free(machine);
+    return code;
+}
+
+/* A record that no machine writes is not taken for one: of another length, with places that cannot
+ * be, or settings that are none. */
 static void test_damaged_record(void **state)
 {
     struct machine_kit *kit = *state;
@@ -280,21 +297,31 @@ static void test_damaged_record(void **state)
     line(kit, 100, (const struct entry[]){{3, 7}, {1, 5}}, 2);
     struct blob *blob;
     assert_int_equal(kit->reader.get(kit->reader.self, slice_borrow("o", 1), &blob), 0);
+    static const struct {
+        size_t at;
+        uint8_t byte;
+    } damages[] = {
+        {7, 0},         /* version 0 has no settings */
+        {8, 33},        /* more places than there can be */
+        {12, 0},        /* proposer 0 */
+        {12, 1},        /* the same as the second's */
+        {20, 0},        /* incarnation 0 */
+        {56, 4},        /* since a slot that is not applied */
+        {56, 2},        /* since a slot before the first's */
+        {9 + 2 * 28, 9} /* a kind of oracle that is none */
+    };
+    for (size_t i = 0; i < sizeof damages / sizeof damages[0]; i++) {
+        uint8_t bytes[256];
+        memcpy(bytes, blob->data, blob->size);
+        assert_int_equal(load_code(kit, bytes, blob->size), 0);
+        bytes[damages[i].at] = damages[i].byte;
+        assert_int_equal(load_code(kit, bytes, blob->size), ERROR_CORRUPT);
+    }
     for (size_t size = 0; size < blob->size + 2; size++) {
         uint8_t bytes[256] = {0};
         assert_true(blob->size < sizeof bytes - 2);
         memcpy(bytes, blob->data, size < blob->size ? size : blob->size);
-        bytes[7] = size == blob->size ? 0 : bytes[7]; /* of that size: settings of version 0 */
-        struct record record = {.key = (const uint8_t *)"o", .key_size = 1};
-        record.body = slice_borrow(bytes, size);
-        assert_int_equal(store_write(kit->store, &record, 1, 0, NULL), 0);
-        struct machine *machine = machine_new(&kit->reader);
-        struct effects fx;
-        effects_init(&fx);
-        machine_load(machine, &fx);
-        assert_int_equal(fx.fatal, ERROR_CORRUPT);
-        effects_close(&fx);
-        machine_free(machine);
+        assert_int_equal(load_code(kit, bytes, size), size == blob->size ? 0 : ERROR_CORRUPT);
     }
     blob_unref(blob);
 }

@@ -203,6 +203,7 @@ const struct value_sample *value_samples(size_t *count)
                   "session 3, as its command 15: if \"k\" does not exist it is put, else read",
                   make_block((struct block){3, CLIENT_NONCE, 15, 14, 1, SLICE_EMPTY}, COMMAND_KV,
                              txn.data, txn.size, 0));
+        slice_drop(&txn);
         const uint8_t grant[17] = {[14] = 0x27, [15] = 0x10, [16] = LEASE_BOUND};
         set_value(BLOCK_GRANT, "block-grant",
                   "session 3, as its command 16, asks for a lease of 10,000 ms that ends with it",
@@ -228,6 +229,7 @@ const struct value_sample *value_samples(size_t *count)
                   "session 3, as its command 17, changes version 1 of the settings of oracles",
                   make_block((struct block){3, CLIENT_NONCE, 17, 16, 1, SLICE_EMPTY},
                              COMMAND_SETTINGS, payload.data, payload.size, 0));
+        slice_drop(&payload);
     }
     *count = VALUE_COUNT;
     return values;
