@@ -133,8 +133,8 @@
 /* Free space on a store's disk below which new commands are refused; reads go on. */
 #define DISK_RESERVE_BYTES (64 * MIB)
 
-/* How long a word of an oracle outside may run: a longer one is cut. Who stands behind it can be gone
- * for as long without anybody noticing. */
+/* How long a word of an oracle outside may run: a longer one is cut. Who stands behind it can
+ * be gone for as long without anybody noticing. */
 #define WORD_MS_MAX ((uint32_t)3600 * 1000)
 
 /* Connections on one listening socket whose sender is known. The oldest is forgotten beyond it. */

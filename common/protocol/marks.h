@@ -61,6 +61,9 @@
     X(ORACLE_RING_SKIPS, "silent neighbour on the ring skipped")                                   \
     X(ORACLE_RING_AGAIN, "round of the ring without a winner followed by another")                 \
     X(ORACLE_RING_IN_VAIN, "winner on the ring that does not come to lead lets others try")        \
+    X(ORACLE_FLOODMAX_OLD, "maximum of an older election ignored")                                 \
+    X(ORACLE_FLOODMAX_VOTES_OUT, "dead maximum voted out")                                         \
+    X(ORACLE_FLOODMAX_IN_VAIN, "maximum that does not come to lead passed over")                   \
     X(ORACLE_GOSSIP_SUSPECTS, "proposer suspected by gossip")                                      \
     X(ORACLE_GOSSIP_REFUTED, "proposer refutes what gossip says of it")                            \
     X(ORACLE_GOSSIP_BURIES, "suspicion that nobody refuted becomes a death")                       \

@@ -64,7 +64,9 @@ static void drop(struct row *r, const char *words)
 {
     snprintf(r->why, sizeof r->why, "%s", words);
     for (char *p = r->why; *p != '\0'; p++) {
-        *p = *p == '\n' || *p == '\t' ? ' ' : *p;
+        if (*p == '\n' || *p == '\t') {
+            *p = ' ';
+        }
     }
     for (size_t n = strlen(r->why); n > 0 && r->why[n - 1] == ' '; n--) {
         r->why[n - 1] = '\0';
@@ -236,21 +238,25 @@ static int fail(struct row *r, struct claim *out)
     return 0;
 }
 
+/* 1 if it is ours or somebody else's now, 0 if there is no such row, -1 without the database. */
+static int take_or_look(struct row *r, struct claim *out)
+{
+    int rc = take(r, out);
+    return rc == 0 ? look(r, out) : rc;
+}
+
 static int turn(void *arg, struct claim *out)
 {
     struct row *r = arg;
     if (r->conn == NULL && connect_to(r) != 0) {
         return fail(r, out);
     }
-    int rc = take(r, out);
+    int rc = take_or_look(r, out);
     if (rc == 0) {
-        rc = look(r, out);
-        if (rc == 0 && make(r) == 0) {
-            out->state = CLAIM_OTHERS;
-            out->again_ms = 0;
-            snprintf(out->why, sizeof out->why, "nobody yet");
-            rc = 1;
-        }
+        rc = make(r) == 0 ? take_or_look(r, out) : -1;
+    }
+    if (rc == 0) {
+        drop(r, "somebody deletes the row");
     }
     if (rc != 1) {
         return fail(r, out);

@@ -1,8 +1,9 @@
 /* synod-oracle-queue: who has the one message of a queue of Synod's own says who should lead.
  *
- * The message is claimed for a time in which nobody else sees it, and never acknowledged: its holder
- * prolongs the claim, and when it falls silent the message goes to the next. The first one makes it:
- * a push that succeeds only into an empty queue, so there is one however many begin at once. */
+ * The message is claimed for a time in which nobody else sees it, and never acknowledged: its
+ * holder prolongs the claim, and when it falls silent the message goes to the next. The first
+ * one makes it: a push that succeeds only into an empty queue, so there is one however many
+ * begin at once. */
 #include "deploy/oracles/claimant.h"
 
 #include <stdio.h>

@@ -1,25 +1,27 @@
-/* An oracle outside of Synod says who should lead: a lease row in a database, a queue, a scheduler,
- * a script (deploy/oracles, common/PROTOCOL.md "An oracle outside"). What it sends is a word,
- * MSG_NAME: "proposer X, for so many milliseconds from now".
+/* An oracle outside of Synod says who should lead: a lease row in a database, a queue, a
+ * scheduler, a script (deploy/oracles, common/PROTOCOL.md "An oracle outside"). What it sends
+ * is a word, MSG_NAME: "proposer X, for so many milliseconds from now".
  *
- * Algorithm: the last word is remembered, whoever said it, until it runs out or the next one comes; a
- * word about 0 takes it back. While it runs and X is fit, X is named, else whoever `connected` would
- * name. So the death of the oracle outside, or nonsense from it, changes nothing but who would lead
- * next. A word is a lease on being named, in the sense of Gray and Cheriton ("Leases: An Efficient
- * Fault-Tolerant Mechanism for Distributed File Cache Consistency", SOSP 1989, section 2): the
- * sender counts its time from before it asked for it, this one from when the word came, which a
- * difference of clocks does not touch; here it protects nothing but a preference.
+ * Algorithm: the last word is remembered, whoever said it, until it runs out or the next one
+ * comes; a word about 0 takes it back. While it runs and X is fit, X is named, else whoever
+ * `connected` would name. So the death of the oracle outside, or nonsense from it, changes
+ * nothing but who would lead next. A word is a lease on being named, in the sense of Gray and
+ * Cheriton ("Leases: An Efficient Fault-Tolerant Mechanism for Distributed File Cache
+ * Consistency", SOSP 1989, section 2): the sender counts its time from before it asked for it,
+ * this one from when the word came, which a difference of clocks does not touch; here it
+ * protects nothing but a preference.
  *
- * Each proposer knows only what was told to it: who names tells all of them. If several programs
- * name different ones the last word wins, on each proposer for itself. So proposers may be of two
- * minds, and if each names another one nobody begins. That is why a word counts for two election
- * timeouts only once a campaign has become possible: then it was in vain, and everybody goes by
- * rank.
+ * Each proposer knows only what was told to it: who names tells all of them. If several
+ * programs name different ones the last word wins, on each proposer for itself. So proposers
+ * may be of two minds, and if each names another one nobody begins. That is why a word counts
+ * for two election timeouts only once a campaign has become possible: then it was in vain, and
+ * everybody goes by rank.
  *
- * Assumptions: none for safety. Bound: whatever was said, the proposer of highest rank that is fit is
- * named by all who see the same reports two election timeouts after the gate opened, and stays named
- * until somebody leads; if X is fit and told to all, X is named at once. No messages among
- * proposers; one word and one answer for each proposer and each period of the program. */
+ * Assumptions: none for safety. Bound: whatever was said, the proposer of highest rank that is
+ * fit is named by all who see the same reports two election timeouts after the gate opened, and
+ * stays named until somebody leads; if X is fit and told to all, X is named at once. No
+ * messages among proposers; one word and one answer for each proposer and each period of the
+ * program. */
 #include "proposer/oracle/oracle.h"
 
 #include "common/base/check.h"

@@ -145,10 +145,17 @@ static int is_live(const struct ring *ring, const struct oracle_view *view)
     return ring->tag.number > 0 && !ring->is_over && view->now < deadline(ring, view);
 }
 
+/* The acceptors do not hear it. Who hears no acceptors itself has no say in that. */
+static int is_unheard(const struct oracle_view *view, size_t index)
+{
+    return (view->is_open || MUTANT(oracle_ring_believes_the_deaf)) &&
+           !view->candidates[index].is_alive;
+}
+
 /* Whoever is to be skipped: the acceptors do not hear it, or it has not answered. */
 static int is_skipped(const struct ring *ring, const struct oracle_view *view, size_t index)
 {
-    return !view->candidates[index].is_alive || view->now < ring->skipped_until[index];
+    return is_unheard(view, index) || view->now < ring->skipped_until[index];
 }
 
 /* The first on the way from us to the subject, it included, that is not skipped; 0 if that is none.
@@ -219,7 +226,7 @@ static void tell_skipped(const struct ring *ring, const struct oracle_view *view
         if (view->candidates[at].id == to) {
             return;
         }
-        if (view->candidates[at].is_alive) {
+        if (!is_unheard(view, at)) {
             struct hop hop = *elected;
             hop.to = view->candidates[at].id;
             send_hop(ring, view, &hop, out);
@@ -468,7 +475,7 @@ static void judge_winner(struct ring *ring, const struct oracle_view *view, stru
         return;
     }
     const struct oracle_candidate *winner = oracle_candidate(view, ring->winner);
-    int is_gone = !oracle_is_fit(winner) &&
+    int is_gone = view->is_open && !oracle_is_fit(winner) &&
                   view->now >= ring->elected_at + SETTLED_HEARTBEATS * view->heartbeat_ms;
     if (winner_is_fresh(ring, view) && !is_gone) {
         return;

@@ -45,7 +45,7 @@ void oracle_kit_view(const struct oracle_kit *kit, size_t node, struct oracle_vi
             .id = id,
             .weight = settings_weight(&self->settings, id),
             .is_barred = settings_bar(&self->settings, id),
-            .is_alive = i == node || is_heard(kit, i),
+            .is_alive = i == node || (is_heard(kit, i) && !self->has_no_quorum),
             .reaches_quorum = !kit->nodes[i].has_no_quorum && !kit->nodes[i].is_unheard,
         };
     }

@@ -35,7 +35,7 @@ struct kit_node {
     int is_up;
     time_ms_t down_at; /* the acceptors hear it for an election timeout more */
     int is_unheard;    /* up, but the acceptors do not hear it */
-    int has_no_quorum;
+    int has_no_quorum; /* it hears no acceptor, and therefore of nobody */
     uint32_t lives;    /* how often it has started */
     time_ms_t skew_ms; /* drawn anew for each change of the view */
 };
