@@ -600,27 +600,24 @@ struct synod_candidate {
     char zone[SYNOD_ZONE_BYTES]; /* "": none */
 };
 
-/* Two proposers that speak to each other. */
+/* Two proposers that speak to each other: a < b. */
 struct synod_edge {
-    uint32_t a, b; /* a < b */
+    uint32_t a, b;
 };
 
 struct synod_oracle {
     uint64_t version; /* how often the log has changed them; 0: those of cluster.yml */
     enum synod_oracle_kind kind;
-    int preempts; /* a leader hands over to one that ranks higher, once that has been fit for two
-                     election timeouts */
+    int preempts; /* a leader hands over to one that ranks higher and has been fit for a while */
     char zone[SYNOD_ZONE_BYTES]; /* candidates in it rank above all others; "": no zone does */
     uint32_t diameter;           /* FLOODMAX: rounds, at most 31; 0: the topology's own */
     enum synod_role role;   /* of the candidates: SYNOD_PROPOSER; in Raft mode SYNOD_ACCEPTOR */
     size_t candidate_count; /* all members that could lead */
     struct synod_candidate candidates[SYNOD_MEMBERS_MAX]; /* rising ids */
     size_t order_count;
-    uint32_t order[SYNOD_MEMBERS_MAX]; /* STATIC: the preferred one first, each id once; who is
-                                          missing comes after, by rank */
+    uint32_t order[SYNOD_MEMBERS_MAX]; /* STATIC: the preferred one first, each id once */
     size_t edge_count;
-    struct synod_edge edges[SYNOD_EDGES_MAX]; /* FLOODMAX: the topology, by a, then b, each once;
-                                                 none: everybody speaks to everybody */
+    struct synod_edge edges[SYNOD_EDGES_MAX]; /* FLOODMAX: by a, then b, each once; none: all */
 };
 
 /* The settings as they are, into *out. With SYNOD_LOCAL they may be old, but no quorum is needed.
@@ -636,14 +633,10 @@ int synod_oracle_get(struct synod *s, enum synod_consistency consistency, struct
  * oracle that means nothing in Raft mode, a zone that is none; the sentence says which.
  * SYNOD_E_SESSION, SYNOD_E_UNAVAILABLE (they may still be changed).
  *
- *     struct synod_oracle oracle;
- *     int rc;
  *     do {
  *         rc = synod_oracle_get(s, SYNOD_LINEARIZABLE, &oracle);
- *         if (rc == SYNOD_OK) {
- *             oracle.kind = SYNOD_ORACLE_RING;
- *             rc = synod_oracle_set(s, &oracle, NULL);
- *         }
+ *         oracle.kind = SYNOD_ORACLE_RING;
+ *         rc = rc == SYNOD_OK ? synod_oracle_set(s, &oracle, NULL) : rc;
  *     } while (rc == SYNOD_E_CHANGED);
  */
 int synod_oracle_set(struct synod *s, const struct synod_oracle *oracle, uint64_t *version);
@@ -661,7 +654,6 @@ struct synod_place {
  * Linearizable. Blocks and fails as synod_oracle_get does. */
 int synod_oracle_line(struct synod *s, struct synod_place *places, size_t capacity, size_t *count);
 
-/* What a transfer did. */
 struct synod_transfer {
     enum synod_role role; /* of both ids: SYNOD_PROPOSER; in Raft mode SYNOD_ACCEPTOR */
     uint32_t from;        /* who led; the same as `to` if it led already and nothing was done */
@@ -766,6 +758,7 @@ int synod_explain(struct synod *s, struct synod_explanation **out);
 
 /* NULL is allowed. */
 void synod_explanation_free(struct synod_explanation *explanation);
+
 /* ---- an oracle outside: a program of yours says who should lead
  *
  * With `oracle: { kind: external }` the cluster asks programs outside whom its next leader should

@@ -89,3 +89,15 @@ void fake_on_explain(struct fake *f, struct fake_node *node, const struct messag
     };
     fake_send(node, msg->from, &reply);
 }
+
+void fake_on_name(struct fake *f, struct fake_node *node, const struct message *msg)
+{
+    node->name_count++;
+    node->name = msg->name;
+    if (!node->is_name_ignored) {
+        struct message reply = {.kind = MSG_NAMED};
+        reply.named = (struct msg_named){msg->name.request - (uint64_t)node->is_name_late,
+                                         node->name_status, f->leader};
+        fake_send(node, msg->from, &reply);
+    }
+}
