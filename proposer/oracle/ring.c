@@ -14,8 +14,9 @@
  * heartbeat.
  *
  * Repair: each hop is acknowledged. A neighbour that stays silent for HOP_HEARTBEATS, or that the
- * acceptors do not hear, is skipped for the rest of the round, or an election timeout. A token never
- * passes its origin: if that is skipped, it ends there, and others win. Alone on the ring, one is elected at once.
+ * acceptors do not hear, is skipped for the rest of the round, and has one heartbeat in later rounds
+ * until it answers. A token never passes its origin: if that is skipped, it ends there, and others
+ * win. Alone on the ring, one is elected at once.
  *
  * Rounds: tokens carry a tag, and those of an older round are dropped. A round that has brought no
  * winner in time, or one that does not come to lead, is followed by the next number, which whoever
@@ -83,7 +84,8 @@ struct ring {
     time_ms_t open_since;  /* TIME_NEVER: the gate is closed */
     time_ms_t rests_until; /* we were elected in vain: the others first */
     struct hop hops[HOPS_MAX];
-    time_ms_t skipped_until[MEMBERS_MAX]; /* by index in members.proposers */
+    uint32_t skipped;   /* in this round: bits by index in members.proposers */
+    uint32_t suspected; /* skipped in some round, and has acknowledged nothing since */
 };
 
 /* ---- times */
@@ -155,7 +157,7 @@ static int is_unheard(const struct oracle_view *view, size_t index)
 /* Whoever is to be skipped: the acceptors do not hear it, or it has not answered. */
 static int is_skipped(const struct ring *ring, const struct oracle_view *view, size_t index)
 {
-    return is_unheard(view, index) || view->now < ring->skipped_until[index];
+    return is_unheard(view, index) || (ring->skipped >> index & 1) != 0;
 }
 
 /* The first on the way from us to the subject, it included, that is not skipped; 0 if that is none.
@@ -294,9 +296,7 @@ static void enter(struct ring *ring, const struct oracle_view *view, struct tag 
     for (size_t i = 0; i < HOPS_MAX; i++) {
         ring->hops[i].type = 0;
     }
-    for (size_t i = 0; i < MEMBERS_MAX; i++) {
-        ring->skipped_until[i] = 0; /* all have another chance */
-    }
+    ring->skipped = 0; /* all have another chance */
 }
 
 static void take_part(struct ring *ring, const struct oracle_view *view, struct effects *out)
@@ -388,7 +388,9 @@ static void on_taken(struct ring *ring, const struct oracle_view *view, const st
                      struct effects *out)
 {
     const struct msg_oracle *taken = &msg->oracle;
-    ring->skipped_until[members_proposer_index(view->members, msg->from.id)] = 0;
+    uint32_t bit = (uint32_t)1 << members_proposer_index(view->members, msg->from.id);
+    ring->skipped &= ~bit;
+    ring->suspected &= ~bit;
     int order = tag_compare(tag_of(taken), ring->tag);
     if (order > 0) {
         int was_candidate = ring->is_candidate;
@@ -455,10 +457,13 @@ static void tend_hops(struct ring *ring, const struct oracle_view *view, struct 
             continue;
         }
         size_t index = (size_t)members_proposer_index(view->members, hop->to);
-        int is_silent = hop->tries >= HOP_HEARTBEATS && view->now >= hop->due_at;
+        uint32_t bit = (uint32_t)1 << index;
+        uint32_t patience = (ring->suspected & bit) != 0 ? 1 : HOP_HEARTBEATS;
+        int is_silent = hop->tries >= patience && view->now >= hop->due_at;
         if (is_silent && !MUTANT(oracle_ring_never_skips)) {
             effects_mark(out, MARK_ORACLE_RING_SKIPS);
-            ring->skipped_until[index] = view->now + view->election_ms;
+            ring->skipped |= bit;
+            ring->suspected |= bit;
         }
         if (is_skipped(ring, view, index)) {
             pass_on(ring, view, hop, out);
