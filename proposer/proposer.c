@@ -281,11 +281,22 @@ slot_t proposer_chosen(const struct proposer *p)
     return p->chosen;
 }
 
-node_id_t proposer_names(const struct proposer *p, time_ms_t now)
+static node_id_t named(const struct proposer *p, int is_leaderless, time_ms_t now)
 {
     struct oracle_view view;
     proposer_view(p, now, &view);
+    view.leader = is_leaderless ? 0 : view.leader;
     return p->oracle.class != NULL ? oracle_names(&p->oracle, &view) : 0;
+}
+
+node_id_t proposer_names(const struct proposer *p, time_ms_t now)
+{
+    return named(p, 0, now);
+}
+
+node_id_t proposer_would_name(const struct proposer *p, time_ms_t now)
+{
+    return named(p, 1, now);
 }
 
 const struct settings *proposer_settings(const struct proposer *p)

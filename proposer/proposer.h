@@ -50,6 +50,8 @@ enum node_state proposer_state(const struct proposer *p);
 struct ballot proposer_ballot(const struct proposer *p);
 slot_t proposer_chosen(const struct proposer *p);
 const struct settings *proposer_settings(const struct proposer *p);
-node_id_t proposer_names(const struct proposer *p, time_ms_t now); /* whom its oracle names */
+/* Whom its oracle names; or would, if nobody served. */
+node_id_t proposer_names(const struct proposer *p, time_ms_t now);
+node_id_t proposer_would_name(const struct proposer *p, time_ms_t now);
 
 #endif

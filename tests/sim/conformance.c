@@ -63,6 +63,7 @@ struct trial {
     int measures;
     uint64_t messages, oracle_messages;
     uint32_t named_max;
+    node_id_t heir; /* who has to lead next; 0: anybody */
     /* The network of a storm. */
     uint32_t drop, duplicate, reorder, tail;
     size_t link_limit, inbox_limit;
@@ -335,6 +336,7 @@ static void kill_leader(struct sim *sim)
     trial->oracle_messages = sim->outcome->oracle_messages;
     trial->named_max = 0;
     trial->measures = 1;
+    trial->heir = oracles_heir(sim, trial->leader);
     process_crash(sim, trial->leader, 0);
     process_start_in(sim, trial->leader,
                      elections(sim, trial->is_bench ? BENCH_PERIOD - 2 : 0) +
@@ -507,6 +509,17 @@ static void end_measuring(struct sim *sim)
     trial->measures = 0;
 }
 
+/* The dead leader may be back in time. */
+static void check_heir(struct sim *sim, size_t index)
+{
+    struct trial *trial = sim->trial;
+    node_id_t id = (node_id_t)sim->cluster->nodes[index].self.id;
+    if (trial->measures && trial->heir != 0 && id != trial->heir && index != trial->leader) {
+        sim_violate(sim, "rank", "proposer %u leads in the place of %s, and proposer %u should", id,
+                    name_of(sim, trial->leader), trial->heir);
+    }
+}
+
 void conformance_on_leading(struct sim *sim, size_t index)
 {
     struct trial *trial = sim->trial;
@@ -514,6 +527,7 @@ void conformance_on_leading(struct sim *sim, size_t index)
         return;
     }
     trial->led_at = sim->now;
+    check_heir(sim, index);
     end_measuring(sim);
     if (trial->phase != PHASE_CALM) {
         return;

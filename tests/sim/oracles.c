@@ -227,6 +227,85 @@ int oracles_explain(const struct sim *sim, size_t leader, size_t next)
     return explains(oracles_settings(sim), from, to) || explains(former(sim), from, to);
 }
 
+/* ---- whom oracles name */
+
+static int may_follow(const struct sim *sim, node_id_t id, size_t leader)
+{
+    return id != sim->cluster->nodes[leader].self.id && !settings_bar(oracles_settings(sim), id);
+}
+
+static node_id_t highest(const struct sim *sim, size_t leader)
+{
+    const struct settings *settings = oracles_settings(sim);
+    node_id_t best = 0;
+    for (node_id_t id = 1; id <= sim->plan.proposers; id++) {
+        if (may_follow(sim, id, leader) &&
+            (best == 0 || rank_compare(settings_weight(settings, id), id,
+                                       settings_weight(settings, best), best) > 0)) {
+            best = id;
+        }
+    }
+    return best;
+}
+
+static node_id_t first_of(const struct sim *sim, const node_id_t *ids, size_t count, size_t leader)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (ids[i] <= sim->plan.proposers && may_follow(sim, ids[i], leader)) {
+            return ids[i];
+        }
+    }
+    return highest(sim, leader);
+}
+
+node_id_t oracles_heir(const struct sim *sim, size_t leader)
+{
+    const struct settings *settings = oracles_settings(sim);
+    const struct reference_oracle *oracle = reference_oracle(mirror_reference(sim->mirror));
+    node_id_t line[MEMBERS_MAX];
+    for (size_t i = 0; i < oracle->line_count; i++) {
+        line[i] = oracle->line[i].proposer;
+    }
+    if (sim->options.is_raft || sim->now < sim->ruled_until) {
+        return 0;
+    }
+    switch (settings->kind) {
+    case ORACLE_CONNECTED:
+    case ORACLE_GOSSIP:
+        return highest(sim, leader);
+    case ORACLE_STATIC:
+        return first_of(sim, settings->order, settings->order_count, leader);
+    case ORACLE_SUCCESSION:
+        return first_of(sim, line, oracle->line_count, leader);
+    default:
+        return 0;
+    }
+}
+
+/* It would be named if nobody served. */
+static int holds_lease(const struct sim *sim, const struct node *node)
+{
+    const struct proposer *p = node->proposer;
+    return p != NULL && proposer_settings(p)->kind == ORACLE_LEASE &&
+           proposer_would_name(p, node_now(sim->cluster, node)) == node->self.id;
+}
+
+void oracles_on_turn(struct sim *sim, const struct node *node)
+{
+    const time_us_t *pace = sim->plan.pace;
+    if (pace[FAULT_CLOCK_JUMP] > 0 || pace[FAULT_CLOCK_RATE] > 0 || pace[FAULT_CLOCK_STOP] > 0 ||
+        !holds_lease(sim, node)) {
+        return; /* it rests on clocks that do not differ by too much */
+    }
+    for (size_t i = 0; i < sim->plan.proposers; i++) {
+        const struct node *other = sim_node(sim, ROLE_PROPOSER, i);
+        if (other != node && holds_lease(sim, other)) {
+            sim_violate(sim, "holder", "%s and %s hold the lease of the oracle at once", node->name,
+                        other->name);
+        }
+    }
+}
+
 /* ---- operators */
 
 void oracles_put_command(struct sim *sim, struct buffer *out)

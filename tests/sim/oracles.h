@@ -36,6 +36,13 @@ int oracles_may_be_barred(const struct sim *sim, size_t position);
 /* 1 if the settings say that the one should hand over to the other: nodes, by index. */
 int oracles_explain(const struct sim *sim, size_t leader, size_t next);
 
+/* Who has to follow the leader of that index if it dies while all is well; 0 if the oracle in force
+ * leaves that open. */
+node_id_t oracles_heir(const struct sim *sim, size_t leader);
+
+/* A proposer has ended a turn: not two of them hold the lease of the oracle `lease`. */
+void oracles_on_turn(struct sim *sim, const struct node *node);
+
 /* The program outside begins, and speaks. */
 void oracles_start(struct sim *sim);
 void oracles_on_item(struct sim *sim);

@@ -4,6 +4,7 @@
 #include "common/base/check.h"
 #include "tests/sim/conformance.h"
 #include "tests/sim/mirror.h"
+#include "tests/sim/oracles.h"
 #include "tests/trace/turn.h"
 
 /* A core that asks for so many turns within one millisecond of its clock spins. */
@@ -124,6 +125,7 @@ static void after_turn(struct sim *sim, size_t index)
             liveness_on_leading(sim, index);
         }
         conformance_on_turn(sim);
+        oracles_on_turn(sim, node);
         int is_preparing = state == NODE_PREPARING && process->last_state != NODE_PREPARING;
         process->last_state = state;
         if (is_preparing &&
