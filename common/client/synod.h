@@ -761,11 +761,9 @@ void synod_explanation_free(struct synod_explanation *explanation);
 
 /* ---- an oracle outside: a program of yours says who should lead
  *
- * With `oracle: { kind: external }` the cluster asks programs outside whom its next leader should
- * be. A word runs out by itself: a program tells it again every third of its time, and falls silent
- * when it is not certain any more. No word unseats a leader that serves; one about a proposer that
- * could not lead, or without effect for two election timeouts, counts for nothing until somebody
- * leads, and the live proposer of highest rank is named instead. */
+ * For `oracle: { kind: external }`. Say a word again every third of its time, and none when you are
+ * not certain. It never unseats a leader; while the one it names could not lead, and when it was in
+ * vain for two election timeouts, the live proposer of highest rank is named instead. */
 
 #define SYNOD_NAME_VALID_MS_MAX (3600u * 1000u)
 
@@ -778,16 +776,13 @@ struct synod_named {
 };
 
 /* Tells every proposer that can be reached that `proposer` should lead, for valid_ms (at most
- * SYNOD_NAME_VALID_MS_MAX) from the beginning of this call on; 0 instead of a proposer takes back
- * the last word, whoever said it. The last word wins, on each proposer for itself: proposers do not
- * tell each other, and one that restarts, or hears of other settings, has forgotten it.
- *
- * Blocks until all have answered; for those that are not connected, or silent, a fraction of a
- * second; if nobody answers, for the handle's timeout. SYNOD_OK if at least one takes it. *out (may
- * be NULL) is filled in whatever the code, unless that is SYNOD_E_USAGE for an argument.
- * SYNOD_E_USAGE: no such proposer, valid_ms is too long, Raft mode (where proposers do not lead);
- * or the oracle is of another kind, and out->told is not 0: `synod oracle set external` changes
- * that. SYNOD_E_UNAVAILABLE, SYNOD_E_INTERRUPTED, SYNOD_E_REFUSED. */
+ * SYNOD_NAME_VALID_MS_MAX) from this call on; 0 instead of a proposer takes back the last word,
+ * whoever said it. The last word wins, on each proposer for itself; one that restarts, or hears of
+ * other settings, has forgotten it. Blocks until all have answered, a fraction of a second for
+ * those that are silent, if all are, for the handle's timeout. SYNOD_OK if one takes it. *out (may
+ * be NULL) is written unless an argument was wrong. SYNOD_E_USAGE: no such proposer, too long, Raft
+ * mode; or the oracle is of another kind (out->told is not 0): synod_oracle_set, and it may be
+ * said again. SYNOD_E_UNAVAILABLE, SYNOD_E_INTERRUPTED, SYNOD_E_REFUSED. */
 int synod_oracle_name(struct synod *s, uint32_t proposer, uint32_t valid_ms,
                       struct synod_named *out);
 
