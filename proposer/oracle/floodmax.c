@@ -2,16 +2,16 @@
  * over a topology of the operator's, with failures and without a common clock.
  *
  * When nobody leads, each proposer that could tells its neighbours its own rank. It remembers the
- * highest that it has heard of, and at the end of a round, which is a heartbeat, passes a new one on
- * to those neighbours that it does not have it from. After as many rounds as the diameter everybody
- * knows the highest of all, and GRACE rounds later, for gates that did not open at once and for the
- * way of the messages, it is elected. So these are at most diameter * 2|edges| messages (both
- * directions of an edge counted), which is what plain FloodMax sends.
+ * highest that it has heard of, and at the end of a round, which is a heartbeat, passes a new one
+ * on to those neighbours that it does not have it from. After as many rounds as the diameter
+ * everybody knows the highest of all, and GRACE rounds later, for gates that did not open at once
+ * and for the way of the messages, it is elected. So these are at most diameter * 2|edges| messages
+ * (both directions of an edge counted), which is what plain FloodMax sends.
  *
  * The topology is the one of the settings; without edges everybody is a neighbour of everybody.
- * Around those that the acceptors do not hear it closes: their neighbours become each other's, which
- * keeps it in one piece and makes no way longer, so that the diameter stays a bound. The diameter is
- * that of the settings, or else that of the closed topology.
+ * Around those that the acceptors do not hear it closes: their neighbours become each other's,
+ * which keeps it in one piece and makes no way longer, so that the diameter stays a bound. The
+ * diameter is that of the settings, or else that of the closed topology.
  *
  * Silence: while an election is under way, a neighbour that has nothing new to say says so with a
  * beat, each round until the end of the flood and each BEAT_ROUNDS after it. A beat carries the
@@ -30,16 +30,16 @@
  * election timeout: not by late or double messages.
  *
  * Messages: MAXIMUM and BEAT (round: number of the election; subject and weight: the maximum, 0 if
- * none was heard of; hops: 1 while that election is under way, 0 in the answer of who knows it to be
- * over; rumours: who is passed over in it). weight is what the subject believes itself, so that ranks
- * agree while settings are changing.
+ * none was heard of; hops: 1 while that election is under way, 0 in the answer of who knows it to
+ * be over; rumours: who is passed over in it). weight is what the subject believes itself, so that
+ * ranks agree while settings are changing.
  *
  * Assumptions: neighbours reach each other within a heartbeat. Otherwise there are several maxima,
  * and phase 1 settles it.
  *
  * Bound: four election timeouts as for all (leases, reports, campaigns), and three floods of
- * diameter + GRACE heartbeats: one spoilt before the healing, one with who is about to be voted out,
- * and the one that elects. */
+ * diameter + GRACE heartbeats: one spoilt before the healing, one with who is about to be voted
+ * out, and the one that elects. */
 #include "common/base/mutant.h"
 #include "proposer/oracle/oracle.h"
 #include "proposer/oracle/sentence.h"
@@ -118,8 +118,8 @@ static void draw_topology(const struct oracle_view *view, set_t *neighbours)
     }
 }
 
-/* Takes those out that the acceptors do not hear, and makes their neighbours each other's. Who hears
- * no acceptors itself has no say in that. */
+/* Takes those out that the acceptors do not hear, and makes their neighbours each other's. Who
+ * hears no acceptors itself has no say in that. */
 static void close_around_dead(const struct oracle_view *view, set_t *neighbours)
 {
     for (size_t dead = 0; dead < view->candidate_count; dead++) {
@@ -282,7 +282,7 @@ static void tell(struct floodmax *flood, const struct oracle_view *view, set_t n
             send(flood, view, ORACLE_BEAT, view->candidates[i].id, out);
         }
     }
-    if (floods && !MUTANT(oracle_floodmax_sends_again)) {
+    if (floods) {
         flood->known_to |= neighbours;
     }
 }
@@ -372,15 +372,15 @@ static void maybe_refute(struct floodmax *flood, const struct oracle_view *view)
     set_t bit = bit_of(view, view->self);
     int is_too_soon = view->now < flood->refuted_at + view->election_ms;
     int could_lead = view->is_open && oracle_is_fit(self_of(view));
-    if (!flood->is_active || (flood->dead & bit) == 0 || !could_lead || is_too_soon ||
-        MUTANT(oracle_floodmax_never_refutes)) {
+    if (!flood->is_active || (flood->dead & bit) == 0 || !could_lead || is_too_soon) {
         return;
     }
     flood->refuted_at = view->now;
     start(flood, view, flood->dead & ~bit, flood->vain & ~bit);
 }
 
-/* An election of a higher number: is joined, or, if it is over for who tells us, followed by one. */
+/* An election of a higher number: is joined, or, if it is over for who tells us, followed by
+ * one. */
 static void join(struct floodmax *flood, const struct oracle_view *view,
                  const struct msg_oracle *msg)
 {
@@ -457,7 +457,7 @@ static void judge_maximum(struct floodmax *flood, const struct oracle_view *view
                           struct effects *out)
 {
     set_t bit = bit_of(view, flood->maximum);
-    if (maximum_is_dead(flood, view) && !MUTANT(oracle_floodmax_keeps_dead)) {
+    if (maximum_is_dead(flood, view)) {
         effects_mark(out, MARK_ORACLE_FLOODMAX_VOTES_OUT);
         start(flood, view, flood->dead | bit, flood->vain);
     } else if (flood->is_decided && view->now >= vain_at(flood, view) &&
@@ -473,7 +473,7 @@ static void judge_maximum(struct floodmax *flood, const struct oracle_view *view
 static int is_stale(const struct floodmax *flood, const struct oracle_view *view, uint32_t diameter)
 {
     if (flood->is_decided) {
-        return view->now >= vain_at(flood, view);
+        return view->now >= vain_at(flood, view) && !MUTANT(oracle_floodmax_waits_in_vain);
     }
     time_ms_t decided_by = flood->began_at + (diameter + GRACE) * view->heartbeat_ms;
     return view->now >= decided_by + view->election_ms;

@@ -66,8 +66,8 @@ struct oracle_class {
     void (*on_message)(void *state, const struct oracle_view *view, const struct message *msg,
                        struct rng *rng, struct effects *out);
     /* Called at the start, when the time that it returned last has come, after messages, and
-     * whenever what the view says of the leader, or of is_open, changes. Returns when it wants to be
-     * called again, or TIME_NEVER. */
+     * whenever what the view says of the leader, or of is_open, changes. Returns when it wants to
+     * be called again, or TIME_NEVER. */
     time_ms_t (*tick)(void *state, const struct oracle_view *view, struct rng *rng,
                       struct effects *out);
     /* Whom it names now, or 0. Asked with view->leader 0 when a campaign is possible, and when the

@@ -14,9 +14,9 @@
  * heartbeat.
  *
  * Repair: each hop is acknowledged. A neighbour that stays silent for HOP_HEARTBEATS, or that the
- * acceptors do not hear, is skipped for the rest of the round, and has one heartbeat in later rounds
- * until it answers. A token never passes its origin: if that is skipped, it ends there, and others
- * win. Alone on the ring, one is elected at once.
+ * acceptors do not hear, is skipped for the rest of the round, and has one heartbeat in later
+ * rounds until it answers. A token never passes its origin: if that is skipped, it ends there, and
+ * others win. Alone on the ring, one is elected at once.
  *
  * Rounds: tokens carry a tag, and those of an older round are dropped. A round that has brought no
  * winner in time, or one that does not come to lead, is followed by the next number, which whoever
@@ -150,8 +150,7 @@ static int is_live(const struct ring *ring, const struct oracle_view *view)
 /* The acceptors do not hear it. Who hears no acceptors itself has no say in that. */
 static int is_unheard(const struct oracle_view *view, size_t index)
 {
-    return (view->is_open || MUTANT(oracle_ring_believes_the_deaf)) &&
-           !view->candidates[index].is_alive;
+    return view->is_open && !view->candidates[index].is_alive;
 }
 
 /* Whoever is to be skipped: the acceptors do not hear it, or it has not answered. */
@@ -215,9 +214,9 @@ static void win(struct ring *ring, const struct oracle_view *view)
     ring->failures = 0;
 }
 
-/* Those between us and `to` that only do not answer may be well again. What goes round once must not
- * wait for that, but who has won they are told without waiting for an answer: else they would begin
- * another round. */
+/* Those between us and `to` that only do not answer may be well again. What goes round once must
+ * not wait for that, but who has won they are told without waiting for an answer: else they would
+ * begin another round. */
 static void tell_skipped(const struct ring *ring, const struct oracle_view *view, node_id_t to,
                          const struct hop *elected, struct effects *out)
 {
@@ -362,7 +361,7 @@ static void on_token(struct ring *ring, const struct oracle_view *view,
     }
     int is_smaller = rank_compare(msg->weight, msg->subject, self_of(view)->weight, view->self) < 0;
     int stands = ring->is_candidate || (can_stand(ring, view) && !ring->is_bystander);
-    if (!is_smaller || !stands || MUTANT(oracle_ring_passes_smaller_on)) {
+    if (!is_smaller || !stands) {
         ring->is_bystander |= is_smaller && !stands;
         send_token(ring, view, msg->subject, msg->weight, msg->hops + 1, out);
     } else if (!ring->is_candidate) {
@@ -437,7 +436,7 @@ static void on_message(void *state, const struct oracle_view *view, const struct
         enter(ring, view, tag_of(oracle));
     }
     acknowledge(ring, view, msg, out);
-    if (order < 0 && !MUTANT(oracle_ring_takes_old_tokens)) {
+    if (order < 0) {
         effects_mark(out, MARK_ORACLE_RING_OLD);
     } else if (oracle->type == ORACLE_TOKEN) {
         on_token(ring, view, oracle, out);
