@@ -32,8 +32,8 @@ static const char *const shapes[] = {
 const char *scenario_list(void)
 {
     static char list[400];
-    size_t used = (size_t)snprintf(list, sizeof list,
-                                   "swarm, recipes, steady, conformance:KIND, failover:KIND");
+    size_t used = (size_t)snprintf(
+        list, sizeof list, "swarm, plain, recipes, steady, conformance:KIND, failover:KIND");
     for (size_t i = 0; i < SHAPE_COUNT && used < sizeof list; i++) {
         used += (size_t)snprintf(list + used, sizeof list - used, ", %s", shapes[i]);
     }
@@ -81,10 +81,11 @@ static const char *shape_of(const struct sim *sim)
     return NULL;
 }
 
-/* Random faults: on all there is, or on clients that use locks and queues. */
+/* Random faults: on all there is, without operators and oracles but the usual one, or on clients that
+ * use locks and queues. */
 static int is_swarm(const char *name)
 {
-    return strcmp(name, "swarm") == 0 || strcmp(name, "recipes") == 0;
+    return strcmp(name, "swarm") == 0 || strcmp(name, "plain") == 0 || strcmp(name, "recipes") == 0;
 }
 
 int scenario_exists(const char *name)
@@ -106,7 +107,9 @@ void scenario_prepare(struct sim *sim)
     }
     if (is_swarm(sim->options.scenario)) {
         swarm_draw(sim);
-        oracles_draw(sim);
+        if (strcmp(sim->options.scenario, "plain") != 0) {
+            oracles_draw(sim);
+        }
         if (strcmp(sim->options.scenario, "recipes") == 0) {
             sim->plan.keys = 0; /* nobody else deletes what is held */
             sim->plan.recipes = 700;
@@ -216,6 +219,11 @@ void scenario_on_chosen(struct sim *sim, struct slice value)
         return;
     }
     sim->outcome->recovered_us = sim->now - sim->scenario_cut_at;
+    if (sim->options.oracle != 0 && sim->outcome->recovered_us > oracles_bound_us(sim)) {
+        sim_violate(sim, "recovery",
+                    "something new is chosen after %lld ms, beyond the oracle's bound",
+                    (long long)(sim->outcome->recovered_us / MS));
+    }
     report_line(sim, NULL, "sim=recovered ms=%lld", (long long)(sim->outcome->recovered_us / MS));
 }
 
