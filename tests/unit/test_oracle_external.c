@@ -191,6 +191,7 @@ static void test_word_in_vain(void **state)
     tick(f, 0);
     tick(f, 2 * ELECTION_MS - 1);
     say(f, 1, 60000);
+    tick(f, 0);
     assert_int_equal(named(f), 1);
     assert_int_equal(f->oracle.due_at, f->view.now + 1);
     tick(f, 1);
