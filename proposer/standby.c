@@ -144,7 +144,7 @@ int proposer_gate_is_open(const struct proposer *p, time_ms_t now)
 void proposer_maybe_campaign(struct proposer *p, time_ms_t now, struct effects *out)
 {
     int is_barred = settings_bar(&p->settings, p->options.id) && !MUTANT(oracle_barred_campaigns);
-    if (p->state != NODE_STANDBY || now < p->pause_until || is_barred) {
+    if (p->state != NODE_STANDBY || now < p->pause_until || is_barred || p->is_stopping) {
         return;
     }
     if (now < p->invited_until) {

@@ -80,6 +80,8 @@ void proposer_continue_hand_over(struct proposer *p, time_ms_t now, struct effec
             effects_mark(out, is_drained ? MARK_HAND_OVER_DRAINED : MARK_HAND_OVER_TIMED_OUT);
             hand_over(p, now, out);
         }
+    } else if (p->is_stopping && !proposer_is_serving(p)) {
+        out->finished = 1; /* another one leads, or nobody answers */
     }
 }
 
