@@ -71,6 +71,9 @@ void fake_on_explain(struct fake *f, struct fake_node *node, const struct messag
     struct message reply = {.kind = MSG_EXPLANATION};
     int is_leader = node->peer.id == f->leader;
     node->explain_count++;
+    if (node->explain_limit != 0 && node->explain_count > node->explain_limit) {
+        return;
+    }
     reply.explanation = (struct msg_explanation){
         .request = msg->explain.request,
         .state = is_leader ? NODE_LEADING : NODE_STANDBY,
