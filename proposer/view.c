@@ -129,7 +129,8 @@ void proposer_take_settings(struct proposer *p, const struct settings *settings)
 void proposer_on_settings(struct proposer *p, const struct event *event, struct effects *out)
 {
     const struct msg_settings *msg = &event->msg->settings;
-    if (event->msg->from.role != ROLE_LEARNER) {
+    if (event->msg->from.role != ROLE_LEARNER ||
+        !members_contain(&p->options.members, event->msg->from)) {
         return;
     }
     if (msg->applied >= p->line_applied && msg->line_count <= MEMBERS_MAX) {

@@ -157,7 +157,9 @@ void raft_on_settings(struct raft *r, const struct event *event, struct effects 
 {
     const struct msg_settings *msg = &event->msg->settings;
     struct settings settings;
-    if (event->msg->from.role != ROLE_LEARNER || msg->version <= r->settings.version ||
+    if (event->msg->from.role != ROLE_LEARNER ||
+        !members_contain(&r->options.members, event->msg->from) ||
+        msg->version <= r->settings.version ||
         settings_parse(msg->settings, &settings, NULL) != 0) {
         return;
     }

@@ -239,8 +239,8 @@ static int has_leader(const struct sim *sim)
     return 0;
 }
 
-/* By a rule of the settings a leader may have begun to hand over to one that is broken now: it leads
- * again when it has paused for that one. */
+/* By a rule of the settings a leader may have begun to hand over to one that is broken now: it
+ * leads again when it has paused for that one. */
 static time_us_t may_hand_over_for(const struct sim *sim)
 {
     return oracles_are_steady(sim) ? 0 : elections(sim, HANDS_OVER_WITHIN);

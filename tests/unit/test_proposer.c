@@ -755,64 +755,6 @@ static void test_five_acceptors(void **state)
     assert_int_equal(proposer_chosen(f->proposer), 1);
 }
 
-/* Proves: a message of an oracle that seems to come from this very proposer, because a second
- * process was started under its id, is ignored, whatever the oracle: none of them is made to answer
- * itself. */
-static void test_oracle_of_the_same_id(void **state)
-{
-    struct fixture *f = *state;
-    uint8_t bytes[SETTINGS_BYTES_MAX];
-    for (int kind = ORACLE_CONNECTED; kind < ORACLE_KIND_END; kind++) {
-        struct settings settings;
-        settings_init(&settings);
-        settings.kind = (enum oracle_kind)kind;
-        struct message set = kit_from(ROLE_LEARNER, 1, 301, MSG_SETTINGS);
-        set.settings =
-            (struct msg_settings){.version = (uint64_t)kind,
-                                  .settings = slice_borrow(bytes, settings_put(bytes, &settings))};
-        kit_message(&f->kit, &set);
-        for (uint32_t type = ORACLE_TOKEN; type <= ORACLE_REGISTER; type++) {
-            struct message msg = kit_from(ROLE_PROPOSER, 2, INCARNATION + 1, MSG_ORACLE);
-            msg.oracle = (struct msg_oracle){.type = type,
-                                             .kind = (uint32_t)kind,
-                                             .version = (uint64_t)kind,
-                                             .round = type,
-                                             .subject = 1,
-                                             .hops = 1};
-            kit_message(&f->kit, &msg);
-        }
-        end_turn(f);
-        kit_end(&f->kit);
-    }
-    assert_int_equal(proposer_settings(f->proposer)->version, ORACLE_KIND_END - 1);
-}
-
-/* Proves: an explanation holds all that an acceptor said, also of more proposers than this process
- * knows. */
-static void test_explanation_of_unknown_proposers(void **state)
-{
-    struct fixture *f = *state;
-    struct proposer_report heard[MEMBERS_MAX];
-    for (size_t i = 0; i < MEMBERS_MAX; i++) {
-        heard[i] = (struct proposer_report){(node_id_t)i + 1, 0, 1, 0};
-    }
-    for (uint64_t acceptor = 1; acceptor <= 3; acceptor++) {
-        struct message msg = kit_from(ROLE_ACCEPTOR, acceptor, 200 + acceptor, MSG_REPORT);
-        msg.report = (struct msg_report){
-            .sequence = f->sequence, .proposer_count = MEMBERS_MAX, .proposers = heard};
-        kit_message(&f->kit, &msg);
-    }
-    struct message ask = kit_from(ROLE_CLIENT, CLIENT, 401, MSG_EXPLAIN);
-    kit_message(&f->kit, &ask);
-    const struct msg_explanation *reply = &kit_sent(&f->kit, MSG_EXPLANATION, 0)->msg.explanation;
-    assert_int_equal(reply->link_count, 3 * MEMBERS_MAX);
-    /* What is allocated next lies behind them. */
-    assert_true((const uint8_t *)(reply->links + reply->link_count) <=
-                (const uint8_t *)effects_alloc(&f->kit.fx, 1));
-    end_turn(f);
-    kit_end(&f->kit);
-}
-
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -842,8 +784,6 @@ int main(void)
         TEST(test_time_is_told_when_a_lease_is_due),
         TEST(test_time_is_told_below_a_stamp_that_was_lost),
         cmocka_unit_test_setup_teardown(test_five_acceptors, setup_five, teardown),
-        TEST(test_oracle_of_the_same_id),
-        TEST(test_explanation_of_unknown_proposers),
     };
     return cmocka_run_group_tests_name("proposer", tests, NULL, NULL);
 }
