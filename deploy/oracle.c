@@ -117,9 +117,11 @@ struct set_run {
     struct synod_oracle typed;
 };
 
+/* "none" is no zone, as in every list of settings that are typed. */
 static int take_zone(const char *verb, const char *name, const char *text, char *zone)
 {
     static const char chars[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-";
+    text = strcmp(text, "none") == 0 ? "" : text;
     size_t size = strlen(text);
     if (size >= SYNOD_ZONE_BYTES || strspn(text, chars) != size) {
         char problem[160];
@@ -147,7 +149,7 @@ static int take_set_option(void *arg, int option, const char *value)
         return 0;
     case OPTION_ZONE:
         run->has_zone = 1;
-        return take_zone(verb, "--zone", strcmp(value, "none") == 0 ? "" : value, run->typed.zone);
+        return take_zone(verb, "--zone", value, run->typed.zone);
     case OPTION_DIAMETER:
         run->has_diameter = 1;
         rc = options_number(verb, "--diameter", value, 0, SYNOD_MEMBERS_MAX - 1, &number);

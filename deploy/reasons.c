@@ -41,6 +41,23 @@ static struct synod_ballot find_by_own_word(const struct scene *scene)
     return best;
 }
 
+/* Raft: 1 if there was an election since this term: so many acceptors are above it that it cannot
+ * have a quorum, or a proposer knows who won. Who comes back from a pause does not know it yet. */
+static int is_deposed(const struct scene *scene, uint64_t term)
+{
+    size_t above = 0;
+    for (size_t k = 0; k < scene->e->acceptor_count; k++) {
+        const struct scene_acceptor *acceptor = &scene->out->acceptors[k];
+        above += acceptor->is_alive && acceptor->promised.round > term;
+    }
+    int is_known = 0;
+    for (size_t i = 0; i < scene->e->proposer_count; i++) {
+        const struct synod_explained_proposer *p = &scene->e->proposers[i];
+        is_known |= p->is_answering && p->leader.round > term;
+    }
+    return is_known || above + scene->e->accept_quorum > scene->e->acceptor_count;
+}
+
 /* Raft: the acceptor that is alive and follows itself. */
 static struct synod_ballot find_by_acceptor(const struct scene *scene)
 {
@@ -49,7 +66,8 @@ static struct synod_ballot find_by_acceptor(const struct scene *scene)
         const struct scene_acceptor *acceptor = &scene->out->acceptors[k];
         int leads = acceptor->is_alive && acceptor->leader.proposer == acceptor->id &&
                     acceptor->lease_left_ms > 0;
-        if (leads && acceptor->leader.round > best.round) {
+        if (leads && acceptor->leader.round > best.round &&
+            !is_deposed(scene, acceptor->leader.round)) {
             best = acceptor->leader;
         }
     }
@@ -163,7 +181,8 @@ static void say_better(struct scene *scene, struct synod_ballot leader)
         return;
     }
     const struct synod_candidate *better = scene_candidate(scene, best);
-    const char *rank = strcmp(better->zone, oracle->zone) == 0 && oracle->zone[0] != '\0'
+    const char *rank = scene_place(scene, best) != 0 ? "the fixed order"
+                       : strcmp(better->zone, oracle->zone) == 0 && oracle->zone[0] != '\0'
                            ? "zone and priority"
                            : "priority";
     if (oracle->preempts) {
@@ -198,15 +217,17 @@ static void say_leader(struct scene *scene, struct synod_ballot leader)
         say(scene, REASON_WHO, "%s %u leads %s %s by the word of %s; it does not answer here.",
             scene->role, leader.proposer, under, ballot,
             words_acceptors(scene, scene->out->heard_by, "and", names));
-        say(scene, REASON_HELP, "look again in %s: if it stopped, another one may lead then",
+        say(scene, REASON_HELP, "look again in %s: until then its lease keeps others away",
             words_time(scene->out->lease_left_ms, time));
     } else {
         say(scene, REASON_WHO, "%s %u leads %s %s.", scene->role, leader.proposer, under, ballot);
     }
     say_heard(scene);
     say_oracle(scene, leader);
-    say_barred_leader(scene, leader);
-    say_better(scene, leader);
+    if (scene_settings_hold(scene)) {
+        say_barred_leader(scene, leader);
+        say_better(scene, leader);
+    }
 }
 
 /* ---- who sees it differently */
@@ -229,14 +250,21 @@ static void say_beliefs(struct scene *scene)
     }
 }
 
+static void say_no_learner(struct scene *scene)
+{
+    if (!scene->e->is_oracle_known) {
+        say(scene, REASON_MISSING,
+            "no learner answers: what the log says of ranks and bars is not known here, and "
+            "clients "
+            "get no results.");
+        say(scene, REASON_HELP, "start a learner, or look whether one is reachable from here");
+    }
+}
+
 static void say_versions(struct scene *scene)
 {
     const struct synod_explanation *e = scene->e;
-    uint64_t newest = e->is_oracle_known ? e->oracle.version : 0;
-    for (size_t i = 0; i < e->proposer_count; i++) {
-        const struct synod_explained_proposer *p = &e->proposers[i];
-        newest = p->is_answering && p->version > newest ? p->version : newest;
-    }
+    uint64_t newest = scene_newest_version(scene);
     int is_behind = 0;
     for (size_t i = 0; i < e->proposer_count; i++) {
         const struct synod_explained_proposer *p = &e->proposers[i];
@@ -279,4 +307,5 @@ void reasons_find(const struct synod_explanation *explanation, struct reasons *o
         say_beliefs(&scene);
     }
     say_versions(&scene);
+    say_no_learner(&scene);
 }

@@ -118,8 +118,39 @@ static int is_in_zone(const struct scene *scene, const struct synod_candidate *c
     return zone[0] != '\0' && strcmp(zone, candidate->zone) == 0;
 }
 
+size_t scene_place(const struct scene *scene, uint32_t id)
+{
+    const struct synod_oracle *oracle = &scene->e->oracle;
+    for (size_t i = 0; oracle->kind == SYNOD_ORACLE_STATIC && i < oracle->order_count; i++) {
+        if (oracle->order[i] == id) {
+            return i + 1;
+        }
+    }
+    return 0;
+}
+
+uint64_t scene_newest_version(const struct scene *scene)
+{
+    uint64_t newest = scene->e->is_oracle_known ? scene->e->oracle.version : 0;
+    for (size_t i = 0; i < scene->e->proposer_count; i++) {
+        const struct synod_explained_proposer *p = &scene->e->proposers[i];
+        newest = p->is_answering && p->version > newest ? p->version : newest;
+    }
+    return newest;
+}
+
+int scene_settings_hold(const struct scene *scene)
+{
+    return scene->e->oracle.version == scene_newest_version(scene);
+}
+
 int scene_ranks_above(const struct scene *scene, uint32_t a, uint32_t b)
 {
+    size_t place_a = scene_place(scene, a);
+    size_t place_b = scene_place(scene, b);
+    if (place_a != place_b) {
+        return place_a != 0 && (place_b == 0 || place_a < place_b);
+    }
     const struct synod_candidate *one = scene_candidate(scene, a);
     const struct synod_candidate *other = scene_candidate(scene, b);
     int zone_a = is_in_zone(scene, one);

@@ -40,8 +40,18 @@ int scene_proposer(const struct scene *scene, uint32_t id);
 /* What the settings say of a candidate; never NULL for a member. */
 const struct synod_candidate *scene_candidate(const struct scene *scene, uint32_t id);
 
-/* 1 if a ranks above b by zone and priority; an id alone is no reason to change. */
+/* 1 if a ranks above b by the order of `static`, zone and priority; an id alone is no reason to
+ * change. */
 int scene_ranks_above(const struct scene *scene, uint32_t a, uint32_t b);
+
+/* The place in the order of `static`, from 1; 0: it has none, or another oracle goes. */
+size_t scene_place(const struct scene *scene, uint32_t id);
+
+/* The newest version of the settings that anybody told of. */
+uint64_t scene_newest_version(const struct scene *scene);
+
+/* 1 if the settings we have are those that proposers go by. */
+int scene_settings_hold(const struct scene *scene);
 
 /* ---- words; each writes into the caller's buffer and returns it */
 

@@ -42,7 +42,8 @@ static const char set_help[] =
     "  static        a fixed order\n"
     "  external      a program outside names the leader\n"
     "\n"
-    "  --preempt --no-preempt   whether a leader hands over to one that ranks higher\n"
+    "  --preempt --no-preempt   whether a leader hands over to one that ranks higher (under\n"
+    "                   static: by the order)\n"
     "  --zone Z         candidates in zone Z rank above all others; none: no zone does\n"
     "  --diameter N     floodmax: rounds, 0: the topology's own\n"
     "  --order IDS      static: like 2,1,3; none: by rank\n"
@@ -57,7 +58,7 @@ static const char priority_help[] =
     "\n"
     "  synod oracle priority 1=10 2=5\n";
 
-static const char zone_help[] = "Says in which zones candidates are, live. An empty zone is none.\n"
+static const char zone_help[] = "Says in which zones candidates are, live; 1=none takes it back.\n"
                                 "\n"
                                 "  synod oracle zone 1=eu 2=us\n";
 

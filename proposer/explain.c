@@ -38,7 +38,10 @@ static void describe_acceptors(const struct proposer *p, time_ms_t now,
                                struct msg_explanation *reply, struct effects *out)
 {
     const struct members *members = &p->options.members;
-    size_t links_max = members->acceptor_count * members->proposer_count;
+    size_t links_max = 0; /* an acceptor may go by another list of members */
+    for (size_t i = 0; i < members->acceptor_count; i++) {
+        links_max += p->acceptors[i].report.proposer_count;
+    }
     reply->acceptors = effects_alloc(out, members->acceptor_count * sizeof *reply->acceptors);
     reply->links = effects_alloc(out, links_max * sizeof *reply->links);
     for (size_t i = 0; i < members->acceptor_count; i++) {

@@ -232,7 +232,9 @@ static int disks_are_low(const struct forward *f)
     acceptor_set_t roomy = 0;
     for (size_t i = 0; i < f->options.members.acceptor_count; i++) {
         const struct node_view *view = &f->acceptors[i];
-        roomy |= (acceptor_set_t)(!view->is_heard || !view->report.disk_low) << i;
+        if (!view->is_heard || !view->report.disk_low) {
+            roomy |= (acceptor_set_t)1 << i;
+        }
     }
     return !is_accept_quorum(&f->options.members, roomy);
 }

@@ -49,7 +49,9 @@ static void on_settings(struct forward *f, const struct event *event, struct eff
 {
     const struct msg_settings *msg = &event->msg->settings;
     struct settings settings;
-    if (event->msg->from.role != ROLE_LEARNER || msg->version <= f->settings.version ||
+    if (event->msg->from.role != ROLE_LEARNER ||
+        !members_contain(&f->options.members, event->msg->from) ||
+        msg->version <= f->settings.version ||
         settings_parse(msg->settings, &settings, NULL) != 0) {
         return;
     }

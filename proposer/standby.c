@@ -41,6 +41,8 @@ int proposer_keeps_quorum(const struct proposer *p, time_ms_t now)
 void proposer_send_heartbeat(struct proposer *p, time_ms_t now, struct effects *out)
 {
     int is_serving = proposer_is_serving(p);
+    /* The others may go by settings that do not bar us, and would wait for us for ever. */
+    int could_lead = proposer_reaches_quorum(p, now) && !settings_bar(&p->settings, p->options.id);
     p->sequence++;
     p->sent_at[p->sequence % HEARTBEATS_REMEMBERED] = now;
     p->heartbeat_due_at = now + p->options.heartbeat_ms;
@@ -50,7 +52,7 @@ void proposer_send_heartbeat(struct proposer *p, time_ms_t now, struct effects *
         .sequence = p->sequence,
         .commit = is_serving ? p->chosen : 0,
         .lease_ms = is_serving ? (uint32_t)p->options.election_ms : 0,
-        .reaches_quorum = (uint32_t)proposer_reaches_quorum(p, now),
+        .reaches_quorum = (uint32_t)could_lead,
         .version = p->settings.version,
     };
     if (is_serving) {
@@ -142,7 +144,7 @@ int proposer_gate_is_open(const struct proposer *p, time_ms_t now)
 void proposer_maybe_campaign(struct proposer *p, time_ms_t now, struct effects *out)
 {
     int is_barred = settings_bar(&p->settings, p->options.id) && !MUTANT(oracle_barred_campaigns);
-    if (p->state != NODE_STANDBY || now < p->pause_until || is_barred) {
+    if (p->state != NODE_STANDBY || now < p->pause_until || is_barred || p->is_stopping) {
         return;
     }
     if (now < p->invited_until) {

@@ -80,6 +80,8 @@ void proposer_continue_hand_over(struct proposer *p, time_ms_t now, struct effec
             effects_mark(out, is_drained ? MARK_HAND_OVER_DRAINED : MARK_HAND_OVER_TIMED_OUT);
             hand_over(p, now, out);
         }
+    } else if (p->is_stopping && !proposer_is_serving(p)) {
+        out->finished = 1; /* another one leads, or nobody answers */
     }
 }
 
@@ -126,10 +128,30 @@ void proposer_on_transfer(struct proposer *p, const struct event *event, struct 
 
 /* ---- rules of the settings */
 
-/* Who ranks above this leader and is fit; 0 if nobody does, or the rule is off. */
+/* 1 if a living proposer goes by newer settings than this one. */
+static int newer_settings_exist(const struct proposer *p, time_ms_t now)
+{
+    for (size_t i = 0; i < p->options.members.acceptor_count; i++) {
+        const struct acceptor_view *view = &p->acceptors[i];
+        for (size_t k = 0; proposer_is_fresh(p, view, now) && k < view->report.proposer_count;
+             k++) {
+            const struct proposer_report *heard = &view->proposers[k];
+            if (heard->silence_ms < p->options.election_ms &&
+                heard->version > p->settings.version) {
+                return 1;
+            }
+        }
+    }
+    return 0;
+}
+
+/* Who ranks above this leader and is fit; 0 if nobody does, or the rule is off. Whoever is cut off
+ * from the learners and goes by older ranks would give back at once what it was given by the newer
+ * ones, for ever. */
 static node_id_t better_leader(const struct proposer *p, time_ms_t now)
 {
-    if (!p->settings.preempts && !MUTANT(oracle_preempts_unasked)) {
+    if ((!p->settings.preempts && !MUTANT(oracle_preempts_unasked)) ||
+        newer_settings_exist(p, now)) {
         return 0;
     }
     struct oracle_view view;

@@ -85,10 +85,13 @@ void proposer_on_oracle(struct proposer *p, const struct event *event, struct ef
 {
     const struct message *msg = event->msg;
     const struct members *members = &p->options.members;
-    int is_member = msg->from.role == ROLE_PROPOSER
-                        ? members_proposer_index(members, msg->from.id) >= 0
-                        : members_acceptor_index(members, msg->from.id) >= 0;
-    if (!is_member || p->oracle.class == NULL) {
+    /* Two processes that were started under one id hear each other, too. */
+    int is_peer =
+        msg->kind == MSG_ORACLE
+            ? msg->from.role == ROLE_PROPOSER && msg->from.id != p->options.id &&
+                  members_proposer_index(members, msg->from.id) >= 0
+            : msg->from.role == ROLE_ACCEPTOR && members_acceptor_index(members, msg->from.id) >= 0;
+    if (!is_peer || p->oracle.class == NULL) {
         return;
     }
     struct oracle_view view;
@@ -126,7 +129,8 @@ void proposer_take_settings(struct proposer *p, const struct settings *settings)
 void proposer_on_settings(struct proposer *p, const struct event *event, struct effects *out)
 {
     const struct msg_settings *msg = &event->msg->settings;
-    if (event->msg->from.role != ROLE_LEARNER) {
+    if (event->msg->from.role != ROLE_LEARNER ||
+        !members_contain(&p->options.members, event->msg->from)) {
         return;
     }
     if (msg->applied >= p->line_applied && msg->line_count <= MEMBERS_MAX) {

@@ -135,7 +135,10 @@ struct raft {
     struct settings settings; /* the newest that a learner told, or those of cluster.yml */
     node_id_t better;         /* ranks above this leader and answers, since: */
     time_ms_t better_since;
-    node_id_t transfer_to; /* 0: no transfer is under way */
+    acceptor_set_t tried;    /* by the settings they should lead, and were handed over to */
+    time_ms_t tried_until;   /* and are not again before */
+    uint32_t tried_in_a_row; /* so often, with no longer break in between */
+    node_id_t transfer_to;   /* 0: no transfer is under way */
     time_ms_t transfer_deadline;
     time_ms_t transfer_again_at; /* when it is asked again */
     int is_stopping;             /* the process ends when leadership is gone */

@@ -6,6 +6,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Answers that waited longer than this for those of others are not of now any more. */
+#define STALE_MS 100
+
+/* A proposer that answered before and does not within this time has fallen silent meanwhile. */
+#define AGAIN_MS 200
+
 _Static_assert((int)SYNOD_GATE_SERVES == (int)GATE_SERVES, "gates differ");
 _Static_assert((int)SYNOD_GATE_CAMPAIGNS == (int)GATE_CAMPAIGNS, "gates differ");
 _Static_assert((int)SYNOD_GATE_NO_QUORUM == (int)GATE_NO_QUORUM, "gates differ");
@@ -105,6 +111,12 @@ void explain_work(struct synod *s)
     }
 }
 
+static void ask(struct contact *contact, uint64_t request)
+{
+    contact->explain_request = request;
+    contact->explain_sent = 0;
+}
+
 static struct synod_explanation *begin(struct synod *s)
 {
     const struct config *cfg = &s->config;
@@ -122,8 +134,7 @@ static struct synod_explanation *begin(struct synod *s)
     for (size_t i = 0; i < s->proposer_count; i++) {
         e->proposers[i].id = (uint32_t)s->proposers[i].peer.id;
         e->proposers[i].state = status_state_name(NODE_UNREACHABLE);
-        s->proposers[i].explain_request = request;
-        s->proposers[i].explain_sent = 0;
+        ask(&s->proposers[i], request);
         links_want(s, &s->proposers[i]);
     }
     return e;
@@ -168,6 +179,37 @@ static int collect_settings(struct synod *s, struct synod_explanation *e)
     return rc == SYNOD_E_INTERRUPTED ? rc : SYNOD_OK;
 }
 
+static void forget(struct synod_explained_proposer *p)
+{
+    free(p->links);
+    *p = (struct synod_explained_proposer){.id = p->id,
+                                           .state = status_state_name(NODE_UNREACHABLE)};
+}
+
+/* Times count on and leaders die while the silent ones are waited for: who answered is asked again,
+ * so that what is told is of now. */
+static int refresh(struct synod *s, struct synod_explanation *e)
+{
+    uint64_t request = ++s->request;
+    for (size_t i = 0; i < s->proposer_count; i++) {
+        ask(&s->proposers[i], e->proposers[i].is_answering ? request : 0);
+    }
+    time_ms_t until = client_now() + AGAIN_MS;
+    int rc = SYNOD_OK;
+    s->explanation = e;
+    while (rc == SYNOD_OK && unanswered_count(s) > 0 && client_now() < until) {
+        rc = client_turn(s, until);
+    }
+    s->explanation = NULL;
+    for (size_t i = 0; i < s->proposer_count; i++) {
+        if (s->proposers[i].explain_request != 0) {
+            s->proposers[i].explain_request = 0;
+            forget(&e->proposers[i]);
+        }
+    }
+    return rc;
+}
+
 int synod_explain(struct synod *s, struct synod_explanation **out)
 {
     *out = NULL;
@@ -175,12 +217,16 @@ int synod_explain(struct synod *s, struct synod_explanation **out)
     if (rc != SYNOD_OK) {
         return rc;
     }
+    time_ms_t began_at = client_now();
     struct synod_explanation *e = s->explanation = begin(s);
     rc = collect(s, client_deadline(s->now, s->timeout_ms));
     s->explanation = NULL;
     if (rc == SYNOD_OK || rc == SYNOD_E_UNAVAILABLE) {
         int settings_rc = collect_settings(s, e);
         rc = settings_rc != SYNOD_OK ? settings_rc : rc;
+    }
+    if (rc == SYNOD_OK && client_now() - began_at > STALE_MS) {
+        rc = refresh(s, e);
     }
     if (rc != SYNOD_OK && rc != SYNOD_E_UNAVAILABLE) {
         synod_explanation_free(e);

@@ -600,27 +600,24 @@ struct synod_candidate {
     char zone[SYNOD_ZONE_BYTES]; /* "": none */
 };
 
-/* Two proposers that speak to each other. */
+/* Two proposers that speak to each other: a < b. */
 struct synod_edge {
-    uint32_t a, b; /* a < b */
+    uint32_t a, b;
 };
 
 struct synod_oracle {
     uint64_t version; /* how often the log has changed them; 0: those of cluster.yml */
     enum synod_oracle_kind kind;
-    int preempts; /* a leader hands over to one that ranks higher, once that has been fit for two
-                     election timeouts */
+    int preempts; /* a leader hands over to one that ranks higher and has been fit for a while */
     char zone[SYNOD_ZONE_BYTES]; /* candidates in it rank above all others; "": no zone does */
     uint32_t diameter;           /* FLOODMAX: rounds, at most 31; 0: the topology's own */
     enum synod_role role;   /* of the candidates: SYNOD_PROPOSER; in Raft mode SYNOD_ACCEPTOR */
     size_t candidate_count; /* all members that could lead */
     struct synod_candidate candidates[SYNOD_MEMBERS_MAX]; /* rising ids */
     size_t order_count;
-    uint32_t order[SYNOD_MEMBERS_MAX]; /* STATIC: the preferred one first, each id once; who is
-                                          missing comes after, by rank */
+    uint32_t order[SYNOD_MEMBERS_MAX]; /* STATIC: the preferred one first, each id once */
     size_t edge_count;
-    struct synod_edge edges[SYNOD_EDGES_MAX]; /* FLOODMAX: the topology, by a, then b, each once;
-                                                 none: everybody speaks to everybody */
+    struct synod_edge edges[SYNOD_EDGES_MAX]; /* FLOODMAX: by a, then b, each once; none: all */
 };
 
 /* The settings as they are, into *out. With SYNOD_LOCAL they may be old, but no quorum is needed.
@@ -636,14 +633,10 @@ int synod_oracle_get(struct synod *s, enum synod_consistency consistency, struct
  * oracle that means nothing in Raft mode, a zone that is none; the sentence says which.
  * SYNOD_E_SESSION, SYNOD_E_UNAVAILABLE (they may still be changed).
  *
- *     struct synod_oracle oracle;
- *     int rc;
  *     do {
  *         rc = synod_oracle_get(s, SYNOD_LINEARIZABLE, &oracle);
- *         if (rc == SYNOD_OK) {
- *             oracle.kind = SYNOD_ORACLE_RING;
- *             rc = synod_oracle_set(s, &oracle, NULL);
- *         }
+ *         oracle.kind = SYNOD_ORACLE_RING;
+ *         rc = rc == SYNOD_OK ? synod_oracle_set(s, &oracle, NULL) : rc;
  *     } while (rc == SYNOD_E_CHANGED);
  */
 int synod_oracle_set(struct synod *s, const struct synod_oracle *oracle, uint64_t *version);
@@ -661,7 +654,6 @@ struct synod_place {
  * Linearizable. Blocks and fails as synod_oracle_get does. */
 int synod_oracle_line(struct synod *s, struct synod_place *places, size_t capacity, size_t *count);
 
-/* What a transfer did. */
 struct synod_transfer {
     enum synod_role role; /* of both ids: SYNOD_PROPOSER; in Raft mode SYNOD_ACCEPTOR */
     uint32_t from;        /* who led; the same as `to` if it led already and nothing was done */
@@ -757,22 +749,22 @@ struct synod_explanation {
     struct synod_oracle oracle; /* the settings, as a learner has them */
 };
 
-/* Asks every proposer, and a learner for the settings, and waits for their answers: at most the
- * handle's timeout, and no longer than half a second for those that are silent. Needs neither
- * leader nor quorum. *out is written whenever anything can be said, also with
+/* Asks every proposer, and a learner for the settings, and waits for their answers: for those that
+ * are silent half a second each, and if no proposer answers at all, the handle's timeout. Who
+ * answered is asked again after such a wait, so that all times count to the end of the call. Needs
+ * neither leader nor quorum. *out is written whenever anything can be said, also with
  * SYNOD_E_UNAVAILABLE (no proposer answered), and else set to NULL; give it back with
  * synod_explanation_free. SYNOD_E_INTERRUPTED, SYNOD_E_REFUSED. */
 int synod_explain(struct synod *s, struct synod_explanation **out);
 
 /* NULL is allowed. */
 void synod_explanation_free(struct synod_explanation *explanation);
+
 /* ---- an oracle outside: a program of yours says who should lead
  *
- * With `oracle: { kind: external }` the cluster asks programs outside whom its next leader should
- * be. A word runs out by itself: a program tells it again every third of its time, and falls silent
- * when it is not certain any more. No word unseats a leader that serves; one about a proposer that
- * could not lead, or without effect for two election timeouts, counts for nothing until somebody
- * leads, and the live proposer of highest rank is named instead. */
+ * For `oracle: { kind: external }`. Say a word again every third of its time, and none when you are
+ * not certain. It never unseats a leader; while the one it names could not lead, and when it was in
+ * vain for two election timeouts, the live proposer of highest rank is named instead. */
 
 #define SYNOD_NAME_VALID_MS_MAX (3600u * 1000u)
 
@@ -785,16 +777,13 @@ struct synod_named {
 };
 
 /* Tells every proposer that can be reached that `proposer` should lead, for valid_ms (at most
- * SYNOD_NAME_VALID_MS_MAX) from the beginning of this call on; 0 instead of a proposer takes back
- * the last word, whoever said it. The last word wins, on each proposer for itself: proposers do not
- * tell each other, and one that restarts, or hears of other settings, has forgotten it.
- *
- * Blocks until all have answered; for those that are not connected, or silent, a fraction of a
- * second; if nobody answers, for the handle's timeout. SYNOD_OK if at least one takes it. *out (may
- * be NULL) is filled in whatever the code, unless that is SYNOD_E_USAGE for an argument.
- * SYNOD_E_USAGE: no such proposer, valid_ms is too long, Raft mode (where proposers do not lead);
- * or the oracle is of another kind, and out->told is not 0: `synod oracle set external` changes
- * that. SYNOD_E_UNAVAILABLE, SYNOD_E_INTERRUPTED, SYNOD_E_REFUSED. */
+ * SYNOD_NAME_VALID_MS_MAX) from this call on; 0 instead of a proposer takes back the last word,
+ * whoever said it. The last word wins, on each proposer for itself; one that restarts, or hears of
+ * other settings, has forgotten it. Blocks until all have answered, a fraction of a second for
+ * those that are silent, if all are, for the handle's timeout. SYNOD_OK if one takes it. *out (may
+ * be NULL) is written unless an argument was wrong. SYNOD_E_USAGE: no such proposer, too long, Raft
+ * mode; or the oracle is of another kind (out->told is not 0): synod_oracle_set, and it may be
+ * said again. SYNOD_E_UNAVAILABLE, SYNOD_E_INTERRUPTED, SYNOD_E_REFUSED. */
 int synod_oracle_name(struct synod *s, uint32_t proposer, uint32_t valid_ms,
                       struct synod_named *out);
 

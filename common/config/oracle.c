@@ -179,7 +179,7 @@ int parse_oracle(struct parser *r, const struct tree *node)
     }
     child = rc == 0 ? tree_child(node, "diameter") : NULL;
     if (child != NULL) {
-        rc = parse_number(r, child, 1, MEMBERS_MAX - 1, &settings->diameter);
+        rc = parse_number(r, child, 0, MEMBERS_MAX - 1, &settings->diameter);
     }
     child = rc == 0 ? tree_child(node, "order") : NULL;
     if (child != NULL) {
@@ -283,11 +283,10 @@ static int check_topology(const struct config *cfg, const struct settings *setti
         diameter = steps > diameter ? steps : diameter;
     }
     if (settings->diameter != 0 && settings->diameter < diameter) {
-        return errmsg_set(
-            err, ERROR_USAGE,
-            "the topology has a diameter of %u, not %u (in fewer rounds the maximum "
-            "does not reach everybody); try: %u, or none, which is the topology's own",
-            (unsigned)diameter, (unsigned)settings->diameter, (unsigned)diameter);
+        return errmsg_set(err, ERROR_USAGE,
+                          "the topology has a diameter of %u, not %u (in fewer rounds the maximum "
+                          "does not reach everybody); try: %u, or 0, which is the topology's own",
+                          (unsigned)diameter, (unsigned)settings->diameter, (unsigned)diameter);
     }
     return 0;
 }

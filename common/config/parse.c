@@ -195,9 +195,9 @@ static int read_address(struct parser *r, const struct tree *node, const char **
 /* A member of any role. An acceptor's address is its peer. */
 struct entry {
     const struct tree *node;
-    node_id_t id;
     const char *peer;
     const char *client;
+    node_id_t id;
     struct candidate_settings candidate;
 };
 

@@ -176,7 +176,8 @@ struct msg_heartbeat {
     uint64_t sequence;    /* of this proposer's heartbeats; echoed in the report */
     slot_t commit;
     uint32_t lease_ms; /* from receiving: how long the acceptor refuses others; 0 from a standby */
-    uint32_t reaches_quorum; /* 1: reports of a quorum arrived within one election timeout */
+    uint32_t reaches_quorum; /* 1: reports of a quorum arrived within one election timeout, and the
+                                settings that it goes by do not bar it */
     uint64_t version;        /* of the settings of oracles that this proposer goes by */
 };
 

@@ -254,14 +254,26 @@ void settings_allow(struct settings *settings, node_id_t id)
     }
 }
 
+/* The higher the earlier in the order of `static`; 0: not in it, or another oracle goes. */
+static uint64_t place_in_order(const struct settings *settings, node_id_t id)
+{
+    for (size_t i = 0; settings->kind == ORACLE_STATIC && i < settings->order_count; i++) {
+        if (settings->order[i] == id) {
+            return settings->order_count - i;
+        }
+    }
+    return 0;
+}
+
 uint64_t settings_weight(const struct settings *settings, node_id_t id)
 {
+    uint64_t place = place_in_order(settings, id) << 33;
     const struct candidate_settings *candidate = settings_of(settings, id);
     if (candidate == NULL) {
-        return 0;
+        return place;
     }
     int is_in_zone = settings->zone[0] != '\0' && strcmp(settings->zone, candidate->zone) == 0;
-    return (uint64_t)is_in_zone << 32 | candidate->priority;
+    return place | (uint64_t)is_in_zone << 32 | candidate->priority;
 }
 
 int rank_compare(uint64_t weight_a, node_id_t a, uint64_t weight_b, node_id_t b)

@@ -103,7 +103,8 @@ int settings_bar(const struct settings *settings, node_id_t id); /* 1: it must n
 
 void settings_allow(struct settings *settings, node_id_t id); /* it may lead, whatever was said */
 
-/* What is compared is (weight, id): the preferred zone above all, then the priority. */
+/* What is compared is (weight, id): under `static` the place in the order above all, then the
+ * preferred zone, then the priority. */
 uint64_t settings_weight(const struct settings *settings, node_id_t id);
 
 /* -1, 0 or 1. */

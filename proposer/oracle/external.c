@@ -68,16 +68,24 @@ static time_ms_t patience_ends(const struct external *x, const struct oracle_vie
                                        : TIME_NEVER;
 }
 
+/* The gate is closed by somebody who leads, or because we reach no quorum; not by a campaign of our
+ * own, which is no reason for more patience. */
+static int is_other_matter(const struct oracle_view *view)
+{
+    const struct oracle_candidate *self = oracle_candidate(view, view->self);
+    return view->leader != 0 || self == NULL || !self->reaches_quorum;
+}
+
 static time_ms_t tick(void *state, const struct oracle_view *view, struct rng *rng,
                       struct effects *out)
 {
     (void)rng;
     (void)out;
     struct external *x = state;
-    if (!view->is_open) {
-        x->open_since = TIME_NEVER;
-    } else if (x->open_since == TIME_NEVER) {
+    if (view->is_open && x->open_since == TIME_NEVER) {
         x->open_since = view->now;
+    } else if (!view->is_open && is_other_matter(view)) {
+        x->open_since = TIME_NEVER;
     }
     /* That another one is named from then on is seen at once. That a word runs out while nobody
      * leads is seen with the next heartbeat. */

@@ -23,7 +23,7 @@ struct oracle_candidate {
     uint64_t weight;    /* what is compared is (weight, id) */
     int is_barred;      /* must not lead */
     int is_alive;       /* heard by an acceptor within one election timeout */
-    int reaches_quorum; /* by its own word */
+    int reaches_quorum; /* by its own word, which is also that it is not barred */
 };
 
 /* What an oracle may know, made anew for each call. */

@@ -103,7 +103,7 @@ def every_option(cluster):
                       "none", "--topology", "none")
     check((settings["zone"], settings["order"], settings["topology"]) == (None, [], []),
           f"{settings}")
-    change(cluster, "zone", "1=", "3=")
+    change(cluster, "zone", "1=", "3=none")
     change(cluster, "priority", "1=0", "2=0")
     change(cluster, "allow", "1")
     same = show(cluster)["version"]

@@ -248,8 +248,8 @@ static time_us_t done_within(const struct sim *sim)
     return !sim->options.is_raft && bound_us > usual_us ? bound_us : usual_us;
 }
 
-/* By a rule of the settings a leader may have begun to hand over to one that is broken now: it leads
- * again when it has paused for that one. */
+/* By a rule of the settings a leader may have begun to hand over to one that is broken now: it
+ * leads again when it has paused for that one. */
 static time_us_t may_hand_over_for(const struct sim *sim)
 {
     return oracles_are_steady(sim) ? 0 : elections(sim, HANDS_OVER_WITHIN);

@@ -81,8 +81,8 @@ static const char *shape_of(const struct sim *sim)
     return NULL;
 }
 
-/* Random faults: on all there is, without operators and oracles but the usual one, or on clients that
- * use locks and queues. */
+/* Random faults: on all there is, without operators and oracles but the usual one, or on clients
+ * that use locks and queues. */
 static int is_swarm(const char *name)
 {
     return strcmp(name, "swarm") == 0 || strcmp(name, "plain") == 0 || strcmp(name, "recipes") == 0;

@@ -453,18 +453,6 @@ static void on_status(struct fake *f, struct fake_node *node, const struct messa
     fake_send(node, msg->from, &reply);
 }
 
-static void on_name(struct fake *f, struct fake_node *node, const struct message *msg)
-{
-    node->name_count++;
-    node->name = msg->name;
-    if (!node->is_name_ignored) {
-        struct message reply = {.kind = MSG_NAMED};
-        reply.named = (struct msg_named){msg->name.request - (uint64_t)node->is_name_late,
-                                         node->name_status, f->leader};
-        fake_send(node, msg->from, &reply);
-    }
-}
-
 /* ---- processes */
 
 static void on_hello(struct fake_node *node, link_t link, const struct message *msg)
@@ -534,7 +522,7 @@ static void on_frame(struct fake *f, struct fake_node *node, const struct inboun
         fake_on_explain(f, node, &msg);
         break;
     case MSG_NAME:
-        on_name(f, node, &msg);
+        fake_on_name(f, node, &msg);
         break;
     default:
         break;

@@ -57,6 +57,7 @@ struct fake_node {
     enum name_status name_status; /* what it answers to a word */
     int is_name_ignored;
     int is_name_late;        /* it answers the word before */
+    size_t explain_limit;    /* other than 0: it explains so often, and then is silent */
     uint64_t stuck_revision; /* other than 0: cut off there, it answers watches with nothing new */
 
     /* What happened. */

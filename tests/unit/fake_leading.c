@@ -71,6 +71,9 @@ void fake_on_explain(struct fake *f, struct fake_node *node, const struct messag
     struct message reply = {.kind = MSG_EXPLANATION};
     int is_leader = node->peer.id == f->leader;
     node->explain_count++;
+    if (node->explain_limit != 0 && node->explain_count > node->explain_limit) {
+        return;
+    }
     reply.explanation = (struct msg_explanation){
         .request = msg->explain.request,
         .state = is_leader ? NODE_LEADING : NODE_STANDBY,
@@ -88,4 +91,16 @@ void fake_on_explain(struct fake *f, struct fake_node *node, const struct messag
         .links = &link,
     };
     fake_send(node, msg->from, &reply);
+}
+
+void fake_on_name(struct fake *f, struct fake_node *node, const struct message *msg)
+{
+    node->name_count++;
+    node->name = msg->name;
+    if (!node->is_name_ignored) {
+        struct message reply = {.kind = MSG_NAMED};
+        reply.named = (struct msg_named){msg->name.request - (uint64_t)node->is_name_late,
+                                         node->name_status, f->leader};
+        fake_send(node, msg->from, &reply);
+    }
 }

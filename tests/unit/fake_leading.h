@@ -1,4 +1,5 @@
-/* The scripted cluster's settings of oracles, transfers and explanations. */
+/* The scripted cluster's settings of oracles, transfers, explanations and words of an
+ * oracle outside. */
 #ifndef SYNOD_TESTS_UNIT_FAKE_LEADING_H
 #define SYNOD_TESTS_UNIT_FAKE_LEADING_H
 
@@ -15,5 +16,6 @@ void fake_answer_settings(struct fake *f, const struct msg_query *query, struct 
 
 void fake_on_transfer(struct fake *f, struct fake_node *node, const struct message *msg);
 void fake_on_explain(struct fake *f, struct fake_node *node, const struct message *msg);
+void fake_on_name(struct fake *f, struct fake_node *node, const struct message *msg);
 
 #endif

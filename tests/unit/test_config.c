@@ -237,7 +237,7 @@ static void test_refused(void **state)
         {HEAD ACCEPTORS THREE LEARNERS "oracle: { kind: ring, zone: \"\" }\n",
          "c.yml:16: oracle.zone: \"\"", "letters"},
         {HEAD ACCEPTORS THREE LEARNERS "oracle: { kind: ring, diameter: 32 }\n",
-         "c.yml:16: oracle.diameter: 32 is out of range", "1 to 31"},
+         "c.yml:16: oracle.diameter: 32 is out of range", "0 to 31"},
         {HEAD ACCEPTORS THREE LEARNERS "oracle: { kind: static, order: 2 }\n",
          "c.yml:16: oracle.order: a single value", "order: [2, 1]"},
         {HEAD ACCEPTORS THREE LEARNERS "oracle: { kind: static, order: [] }\n",
@@ -267,7 +267,7 @@ static void test_refused(void **state)
          "c.yml:16: oracle.topology: the topology is not connected", "edge more"},
         {HEAD ACCEPTORS THREE LEARNERS
          "oracle: { kind: floodmax, diameter: 1, topology: [[1, 2], [2, 3]] }\n",
-         "c.yml:16: oracle.topology: the topology has a diameter of 2, not 1", "try: 2"},
+         "c.yml:16: oracle.topology: the topology has a diameter of 2, not 1", "try: 2, or 0"},
         {HEAD ACCEPTORS "proposers: [ { id: 1, peer: \"tcp://a:1\", client: \"tcp://a:2\", "
                         "lead: false } ]\n" LEARNERS,
          "c.yml:8: proposers: nobody may lead", "allow one"},

@@ -210,7 +210,7 @@ static void test_out_of_reach(void **state)
                 "It is heard by acceptors 1, 2 and 3; 2 of 3 are needed.\n"
                 "They promise nobody else for another 478 ms, and each heartbeat renews that.\n"
                 "Proposer 1 does not answer.\n"
-                "try: look again in 478 ms: if it stopped, another one may lead then\n"
+                "try: look again in 478 ms: until then its lease keeps others away\n"
                 "try: start proposer 1\n",
                 1);
 }
@@ -238,6 +238,51 @@ static void test_ranks_higher(void **state)
     assert_non_null(strstr(told(), "Proposer 2 ranks higher by priority: it takes over"));
     silence_proposer(2);
     assert_null(strstr(told(), "ranks higher"));
+}
+
+/* Proves: under `static` the place in the order is the rank that is spoken of, whatever the
+ * priorities are. */
+static void test_ranks_higher_by_order(void **state)
+{
+    (void)state;
+    be_healthy(3);
+    situation.oracle.candidates[2].priority = 9;
+    situation.oracle.order_count = 2;
+    situation.oracle.order[0] = 2;
+    situation.oracle.order[1] = 1;
+    assert_non_null(strstr(told(), "Proposer 3 ranks higher by priority, but"));
+    situation.oracle.kind = SYNOD_ORACLE_STATIC;
+    assert_non_null(strstr(told(), "Proposer 2 ranks higher by the fixed order, but a leader that "
+                                   "serves is not replaced: preempt is off.\n"));
+    situation.oracle.order_count = 1;
+    situation.oracle.order[0] = 1;
+    assert_null(strstr(told(), "ranks higher"));
+}
+
+/* Proves: ranks and bars are not told from settings that proposers do not go by, and that no
+ * learner answered is said. */
+static void test_settings_unknown(void **state)
+{
+    (void)state;
+    be_healthy(2);
+    situation.oracle.candidates[1].priority = 9;
+    situation.oracle.candidates[0].is_barred = 1;
+    situation.proposers[0].version = situation.proposers[1].version = 3;
+    situation.is_oracle_known = 0;
+    const char *text = told();
+    assert_null(strstr(text, "ranks higher"));
+    assert_null(strstr(text, "it is barred"));
+    assert_null(strstr(text, "It is barred"));
+    assert_non_null(strstr(text, "No learner answers: what the log says of ranks and bars is not "
+                                 "known here, and clients get no results.\n"));
+    assert_non_null(
+        strstr(text, "try: start a learner, or look whether one is reachable from here\n"));
+    situation.is_oracle_known = 1; /* but behind */
+    situation.oracle.version = 2;
+    text = told();
+    assert_null(strstr(text, "ranks higher"));
+    assert_null(strstr(text, "It is barred"));
+    assert_null(strstr(text, "No learner answers"));
 }
 
 static void test_barred_leader(void **state)
@@ -382,8 +427,8 @@ static void test_barred_by_own_word(void **state)
     silence_proposer(1);
     situation.is_oracle_known = 0;
     set_gate(2, SYNOD_GATE_BARRED, 0, "");
-    assert_non_null(strstr(told(), "Proposer 2 must not lead (barred).\n"
-                                   "try: start proposer 1, which may lead\n"));
+    assert_non_null(strstr(told(), "Proposer 2 must not lead (barred).\n"));
+    assert_non_null(strstr(told(), "try: start proposer 1, which may lead\n"));
 }
 
 static void test_lease_of_the_dead(void **state)
@@ -511,6 +556,29 @@ static void test_raft_healthy(void **state)
                            "not replaced: preempt is off.\n"));
 }
 
+/* Proves: an acceptor that comes back from a pause and still takes itself for the leader is not
+ * believed when somebody has heard of a later term. */
+static void test_raft_deposed(void **state)
+{
+    (void)state;
+    be_healthy_raft();
+    for (size_t i = 0; i < situation.proposer_count; i++) {
+        for (size_t k = 0; k < 3; k++) {
+            struct synod_explained_acceptor *a = &situation.proposers[i].acceptors[k];
+            if (a->id != 2) {
+                a->promised = (struct synod_ballot){5, 1};
+                a->leader = (struct synod_ballot){0, 0};
+                a->lease_left_ms = 0;
+            }
+        }
+    }
+    assert_non_null(strstr(told(), "No acceptor leads.\n"));
+    be_healthy_raft();
+    situation.proposers[1].leader = (struct synod_ballot){5, 1};
+    assert_non_null(strstr(told(), "No acceptor leads.\n"));
+    assert_non_null(strstr(told(), "Proposer 2 takes acceptor 1 for the leader (term 5).\n"));
+}
+
 static void test_raft_no_quorum(void **state)
 {
     (void)state;
@@ -604,6 +672,8 @@ int main(void)
         cmocka_unit_test(test_healthy_but),
         cmocka_unit_test(test_out_of_reach),
         cmocka_unit_test(test_ranks_higher),
+        cmocka_unit_test(test_ranks_higher_by_order),
+        cmocka_unit_test(test_settings_unknown),
         cmocka_unit_test(test_barred_leader),
         cmocka_unit_test(test_disagreement),
         cmocka_unit_test(test_versions),
@@ -619,6 +689,7 @@ int main(void)
         cmocka_unit_test(test_attempts),
         cmocka_unit_test(test_on_the_way),
         cmocka_unit_test(test_raft_healthy),
+        cmocka_unit_test(test_raft_deposed),
         cmocka_unit_test(test_raft_no_quorum),
         cmocka_unit_test(test_raft_election),
         cmocka_unit_test(test_raft_barred),

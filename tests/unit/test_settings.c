@@ -359,6 +359,30 @@ static void test_rank(void **state)
     assert_int_equal(rank_compare(0, 9, 1, 1), -1);
 }
 
+/* Under `static` a place in the order goes above zone and priority, so that everything that goes by
+ * ranks, preemption and Raft's elections included, goes by the order; under another oracle the
+ * order says nothing. */
+static void test_rank_by_order(void **state)
+{
+    (void)state;
+    struct settings settings;
+    settings_init(&settings);
+    settings.zone[0] = 'a';
+    settings.candidate_count = 2;
+    settings.candidates[0] =
+        (struct candidate_settings){.id = 1, .priority = UINT32_MAX, .zone = "a"};
+    settings.candidates[1] = (struct candidate_settings){.id = 2, .priority = 5};
+    settings.order_count = 2;
+    settings.order[0] = 3; /* of which nothing else is said */
+    settings.order[1] = 2;
+    assert_true(settings_weight(&settings, 1) > settings_weight(&settings, 2));
+    assert_int_equal(settings_weight(&settings, 3), 0); /* as everybody of whom nothing is said */
+    settings.kind = ORACLE_STATIC;
+    assert_true(settings_weight(&settings, 3) > settings_weight(&settings, 2));
+    assert_true(settings_weight(&settings, 2) > settings_weight(&settings, 1));
+    assert_true(settings_weight(&settings, 1) > settings_weight(&settings, 4));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -371,6 +395,7 @@ int main(void)
         cmocka_unit_test(test_kinds_have_names),
         cmocka_unit_test(test_zones),
         cmocka_unit_test(test_rank),
+        cmocka_unit_test(test_rank_by_order),
     };
     return cmocka_run_group_tests_name("settings", tests, NULL, NULL);
 }
