@@ -320,6 +320,10 @@ static void check_agreed(struct sim *sim)
         sim_violate(sim, "stability", "at the end of a calm nobody leads, or several do");
         return;
     }
+    const uint32_t *marks = sim->cluster->nodes[leader].fx.marks;
+    if (sim->options.is_raft && marks[MARK_PREEMPTED] + marks[MARK_BARRED_LEADER] > 0) {
+        return; /* it may have tried that in vain, and tries it again after a while */
+    }
     node_id_t id = (node_id_t)sim->cluster->nodes[leader].self.id;
     for (size_t i = 0; i < candidate_count(sim); i++) {
         const struct node *other = sim_node(sim, leading_role(sim), i);
