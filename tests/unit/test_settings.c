@@ -360,8 +360,8 @@ static void test_rank(void **state)
 }
 
 /* Under `static` a place in the order goes above zone and priority, so that everything that goes by
- * ranks, preemption and Raft's elections included, goes by the order; under another oracle the order
- * says nothing. */
+ * ranks, preemption and Raft's elections included, goes by the order; under another oracle the
+ * order says nothing. */
 static void test_rank_by_order(void **state)
 {
     (void)state;
