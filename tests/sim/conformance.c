@@ -144,6 +144,11 @@ static void draw_bench(struct sim *sim)
                           .outstanding_max = 40,
                           .outside = OUTSIDE_STEADY};
     settings_init(&plan->settings);
+    plan->settings.candidate_count = plan->proposers;
+    for (size_t i = 0; i < plan->proposers; i++) { /* ranks in any order: on a ring it matters */
+        plan->settings.candidates[i] = (struct candidate_settings){
+            .id = (node_id_t)i + 1, .priority = (uint32_t)rng_below(&sim->menu, 1000)};
+    }
 }
 
 void conformance_prepare(struct sim *sim)
@@ -314,6 +319,10 @@ static void check_agreed(struct sim *sim)
     if (leader == NODES_MAX) {
         sim_violate(sim, "stability", "at the end of a calm nobody leads, or several do");
         return;
+    }
+    const uint32_t *marks = sim->cluster->nodes[leader].fx.marks;
+    if (sim->options.is_raft && marks[MARK_PREEMPTED] + marks[MARK_BARRED_LEADER] > 0) {
+        return; /* it may have tried that in vain, and tries it again after a while */
     }
     node_id_t id = (node_id_t)sim->cluster->nodes[leader].self.id;
     for (size_t i = 0; i < candidate_count(sim); i++) {
@@ -550,7 +559,14 @@ void conformance_on_chosen(struct sim *sim, struct slice value)
     }
 }
 
-/* How many name themselves, each by its own oracle. */
+/* Its oracle names it, or has just done so: it campaigns. */
+static int names_itself(const struct sim *sim, const struct node *node)
+{
+    const struct proposer *p = node->proposer;
+    return p != NULL && (proposer_state(p) >= NODE_PREPARING ||
+                         proposer_names(p, node_now(sim->cluster, node)) == node->self.id);
+}
+
 void conformance_on_turn(struct sim *sim)
 {
     struct trial *trial = sim->trial;
@@ -559,9 +575,7 @@ void conformance_on_turn(struct sim *sim)
         return;
     }
     for (size_t i = 0; i < sim->plan.proposers; i++) {
-        const struct node *node = sim_node(sim, ROLE_PROPOSER, i);
-        named += node->proposer != NULL &&
-                 proposer_names(node->proposer, node_now(sim->cluster, node)) == node->self.id;
+        named += names_itself(sim, sim_node(sim, ROLE_PROPOSER, i)) != 0;
     }
     trial->named_max = named > trial->named_max ? named : trial->named_max;
 }
