@@ -133,9 +133,11 @@ static void say_heard(struct scene *scene)
             e->acceptor_count);
     }
     if (scene->out->lease_left_ms > 0) {
-        say(scene, REASON_WHY,
-            "they %s nobody else for another %s, and each heartbeat renews that.",
-            e->is_raft ? "vote for" : "promise", words_time(scene->out->lease_left_ms, time));
+        say(scene, REASON_WHY, "%s nobody else for another %s, and each heartbeat renews that.",
+            set_count(heard_by) == 1 ? e->is_raft ? "it votes for" : "it promises"
+            : e->is_raft             ? "they vote for"
+                                     : "they promise",
+            words_time(scene->out->lease_left_ms, time));
     }
 }
 

@@ -205,10 +205,18 @@ void proposer_on_release(struct proposer *p, const struct event *event, struct e
     if (release->ballot.round > p->round_max) {
         p->round_max = release->ballot.round;
     }
-    if (p->state != NODE_STANDBY || (!is_known && !MUTANT(oracle_old_invitation_taken))) {
+    int is_invited = release->successor == p->options.id;
+    if (!is_known && !MUTANT(oracle_old_invitation_taken)) {
         return;
     }
-    if (release->successor != p->options.id) {
+    if (p->state == NODE_PREPARING && is_invited) {
+        /* Its attempt was begun beside that leader, and is in vain: it begins anew, above. */
+        proposer_step_down(p, "invited to lead", event->now, out);
+    }
+    if (p->state != NODE_STANDBY) {
+        return;
+    }
+    if (!is_invited) {
         if (release->successor != 0 && !MUTANT(oracle_release_holds_nobody)) {
             effects_mark(out, MARK_RELEASE_HOLDS_BACK);
             p->pause_until = event->now + p->options.election_ms;

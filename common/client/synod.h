@@ -711,7 +711,7 @@ struct synod_explained_link {
     uint32_t acceptor;
     uint32_t proposer;
     uint32_t silence_ms; /* of the proposer, at the acceptor; SYNOD_SILENT: never heard */
-    int reaches_quorum;  /* by the proposer's own word */
+    int reaches_quorum;  /* by the proposer's own word; 0 also if it knows that it is barred */
     uint64_t version;    /* of the settings that the proposer goes by */
 };
 

@@ -10,7 +10,8 @@
 /* Pause before asking again who cannot hand over now. */
 #define AGAIN_MS 20
 
-/* The leader may not have heard yet that a target was allowed a moment ago. */
+/* The leader may not have heard yet that a target was allowed a moment ago, nor the target itself,
+ * which then says with each heartbeat that it could not lead. */
 #define SETTLE_MS 300
 
 /* How often it is asked who leads, while the hand-over is under way. */
@@ -101,12 +102,18 @@ static int follow(struct synod *s, size_t *at)
     return 0;
 }
 
+/* Such an answer may be of a moment ago. */
+static int is_unsettled(const struct transfer *t)
+{
+    return t->status == TRANSFER_BARRED || t->status == TRANSFER_UNFIT;
+}
+
 static int is_final(const struct transfer *t, time_ms_t began_at)
 {
     if (!t->is_answered || t->status == TRANSFER_NOT_LEADER || t->status == TRANSFER_BUSY) {
         return 0;
     }
-    return t->status != TRANSFER_BARRED || client_now() - began_at >= SETTLE_MS;
+    return !is_unsettled(t) || client_now() - began_at >= SETTLE_MS;
 }
 
 static int give_up(struct synod *s)
@@ -138,8 +145,7 @@ static int ask_leader(struct synod *s, node_id_t to, time_ms_t deadline)
             return rc;
         }
         if (client_now() >= deadline) {
-            return s->transfer.is_known && s->transfer.status == TRANSFER_BARRED ? SYNOD_OK
-                                                                                 : give_up(s);
+            return s->transfer.is_known && is_unsettled(&s->transfer) ? SYNOD_OK : give_up(s);
         }
         /* Two that name each other must not keep us spinning. */
         if (contact == NULL || !follow(s, &at) || ++hops % (s->proposer_count + 1) == 0) {

@@ -1,6 +1,7 @@
 #include "common/runtime/internal.h"
 
 #include "common/runtime/log.h"
+#include "common/runtime/streams.h"
 
 #include <errno.h>
 #include <getopt.h>
@@ -94,6 +95,7 @@ static int parse_options(int argc, char **argv, enum role role, struct daemon_ar
         {NULL, 0, NULL, 0},
     };
     *exit_status = 3;
+    streams_open();
     opterr = 0;
     optind = 1;
     int option;

@@ -2,6 +2,7 @@
 
 #include "common/config/config.h"
 #include "common/runtime/log.h"
+#include "common/runtime/streams.h"
 
 #include <signal.h>
 #include <stdio.h>
@@ -72,6 +73,7 @@ int claimant_begin(struct claimant *c, const struct verb *program, int argc, cha
 {
     char *name = (char *)(size_t)program->name; /* whatever path it was started by */
     *c = (struct claimant){.ttl_ms = TTL_MS_DEFAULT, .own = own, .arg = arg};
+    streams_open();
     verb_set_program(program);
     argv[0] = name;
     if (options_parse(argc, argv, longs, &c->common, take_option, c, exit_status)) {

@@ -130,8 +130,10 @@ static const char *unfitness(const struct oracle_candidate *candidate)
 
 static void explain(const void *state, const struct oracle_view *view, char *text, size_t size)
 {
-    static const char rule[] = "the live proposer of highest rank that reaches a quorum is named";
     const struct external *x = state;
+    const char *rule = view->leader != 0
+                           ? "the one that serves a quorum stays"
+                           : "the live proposer of highest rank that reaches a quorum is named";
     long long left_ms = (long long)(x->until - view->now);
     switch (worth_of_word(x, view)) {
     case WORD_NONE:

@@ -138,7 +138,7 @@ static void execute_grant(struct reference *reference, uint64_t *next_id, uint64
         return;
     }
     *next_id += id == *next_id;
-    int is_bound = payload.data[16] & LEASE_BOUND;
+    int is_bound = (payload.data[16] & LEASE_BOUND) != 0;
     (void)reference_grant(reference, id, bytes_get_u64(payload.data + 8), is_bound ? session : 0);
     answer->value = id;
 }

@@ -27,7 +27,7 @@ MAY_INCLUDE = {
     "common/config": PROTOCOL,
     "common/runtime": BELOW_RUNTIME,
     "common/client": PROTOCOL | {"common/wire", "common/net", "common/config"},
-    "deploy": PROTOCOL | {"common/client", "common/config", "common/store"},
+    "deploy": PROTOCOL | {"common/client", "common/config", "common/store", "common/runtime"},
     "deploy/oracles": PROTOCOL | {"common/client", "common/config", "common/runtime", "deploy"},
 }
 

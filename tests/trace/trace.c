@@ -20,9 +20,7 @@ void trace_ballot(struct text *out, const struct ballot *ballot)
     uint64_t starts = ballot->incarnation & 0xff;
     int is_raft = ballot->incarnation == node_incarnation(acceptor, (uint32_t)starts);
     text_addf(out, "%" PRIu64 ".%s%u", ballot->round, is_raft ? "A" : "", ballot->proposer);
-    if (is_raft) {
-        text_addf(out, "#%" PRIu64, starts);
-    } else if (ballot->incarnation == node_incarnation(proposer, (uint32_t)starts)) {
+    if (is_raft || ballot->incarnation == node_incarnation(proposer, (uint32_t)starts)) {
         text_addf(out, "#%" PRIu64, starts);
     } else {
         text_addf(out, "#0x%" PRIx64, ballot->incarnation);

@@ -105,6 +105,7 @@ struct fake {
     size_t changed_count; /* somebody else changes the settings first */
     size_t transfer_drop_count;
     size_t transfer_busy_count;
+    size_t transfer_unfit_count;
     enum transfer_status transfer_status; /* of the leader, for what is not that simple */
     node_id_t transfer_leader;            /* who leads after a transfer; 0: whom it asked for */
     node_id_t leader;                     /* who takes commands; 0: nobody */

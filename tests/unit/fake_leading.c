@@ -44,6 +44,8 @@ void fake_on_transfer(struct fake *f, struct fake_node *node, const struct messa
         status = TRANSFER_NOT_LEADER;
     } else if (fake_count_down(&f->transfer_busy_count)) {
         status = TRANSFER_BUSY;
+    } else if (fake_count_down(&f->transfer_unfit_count)) {
+        status = TRANSFER_UNFIT;
     } else if (f->transfer_status != TRANSFER_BEGUN) {
         status = f->transfer_status;
     }

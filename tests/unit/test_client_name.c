@@ -142,7 +142,8 @@ static void test_refusals(void **state)
     assert_refused(s, synod_oracle_name(s, 3, 9000, &named), SYNOD_E_USAGE, "no proposer 3");
     assert_refused(s, synod_oracle_name(s, 1, SYNOD_NAME_VALID_MS_MAX + 1, &named), SYNOD_E_USAGE,
                    "3600000");
-    struct synod *in_callback = s;
+    struct synod *in_callback = s; /* NULL when it was called */
+    assert_non_null(s);
     assert_ok(s, synod_append_async(s, "x", 1, 0, name_in_callback, &in_callback));
     for (int64_t end = now_ms() + DEADLINE_MS; in_callback != NULL && now_ms() < end;) {
         assert_ok(s, synod_poll(s, 20));

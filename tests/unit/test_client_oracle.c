@@ -168,14 +168,16 @@ static size_t asked_count(void)
     return count;
 }
 
-/* Proves: a transfer reaches the leader through whom it asks first, an answer that is lost and a
- * leader that is busy are asked again, and it ends when the target leads. */
+/* Proves: a transfer reaches the leader through whom it asks first, an answer that is lost, a
+ * leader that is busy and a target that was allowed a moment ago are asked for again, and it ends
+ * when the target leads. */
 static void test_transfer(void **state)
 {
     (void)state;
     struct synod *s = start(3, 1);
     struct synod_transfer done;
     fake_lead(&fake, 2);
+    SCRIPT(transfer_unfit_count, 3); /* allowed a moment ago, and does not know it yet */
     assert_ok(s, synod_transfer(s, 3, &done));
     assert_int_equal(done.role, SYNOD_PROPOSER);
     assert_int_equal(done.from, 2);

@@ -91,7 +91,11 @@ static void test_without_a_word(void **state)
 {
     struct fixture *f = *state;
     assert_int_equal(named(f), 3);
-    assert_explains(f, "no oracle outside names anybody");
+    assert_explains(f, "no oracle outside names anybody, so the live proposer of highest rank");
+    f->view.leader = 1;
+    assert_int_equal(named(f), 1);
+    assert_explains(f, "no oracle outside names anybody, so the one that serves a quorum stays");
+    f->view.leader = 0;
     f->view.candidates[2].is_alive = 0;
     assert_int_equal(named(f), 2);
 }

@@ -259,8 +259,8 @@ static void test_ranks_higher_by_order(void **state)
     assert_null(strstr(told(), "ranks higher"));
 }
 
-/* Proves: ranks and bars are not told from settings that proposers do not go by, and that no
- * learner answered is said. */
+/* Proves: ranks and bars are not told from settings that proposers do not go by; and it is said
+ * that no learner answered. */
 static void test_settings_unknown(void **state)
 {
     (void)state;

@@ -249,11 +249,9 @@ static void test_no_prefix_and_no_tail(void **state)
     uint8_t bytes[SETTINGS_BYTES_MAX];
     size_t size = settings_put(bytes, &settings);
     for (size_t cut = 0; cut < size; cut++) {
-        uint8_t *part = malloc(cut + 1);
+        uint8_t *part = malloc(cut > 0 ? cut : 1); /* so that a sanitizer sees one byte more */
         assert_non_null(part);
         memcpy(part, bytes, cut);
-        part = realloc(part, cut > 0 ? cut : 1);
-        assert_non_null(part);
         assert_refused(slice_borrow(part, cut), "");
         free(part);
     }
