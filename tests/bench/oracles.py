@@ -47,12 +47,14 @@ def failover(kind, proposers, options):
 
 
 def partition(kind, shape, proposers, options):
-    """p99 of the recovery in election timeouts, changes of leader after it, and when links are whole."""
+    """p99 of the recovery in election timeouts; changes of leader after it, and when links are whole;
+    proposers that named themselves at once."""
     out = simulate(f"{shape}:5", proposers, options.partition_seeds, 0.6, "--oracle", kind)
     line = re.search(r"^recovery .*$", out, re.M)[0]
     return (float(re.findall(SPREAD, line)[0][2]),
             int(re.search(r"after it at most (\d+)", line)[1]),
-            int(re.search(r"when healed at most (\d+)", line)[1]))
+            int(re.search(r"when healed at most (\d+)", line)[1]),
+            int(re.search(r"named at once at most (\d+)", line)[1]))
 
 
 def print_failovers(rows):
@@ -70,14 +72,16 @@ def print_failovers(rows):
 
 def print_partitions(rows, sizes):
     print("\nPartial partitions with 5 acceptors: election timeouts until something new is chosen, "
-          "p99; in brackets the\nmost changes of leader after that, and when the links are whole again\n")
+          "p99; in brackets the\nmost changes of leader after that and when the links are whole again, and "
+          "proposers that named themselves at once\n")
     names = [shape.replace("acceptors", "acc.").replace("leader", "ld.") for shape in SHAPES]
     print(f"{'oracle':10} {'proposers':>9} " + " ".join(f"{name:>17}" for name in names))
     for kind in KINDS:
         for size in sizes:
             cells = [rows[kind, size, shape] for shape in SHAPES]
             print(f"{kind:10} {size:9} "
-                  + " ".join(f"{p99:10.2f} [{after}, {whole}]" for p99, after, whole in cells))
+                  + " ".join(f"{p99:9.2f} [{after} {whole} {named}]"
+                             for p99, after, whole, named in cells))
 
 
 # ---- the picture

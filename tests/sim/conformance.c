@@ -559,25 +559,13 @@ void conformance_on_chosen(struct sim *sim, struct slice value)
     }
 }
 
-/* Its oracle names it, or has just done so: it campaigns. */
-static int names_itself(const struct sim *sim, const struct node *node)
-{
-    const struct proposer *p = node->proposer;
-    return p != NULL && (proposer_state(p) >= NODE_PREPARING ||
-                         proposer_names(p, node_now(sim->cluster, node)) == node->self.id);
-}
-
 void conformance_on_turn(struct sim *sim)
 {
     struct trial *trial = sim->trial;
-    uint32_t named = 0;
-    if (trial == NULL || !trial->measures) {
-        return;
+    if (trial != NULL && trial->measures) {
+        uint32_t named = oracles_named(sim);
+        trial->named_max = named > trial->named_max ? named : trial->named_max;
     }
-    for (size_t i = 0; i < sim->plan.proposers; i++) {
-        named += names_itself(sim, sim_node(sim, ROLE_PROPOSER, i)) != 0;
-    }
-    trial->named_max = named > trial->named_max ? named : trial->named_max;
 }
 
 void conformance_on_transferred(struct sim *sim, const struct msg_transferred *answer)

@@ -282,6 +282,23 @@ node_id_t oracles_heir(const struct sim *sim, size_t leader)
     }
 }
 
+/* Its oracle names it, or has just done so: it campaigns. */
+static int names_itself(const struct sim *sim, const struct node *node)
+{
+    const struct proposer *p = node->proposer;
+    return p != NULL && (proposer_state(p) >= NODE_PREPARING ||
+                         proposer_names(p, node_now(sim->cluster, node)) == node->self.id);
+}
+
+uint32_t oracles_named(struct sim *sim)
+{
+    uint32_t named = 0;
+    for (size_t i = 0; i < sim->plan.proposers; i++) {
+        named += names_itself(sim, sim_node(sim, ROLE_PROPOSER, i)) != 0;
+    }
+    return named;
+}
+
 /* It would be named if nobody served. */
 static int holds_lease(const struct sim *sim, const struct node *node)
 {

@@ -40,6 +40,9 @@ int oracles_explain(const struct sim *sim, size_t leader, size_t next);
  * leaves that open. */
 node_id_t oracles_heir(const struct sim *sim, size_t leader);
 
+/* How many proposers their own oracles name now. */
+uint32_t oracles_named(struct sim *sim);
+
 /* A proposer has ended a turn: not two of them hold the lease of the oracle `lease`. */
 void oracles_on_turn(struct sim *sim, const struct node *node);
 

@@ -125,6 +125,7 @@ static void after_turn(struct sim *sim, size_t index)
             liveness_on_leading(sim, index);
         }
         conformance_on_turn(sim);
+        scenario_on_turn(sim);
         oracles_on_turn(sim, node);
         int is_preparing = state == NODE_PREPARING && process->last_state != NODE_PREPARING;
         process->last_state = state;

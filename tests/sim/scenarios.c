@@ -236,6 +236,15 @@ void scenario_on_chosen(struct sim *sim, struct slice value)
     report_line(sim, NULL, "sim=recovered ms=%lld", (long long)(sim->outcome->recovered_us / MS));
 }
 
+void scenario_on_turn(struct sim *sim)
+{
+    if (sim->options.oracle != 0 && sim->scenario_cut_at > 0 && sim->scenario_whole_at == 0 &&
+        !sim->is_healed) {
+        uint32_t named = oracles_named(sim);
+        sim->outcome->named_max = named > sim->outcome->named_max ? named : sim->outcome->named_max;
+    }
+}
+
 void scenario_on_leading(struct sim *sim)
 {
     if (sim->outcome->recovered_us < 0 || sim->is_healed) {

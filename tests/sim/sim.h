@@ -201,6 +201,7 @@ struct outcome_of_run {
     time_us_t recovered_us; /* a scenario: from its cut to the next new value; -1 if it has none */
     uint32_t leaders_after; /* a scenario: changes of leader after that */
     uint32_t leaders_whole; /* likewise: since its links are whole again */
+    uint32_t named_max;     /* likewise: proposers that named themselves at once, while cut */
     time_ms_t election_ms;
     time_us_t length_us;
     /* conformance.c */
@@ -341,6 +342,7 @@ void swarm_draw(struct sim *sim);
 int scenario_exists(const char *name);
 void scenario_prepare(struct sim *sim);
 void scenario_on_leading(struct sim *sim);
+void scenario_on_turn(struct sim *sim); /* of a proposer */
 void scenario_start(struct sim *sim);
 void scenario_on_item(struct sim *sim, const struct item *item);
 void scenario_on_chosen(struct sim *sim, struct slice value);

@@ -209,6 +209,9 @@ static void add(struct totals *totals, const struct outcome_of_run *outcome)
     if (outcome->recovered_us >= 0) {
         add_number(&totals->recoveries, outcome->recovered_us / outcome->election_ms);
     }
+    if (outcome->named_max > totals->named_max) {
+        totals->named_max = outcome->named_max;
+    }
     if (outcome->leaders_whole > totals->leaders_whole_max) {
         totals->leaders_whole_max = outcome->leaders_whole;
     }
@@ -376,8 +379,9 @@ static void print_totals(const struct arguments *arguments, struct totals *total
            (long long)(totals->healed_max % 1000));
     if (totals->recoveries.count > 0) {
         print_spread("recovery", &totals->recoveries);
-        printf(" elections, leader changes when healed at most %u, after it at most %u\n",
-               totals->leaders_whole_max, totals->leaders_after_max);
+        printf(" elections, named at once at most %u, leader changes when healed at most %u, after "
+               "it at most %u\n",
+               totals->named_max, totals->leaders_whole_max, totals->leaders_after_max);
     }
     if (totals->settled.count > 0) {
         print_spread("settled", &totals->settled);

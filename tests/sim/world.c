@@ -144,6 +144,9 @@ static struct sim *sim_new(const struct sim_options *options, struct outcome_of_
     rng_init(&sim->menu, options->seed * 4);
     sim->end_at = options->length_us;
     scenario_prepare(sim);
+    if (sim->plan.settings.kind == 0) {
+        settings_init(&sim->plan.settings);
+    }
     sim->heal_at = sim->end_at - 20 * sim->plan.election_ms * MS;
     make_cluster(sim);
     sim->report = report_new(sim);
