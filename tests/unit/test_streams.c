@@ -23,9 +23,8 @@ static int try_without(int is_closed[3])
     streams_open();
     int file = open("/dev/null", O_WRONLY);
     int wrong = file < 3;
-    for (int fd = 0; fd < 3; fd++) {
-        int is_refused = write(fd, "x", 1) < 0 && errno == EBADF;
-        wrong += is_closed[fd] && !is_refused;
+    for (int fd = 0; fd < 3; fd++) { /* the others are the test's own */
+        wrong += is_closed[fd] && (write(fd, "x", 1) >= 0 || errno != EBADF);
     }
     return wrong;
 }
