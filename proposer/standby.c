@@ -38,6 +38,24 @@ int proposer_keeps_quorum(const struct proposer *p, time_ms_t now)
     return is_accept_quorum(&p->options.members, reached_acceptors(p, now));
 }
 
+/* Believes the highest ballot that a fresh report has heard within one election timeout. */
+static void learn_leader(struct proposer *p, time_ms_t now)
+{
+    struct ballot best = BALLOT_NONE;
+    for (size_t i = 0; i < p->options.members.acceptor_count; i++) {
+        const struct acceptor_view *view = &p->acceptors[i];
+        if (proposer_is_fresh(p, view, now) &&
+            view->report.leader_silence_ms < p->options.election_ms &&
+            ballot_compare(&view->report.leader, &best) > 0) {
+            best = view->report.leader;
+        }
+    }
+    /* That acceptors still speak of its own ballot does not make a standby the leader. */
+    int is_former_self = best.proposer == p->options.id && !proposer_is_serving(p);
+    p->leader = is_former_self ? 0 : best.proposer;
+    p->leader_ballot = best;
+}
+
 void proposer_send_heartbeat(struct proposer *p, time_ms_t now, struct effects *out)
 {
     int is_serving = proposer_is_serving(p);
@@ -59,22 +77,6 @@ void proposer_send_heartbeat(struct proposer *p, time_ms_t now, struct effects *
         proposer_tell_learners(p, out);
         proposer_send_commit(p, out); /* learners that missed one, or that have just come */
     }
-}
-
-/* Believes the highest ballot that a fresh report has heard within one election timeout. */
-static void learn_leader(struct proposer *p, time_ms_t now)
-{
-    struct ballot best = BALLOT_NONE;
-    for (size_t i = 0; i < p->options.members.acceptor_count; i++) {
-        const struct acceptor_view *view = &p->acceptors[i];
-        if (proposer_is_fresh(p, view, now) &&
-            view->report.leader_silence_ms < p->options.election_ms &&
-            ballot_compare(&view->report.leader, &best) > 0) {
-            best = view->report.leader;
-        }
-    }
-    p->leader = best.proposer;
-    p->leader_ballot = best;
 }
 
 void proposer_on_report(struct proposer *p, const struct event *event, struct effects *out)
