@@ -52,12 +52,16 @@ endif
 # compiler may inline across functions in spite of -fPIC.
 BASE_FLAGS := -std=c11 $(WARNINGS) $(OPTIMISE) -fPIC -fno-semantic-interposition $(sanitize) -I.
 LIBS := -lzmq -lmsgpackc -lleveldb -lyaml -ljansson -lxxhash -lpthread
+# One program outside of the cluster needs it. Without it that program is left out, and that is said.
+libpq := $(shell pkg-config --libs libpq 2>/dev/null)
+libpq_include := $(shell pkg-config --cflags-only-I libpq 2>/dev/null)
 LINK = $(CC) $(sanitize) -Wl,--as-needed $(LDFLAGS)
 
 # Only the layers that talk to the system see more than C11. The pure layers and wire do not.
 SYSTEM_LAYERS := common/net/% common/store/% common/config/% common/runtime/% common/client/% \
                  deploy/% tests/% acceptor/main.c proposer/main.c learner/main.c
-feature = $(if $(filter $(SYSTEM_LAYERS),$(1)),-D_GNU_SOURCE)
+feature = $(if $(filter $(SYSTEM_LAYERS),$(1)),-D_GNU_SOURCE) \
+          $(if $(filter deploy/oracles/postgres.c,$(1)),$(libpq_include))
 
 # ---- sources
 
@@ -68,6 +72,7 @@ system_src := $(wildcard common/base/check.c common/wire/*.c common/net/*.c comm
               common/config/*.c common/runtime/*.c)
 client_src := $(wildcard common/client/*.c)
 deploy_src := $(wildcard deploy/*.c)
+oracle_src := $(wildcard deploy/oracles/*.c)
 role_main := $(wildcard acceptor/main.c proposer/main.c learner/main.c)
 
 # tests/<layer>/test_*.c and fuzz_*.c are cmocka programs, tool_*.c are programs that scripts of the
@@ -80,7 +85,7 @@ bench_main := $(wildcard tests/bench/*.c)
 test_help := $(filter-out $(test_main) $(tool_main) $(bench_main) $(sim_main),$(wildcard tests/*/*.c))
 
 object = $(patsubst %.c,$(B)/obj/%.o,$(1))
-all_src := $(core_src) $(system_src) $(client_src) $(deploy_src) $(role_main) $(test_main) \
+all_src := $(core_src) $(system_src) $(client_src) $(deploy_src) $(oracle_src) $(role_main) $(test_main) \
            $(tool_main) $(bench_main) $(sim_main) $(test_help)
 
 # ---- what is built
@@ -91,6 +96,7 @@ archives := $(B)/libcores.a $(B)/libsystem.a $(if $(client_src),$(B)/libclient.a
 daemons := $(patsubst %/main.c,$(B)/synod-%,$(role_main))
 library := $(if $(client_src),$(B)/libsynod.so $(B)/libsynod.a $(B)/synod.pc)
 command := $(if $(deploy_src),$(B)/synod)
+oracles := $(B)/synod-oracle-queue $(if $(libpq),$(B)/synod-oracle-postgres)
 test_bin := $(patsubst %.c,$(B)/%,$(test_main))
 tool_bin := $(patsubst %.c,$(B)/%,$(tool_main))
 bench_bin := $(patsubst %.c,$(B)/%,$(bench_main))
@@ -98,7 +104,11 @@ simulator := $(if $(sim_main),$(B)/synod-sim)
 zookeeper := $(if $(wildcard /usr/include/zookeeper/zookeeper.h),-lzookeeper_mt)
 
 .PHONY: all
-all: $(archives) $(daemons) $(library) $(command) ## build everything into build/
+all: $(archives) $(daemons) $(library) $(command) $(oracles) $(if $(libpq),,no-libpq) ## build everything into build/
+
+.PHONY: no-libpq
+no-libpq:
+	@echo '  skipped: $(B)/synod-oracle-postgres (pkg-config finds no libpq); try: apt-get install libpq-dev'
 
 .PHONY: tests
 tests: all $(test_bin) $(tool_bin) $(bench_bin) $(simulator) ## build the test programs, too
@@ -141,6 +151,14 @@ $(B)/synod: $(call object,$(deploy_src)) $(synod_parts)
 	$(say)
 	$(Q)$(LINK) -o $@ $(call object,$(deploy_src)) -Wl,--start-group $(synod_parts) -Wl,--end-group $(LIBS)
 
+# ---- oracles outside, one program a file
+
+oracle_parts = $(call object,deploy/oracles/claimant.c) $(B)/libcommand.a $(synod_parts)
+$(B)/synod-oracle-postgres: oracle_libs := $(libpq)
+$(oracles): $(B)/synod-oracle-%: $(B)/obj/deploy/oracles/%.o $(oracle_parts)
+	$(say)
+	$(Q)$(LINK) -o $@ $< -Wl,--start-group $(oracle_parts) -Wl,--end-group $(oracle_libs) $(LIBS)
+
 # ---- libsynod: the client and what it needs, nothing visible but synod_*
 
 $(B)/synod.map: Makefile
@@ -177,7 +195,9 @@ $(B)/synod.pc: Makefile
 .PHONY: install
 install: all ## install programs, library, header and synod.pc under PREFIX (and DESTDIR)
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/lib/pkgconfig $(DESTDIR)$(PREFIX)/include
-	install $(daemons) $(command) $(DESTDIR)$(PREFIX)/bin
+	install $(daemons) $(command) $(oracles) $(DESTDIR)$(PREFIX)/bin
+	install -d $(DESTDIR)$(PREFIX)/share/synod
+	install -m 644 deploy/oracles/lease.sql $(DESTDIR)$(PREFIX)/share/synod
 	install -m 644 common/client/synod.h $(DESTDIR)$(PREFIX)/include/synod.h
 	install -m 644 $(B)/libsynod.a $(B)/libsynod.so.$(ABI) $(DESTDIR)$(PREFIX)/lib
 	ln -sf libsynod.so.$(ABI) $(DESTDIR)$(PREFIX)/lib/libsynod.so
@@ -216,10 +236,12 @@ soak: $(B)/synod-sim ## 20,000 random runs of the simulator, and 100 of each par
 	@BUILD=$(B) CC='$(CC)' SAN='$(SAN)' SIM_SEEDS='$(or $(SEEDS),20000)' SIM_PARTITION_SEEDS=100 \
 	    tests/sim/run.sh
 
+unit_parts = $(call helpers,$(B)/tests/unit/x) -Wl,--start-group $(test_parts) -Wl,--end-group -lcmocka $(LIBS) -lm
+
 .PHONY: mutants
-mutants: $(B)/synod-sim $(B)/tests/trace/tool_trace ## prove that the simulator can fail: it has to catch every seeded bug (MUTANTS= SEEDS=)
+mutants: $(B)/synod-sim $(B)/tests/trace/tool_trace $(filter %/test_oracle%,$(test_bin)) ## prove that the simulator can fail: it has to catch every seeded bug (MUTANTS= SEEDS=)
 	@BUILD=$(B) SEEDS='$(SEEDS)' COMPILE='$(CC) $(BASE_FLAGS) $(CFLAGS)' LINK='$(LINK)' \
-	    SIM_PARTS='$(sim_parts)' tests/sim/mutants.py $(MUTANTS)
+	    SIM_PARTS='$(sim_parts)' UNIT_PARTS='$(unit_parts)' tests/sim/mutants.py $(MUTANTS)
 
 # ---- running
 
@@ -236,7 +258,7 @@ bench: deps ## measure against the limit of the machine and, if installed, etcd 
 # ---- what a Debian 12 machine needs
 
 DEPS := gcc make pkg-config libzmq3-dev libmsgpack-dev libleveldb-dev libcmocka-dev \
-        libyaml-dev libjansson-dev uthash-dev libbsd-dev libxxhash-dev \
+        libyaml-dev libjansson-dev uthash-dev libbsd-dev libxxhash-dev libpq-dev \
         python3 \
         $(if $(filter clang,$(cc_name)),clang)
 LINT_DEPS := clang-tidy clang-format cppcheck
@@ -277,7 +299,7 @@ deps-lint: deps ## install the tools of make lint and make format, too
 # ---- form
 
 c_files = $(sort $(all_src) $(wildcard common/*/*.h acceptor/*.h acceptor/*/*.h proposer/*.h \
-          proposer/*/*.h learner/*.h learner/*/*.h deploy/*.h tests/*/*.h))
+          proposer/*/*.h learner/*.h learner/*/*.h deploy/*.h deploy/*/*.h tests/*/*.h))
 
 .PHONY: format
 format: deps-lint ## rewrite all C sources with clang-format

@@ -98,6 +98,10 @@ static void on_message(struct acceptor *a, const struct event *event, struct eff
     case MSG_READ_INDEX:
         on_read_index(a, event->msg, out);
         break;
+    case MSG_LEASE:
+        acceptor_on_lease(a, event, out);
+        break;
+    case MSG_SETTINGS:
     case MSG_PROGRESS: /* for who leads, which in this mode no acceptor does */
         break;
     default:

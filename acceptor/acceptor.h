@@ -6,6 +6,7 @@
  * prepare.c    promises, and their pages
  * accept.c     accepts and their acknowledgement
  * lease.c      heartbeats, reports, leases, release
+ * oracle_lease.c   the lease of an oracle, which is none of those
  * catchup.c    serving chosen slots to others, and repairing own holes from a peer */
 #ifndef SYNOD_ACCEPTOR_ACCEPTOR_H
 #define SYNOD_ACCEPTOR_ACCEPTOR_H

@@ -56,7 +56,7 @@ static void send_report(struct acceptor *a, const struct event *event, struct ef
             .proposer = members->proposers[i],
             .silence_ms = heard->is_heard ? saturate_ms(event->now - heard->at) : UINT32_MAX,
             .reaches_quorum = heard->reaches_quorum,
-            .priority = heard->priority,
+            .version = heard->version,
         };
     }
 }
@@ -81,7 +81,7 @@ void acceptor_on_heartbeat(struct acceptor *a, const struct event *event, struct
                             .incarnation = msg->incarnation,
                             .sequence = heartbeat->sequence,
                             .reaches_quorum = heartbeat->reaches_quorum,
-                            .priority = heartbeat->priority};
+                            .version = heartbeat->version};
     int order = ballot_compare(&heartbeat->ballot, &a->promised);
     int is_leader = !ballot_is_none(&heartbeat->ballot) &&
                     (order > 0 || ballot_equal(&heartbeat->ballot, &a->promised));

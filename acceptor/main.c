@@ -30,21 +30,22 @@ static int run_paxos(const struct config *cfg, node_id_t id, struct store *store
     return rc;
 }
 
-static int run_raft(const struct config *cfg, node_id_t id, struct store *store)
+static int run_raft(const struct daemon_arguments *arguments, struct store *store)
 {
+    const struct config *cfg = &arguments->config;
+    const node_id_t id = arguments->id;
     const uint64_t incarnation = runtime_draw_incarnation();
-    struct raft_options options = {
+    const struct raft_options options = {
         .id = id,
         .incarnation = incarnation,
         .seed = incarnation,
         .members = cfg->members,
         .election_ms = (time_ms_t)cfg->election_ms,
         .heartbeat_ms = (time_ms_t)cfg->heartbeat_ms,
+        .settings = cfg->settings,
+        .leads_anyway = arguments->leads_anyway,
         .reader = store_reader(store),
     };
-    for (size_t i = 0; i < cfg->members.acceptor_count; i++) {
-        options.priorities[i] = cfg->acceptors[i].priority;
-    }
     struct raft *raft = raft_new(&options);
     int rc = run(cfg, (struct peer){ROLE_ACCEPTOR, id}, incarnation, raft_core(raft), store);
     raft_free(raft);
@@ -69,7 +70,7 @@ int main(int argc, char **argv)
         log_error("%s", err.text);
         return error_exit_status(rc);
     }
-    rc = cfg->protocol == CONFIG_RAFT ? run_raft(cfg, arguments.id, store)
+    rc = cfg->protocol == CONFIG_RAFT ? run_raft(&arguments, store)
                                       : run_paxos(cfg, arguments.id, store);
     store_close(store);
     return error_exit_status(rc);

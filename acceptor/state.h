@@ -25,7 +25,21 @@ struct heard {
     uint64_t incarnation; /* of the last heartbeat */
     uint64_t sequence; /* of the last heartbeat: an older one of this incarnation is a late copy */
     uint32_t reaches_quorum;
-    uint32_t priority;
+    uint64_t version; /* of its settings */
+};
+
+/* The newest request of a proposer for the lease of the oracle. */
+struct asked {
+    uint64_t incarnation;
+    uint64_t sequence;
+};
+
+/* Who holds the lease of the oracle here. */
+struct named {
+    node_id_t holder;
+    uint64_t incarnation;
+    uint64_t sequence; /* of the request that was granted last */
+    time_ms_t until;   /* the others mean nothing any more from then on */
 };
 
 /* Accepted messages of one turn that are not yet sent: slots first to last, all at one ballot. */
@@ -75,6 +89,8 @@ struct acceptor {
     int is_released;                 /* that leader gave up its lease */
     time_ms_t lease_until;           /* prepares of others are refused before */
     struct heard heard[MEMBERS_MAX]; /* by index in members.proposers */
+    struct asked asked[MEMBERS_MAX]; /* likewise */
+    struct named named;
     int disk_low;
 };
 
@@ -101,6 +117,9 @@ void acceptor_on_release(struct acceptor *a, const struct message *msg, struct e
 
 /* Milliseconds for which a prepare of this ballot's proposer must still be refused; 0 if none. */
 time_ms_t acceptor_lease_left(const struct acceptor *a, const struct ballot *ballot, time_ms_t now);
+
+/* ---- oracle_lease.c */
+void acceptor_on_lease(struct acceptor *a, const struct event *event, struct effects *out);
 
 /* ---- catchup.c */
 void acceptor_on_fetch(struct acceptor *a, const struct message *msg, struct effects *out);

@@ -67,6 +67,7 @@ static int parse_options(int argc, char **argv, struct dev *dev, int *exit_statu
         {"learners", required_argument, NULL, OPTION_LOCAL},
         {"port-base", required_argument, NULL, OPTION_LOCAL},
         {"protocol", required_argument, NULL, OPTION_LOCAL},
+        {"oracle", required_argument, NULL, OPTION_LOCAL},
         {"restart", no_argument, NULL, OPTION_RESTART},
         {"help", no_argument, NULL, 'h'},
         {NULL, 0, NULL, 0},
@@ -145,6 +146,14 @@ static int reopen(struct dev *dev, struct errmsg *err)
                         "--protocol %s, but %s has %s (a protocol is for ever); try: another --dir",
                         config_protocol_name(options->protocol), dev->cluster_path,
                         config_protocol_name(dev->config.protocol));
+    }
+    if (rc == 0 && options->oracle != 0 && options->oracle != dev->config.settings.kind) {
+        rc = errmsg_set(err, ERROR_USAGE,
+                        "--oracle %s, but %s has %s (an existing cluster is restarted as it is); "
+                        "try: without --oracle, and then synod oracle set %s",
+                        oracle_kind_name(options->oracle), dev->cluster_path,
+                        oracle_kind_name(dev->config.settings.kind),
+                        oracle_kind_name(options->oracle));
     }
     return rc != 0 ? rc : ports_check(&dev->config, err);
 }

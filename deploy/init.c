@@ -27,6 +27,7 @@ static const struct option long_options[] = {
     {"learners", required_argument, NULL, OPTION_LOCAL},
     {"port-base", required_argument, NULL, OPTION_LOCAL},
     {"protocol", required_argument, NULL, OPTION_LOCAL},
+    {"oracle", required_argument, NULL, OPTION_LOCAL},
     {"cluster-file", required_argument, NULL, OPTION_CLUSTER_FILE},
     {"role", required_argument, NULL, OPTION_ROLE},
     {"id", required_argument, NULL, OPTION_ID},

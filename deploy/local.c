@@ -48,6 +48,19 @@ static int take_protocol(const char *verb, const char *value, struct local_optio
     return 0;
 }
 
+static int take_oracle(const char *verb, const char *value, struct local_options *options)
+{
+    char problem[200];
+    if (oracle_kind_parse(value, &options->oracle) != 0) {
+        snprintf(problem, sizeof problem,
+                 "--oracle %.60s (connected, lease, ring, floodmax, gossip, succession, static or "
+                 "external)",
+                 value);
+        return verb_usage(verb, problem);
+    }
+    return 0;
+}
+
 int local_option(const char *verb, const char *name, const char *value,
                  struct local_options *options)
 {
@@ -75,6 +88,9 @@ int local_option(const char *verb, const char *name, const char *value,
         return local_number(verb, name, value, 1, 65536 - CONFIG_LOCALHOST_PORTS,
                             &options->port_base);
     }
+    if (strcmp(name, "oracle") == 0) {
+        return take_oracle(verb, value, options);
+    }
     return take_protocol(verb, value, options);
 }
 
@@ -100,8 +116,11 @@ int local_config(const struct local_options *options, uint32_t port_base, struct
     config_for_localhost(out, options->cluster, id, options->acceptors > 0 ? options->acceptors : 3,
                          options->proposers > 0 ? options->proposers : 2,
                          options->learners > 0 ? options->learners : 2, port_base);
-    out->protocol = options->protocol;
-    return 0;
+    config_set_protocol(out, options->protocol);
+    if (options->oracle != 0) {
+        out->settings.kind = options->oracle;
+    }
+    return config_check_settings(out, &out->settings, err);
 }
 
 static int remove_entry(const char *path, const struct stat *st, int type, struct FTW *ftw)

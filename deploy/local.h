@@ -25,6 +25,7 @@ struct local_options {
     uint32_t port_base;
     int protocol_given;
     enum config_protocol protocol;
+    enum oracle_kind oracle;
 };
 
 /* Reads the value of one of the options of struct local_options, by its long name, into it. 0, or 3

@@ -1,5 +1,6 @@
 /* The `synod` command: finds the verb and runs it. */
 #include "common/client/synod.h"
+#include "common/runtime/streams.h"
 #include "deploy/verbs.h"
 
 #include <stdio.h>
@@ -7,6 +8,7 @@
 
 int main(int argc, char **argv)
 {
+    streams_open();
     int is_help = argc > 1 && strcmp(argv[1], "help") == 0;
     if (argc < 2 || strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 ||
         (is_help && argc == 2)) {

@@ -61,7 +61,7 @@ static void print_way_out(int code)
             return;
         }
     }
-    fprintf(stderr, "; try: synod %s --help\n", open_verb);
+    fprintf(stderr, "; try: %s%s --help\n", verb_command(), open_verb);
 }
 
 int options_fail(int code, const char *sentence)

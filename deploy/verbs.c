@@ -3,8 +3,8 @@
 #include <stdio.h>
 #include <string.h>
 
-static const struct verb_group *const groups[] = {&verbs_local, &verbs_log, &verbs_keys,
-                                                  &verbs_recipes, &verbs_cluster};
+static const struct verb_group *const groups[] = {&verbs_local,   &verbs_log,     &verbs_keys,
+                                                  &verbs_recipes, &verbs_leading, &verbs_cluster};
 
 #define GROUP_COUNT (sizeof groups / sizeof groups[0])
 
@@ -128,16 +128,33 @@ void verb_set_place(const char *new_place)
     place = new_place;
 }
 
+static const struct verb *program; /* NULL: `synod` */
+
+void verb_set_program(const struct verb *new_program)
+{
+    program = new_program;
+}
+
+const char *verb_command(void)
+{
+    return program != NULL ? "" : "synod ";
+}
+
 int verb_usage(const char *name, const char *problem)
 {
-    fprintf(stderr, "error: %s%s%s; try: synod %s --help\n", place != NULL ? place : "",
-            place != NULL ? ": " : "", problem, name);
+    fprintf(stderr, "error: %s%s%s; try: %s%s --help\n", place != NULL ? place : "",
+            place != NULL ? ": " : "", problem, verb_command(),
+            program != NULL ? program->name : name);
     return 3;
 }
 
 int verb_help(const char *name)
 {
     const struct verb_group *group = NULL;
+    if (program != NULL) {
+        printf("usage: %s %s\n\n%s", program->name, program->synopsis, program->help);
+        return 0;
+    }
     const struct verb *verb = find(name, &group);
     if (verb == NULL) {
         return verb_usage(name, "there is no such verb");

@@ -28,6 +28,7 @@ struct verb_group {
 
 extern const struct verb_group verbs_local;   /* verbs_cluster.c */
 extern const struct verb_group verbs_cluster; /* verbs_cluster.c */
+extern const struct verb_group verbs_leading; /* verbs_leading.c */
 extern const struct verb_group verbs_log;     /* verbs_log.c */
 extern const struct verb_group verbs_keys;    /* verbs_keys.c */
 extern const struct verb_group verbs_recipes; /* verbs_recipes.c */
@@ -39,6 +40,7 @@ int verb_compact(int argc, char **argv);
 int verb_del(int argc, char **argv);
 int verb_dev(int argc, char **argv);
 int verb_elect(int argc, char **argv);
+int verb_explain(int argc, char **argv);
 int verb_get(int argc, char **argv);
 int verb_init(int argc, char **argv);
 int verb_leader(int argc, char **argv);
@@ -48,6 +50,13 @@ int verb_lease_list(int argc, char **argv);
 int verb_lease_revoke(int argc, char **argv);
 int verb_lease_ttl(int argc, char **argv);
 int verb_lock(int argc, char **argv);
+int verb_oracle_allow(int argc, char **argv);
+int verb_oracle_bar(int argc, char **argv);
+int verb_oracle_line(int argc, char **argv);
+int verb_oracle_priority(int argc, char **argv);
+int verb_oracle_set(int argc, char **argv);
+int verb_oracle_show(int argc, char **argv);
+int verb_oracle_zone(int argc, char **argv);
 int verb_put(int argc, char **argv);
 int verb_queue_ack(int argc, char **argv);
 int verb_queue_claim(int argc, char **argv);
@@ -58,6 +67,7 @@ int verb_queue_show(int argc, char **argv);
 int verb_read(int argc, char **argv);
 int verb_status(int argc, char **argv);
 int verb_tail(int argc, char **argv);
+int verb_transfer(int argc, char **argv);
 int verb_txn(int argc, char **argv);
 int verb_watch(int argc, char **argv);
 int verb_work_claim(int argc, char **argv);
@@ -77,6 +87,13 @@ int verb_dispatch_help(int argc, char **argv);
 /* Says on standard error what is wrong with the input: "error: PROBLEM; try: synod NAME --help".
  * Returns 3. */
 int verb_usage(const char *name, const char *problem);
+
+/* This program is not `synod` but one of its own (deploy/oracles): the row has its name and its
+ * help, and usage and help speak of it. */
+void verb_set_program(const struct verb *program);
+
+/* What is typed before the name of a verb: "synod ", or nothing in such a program. */
+const char *verb_command(void);
 
 /* From now on verb_usage says where the input stands, as in "FILE:3"; NULL: not any more. */
 void verb_set_place(const char *place);

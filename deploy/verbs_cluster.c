@@ -13,6 +13,8 @@ static const char dev_help[] =
     "  --learners N     default 2\n"
     "  --port-base P    ports from P on (default: the first free range from 7400)\n"
     "  --protocol P     paxos or raft\n"
+    "  --oracle KIND    who should lead: connected (default), lease, ring, floodmax, gossip,\n"
+    "                   succession, static or external; see synod oracle --help\n"
     "\n"
     "  synod dev --dir /tmp/demo\n";
 
@@ -23,7 +25,7 @@ static const char init_help[] =
     "  --dir D          where: D/cluster.yml, D/acceptor-1, ...\n"
     "  --cluster NAME   name of the cluster\n"
     "  --acceptors N  --proposers N  --learners N\n"
-    "  --port-base P  --protocol P\n"
+    "  --port-base P  --protocol P  --oracle KIND\n"
     "\n"
     "  --cluster-file F --role acceptor|learner --id N --data DIR\n"
     "                   one store, for a member of F on this host\n"
@@ -37,10 +39,6 @@ static const char status_help[] =
     "there is no quorum of acceptors, or no leader.\n"
     "\n"
     "  synod status -o json\n";
-
-static const char leader_help[] =
-    "Prints which proposer leads, under which ballot, and since which slot of the log. Ends\n"
-    "with 2 if nobody does.\n";
 
 static const char bench_help[] =
     "Appends records, or puts keys, as fast as the cluster answers, or at a given rate,\n"
@@ -65,7 +63,6 @@ static const struct verb local_rows[] = {
 static const struct verb rows[] = {
     {"status", "[OPTION...]", "every process: state, ballot, watermarks, lag", status_help,
      verb_status, NULL},
-    {"leader", "[OPTION...]", "who leads, and since when", leader_help, verb_leader, NULL},
     {"bench", "[OPTION...]", "load, throughput and latency", bench_help, verb_bench, NULL},
 };
 

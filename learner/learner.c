@@ -110,6 +110,7 @@ static void on_flush(struct learner *l, time_ms_t now, struct effects *out)
     }
     learner_tick_reads(l, now, out);
     learner_tell_progress(l, now, out);
+    learner_tell_settings(l, now, out);
     if (l->is_sweeping || l->is_full) {
         effects_wake(out, now);
     }
@@ -142,6 +143,8 @@ void learner_step(struct learner *l, const struct event *event, struct effects *
     case EVENT_PEER_DOWN:
         if (event->peer.role == ROLE_CLIENT) {
             learner_on_client(l, event->peer, event->kind == EVENT_PEER_UP);
+        } else if (event->kind == EVENT_PEER_UP) {
+            learner_on_member_up(l, event->peer);
         }
         break;
     case EVENT_SHUTDOWN:

@@ -107,6 +107,12 @@ struct learner {
     time_ms_t told_at;
     uint64_t stamp_seen_ms; /* highest stamp applied, and when that was */
     time_ms_t stamp_seen_at;
+
+    /* settings.c */
+    uint64_t settings_told; /* machine_oracle.changes that all were told */
+    time_ms_t settings_told_at;
+    acceptor_set_t new_proposers; /* by index: connected since the last turn, and not told */
+    acceptor_set_t new_acceptors;
 };
 
 /* ---- delivery.c */
@@ -166,5 +172,13 @@ void learner_on_digest(struct learner *l, const struct event *event, struct effe
 
 /* Tells the proposers how far this learner is and what is due, if that is news. */
 void learner_tell_progress(struct learner *l, time_ms_t now, struct effects *out);
+
+/* ---- settings.c */
+
+/* A connection to a proposer or an acceptor works (again). */
+void learner_on_member_up(struct learner *l, struct peer peer);
+
+/* At the end of a turn: tells what the log says of oracles, to whom that may be news. */
+void learner_tell_settings(struct learner *l, time_ms_t now, struct effects *out);
 
 #endif

@@ -2,45 +2,12 @@
 
 #include "common/base/check.h"
 #include "common/base/memory.h"
-#include "proposer/clients.h"
+#include "proposer/forward_state.h"
 
 #include <stdlib.h>
 
-/* Batches and bytes on their way to the leader that it has not taken into its log. */
-#define SENT_BATCHES_MAX 64
-#define SENT_BYTES_MAX (8 * MIB)
-
 /* Batches without an answer are sent again after so many heartbeats. */
 #define PATIENCE_HEARTBEATS 4
-
-/* What is known of one acceptor. */
-struct node_view {
-    int is_heard;             /* it sent a report */
-    time_ms_t heard_at;       /* when it last spoke to this proposer */
-    struct msg_report report; /* the last one, without its proposers */
-};
-
-struct forward {
-    struct proposer_options options;
-    struct clients clients;
-    struct node_view acceptors[MEMBERS_MAX]; /* by index in members.acceptors */
-    uint64_t sequence;                       /* of the last heartbeat */
-    time_ms_t heartbeat_due_at;
-
-    struct ballot leader;  /* whom batches go to; BALLOT_NONE if unknown */
-    struct ballot refused; /* the last leader that said it is none any more; none below it either */
-    time_ms_t heard_at;    /* when somebody last heard the leader */
-
-    struct slice sent[SENT_BATCHES_MAX]; /* references, by sequence % SENT_BATCHES_MAX */
-    size_t sent_bytes;
-    uint64_t taken;    /* batches up to here are in the leader's log, or given up */
-    uint64_t next;     /* sequence of the next batch, from 1 */
-    time_ms_t sent_at; /* when the oldest batch without an answer was sent, or sent again */
-    time_ms_t resent_at;
-
-    int is_stopping;
-    time_ms_t stop_deadline;
-};
 
 struct forward *forward_new(const struct proposer_options *options)
 {
@@ -48,6 +15,7 @@ struct forward *forward_new(const struct proposer_options *options)
     CHECK(members_proposer_index(&options->members, options->id) >= 0);
     struct forward *f = memory_calloc(1, sizeof *f);
     f->options = *options;
+    f->settings = options->settings;
     f->next = 1;
     for (size_t i = 0; i < MEMBERS_MAX; i++) {
         f->acceptors[i].heard_at = -options->election_ms; /* never */
@@ -264,7 +232,9 @@ static int disks_are_low(const struct forward *f)
     acceptor_set_t roomy = 0;
     for (size_t i = 0; i < f->options.members.acceptor_count; i++) {
         const struct node_view *view = &f->acceptors[i];
-        roomy |= (acceptor_set_t)(!view->is_heard || !view->report.disk_low) << i;
+        if (!view->is_heard || !view->report.disk_low) {
+            roomy |= (acceptor_set_t)1 << i;
+        }
     }
     return !is_accept_quorum(&f->options.members, roomy);
 }
@@ -290,49 +260,6 @@ static void on_submit(struct forward *f, const struct message *msg, struct effec
     }
 }
 
-static enum node_state acceptor_state(const struct forward *f, size_t index, time_ms_t now)
-{
-    const struct node_view *view = &f->acceptors[index];
-    if (!view->is_heard || now - view->heard_at >= f->options.election_ms) {
-        return NODE_UNREACHABLE;
-    }
-    node_id_t id = f->options.members.acceptors[index];
-    int leads = view->report.leader.proposer == id && view->report.leader_silence_ms == 0;
-    return leads ? NODE_LEADING : NODE_VOTING;
-}
-
-static void on_status(const struct forward *f, const struct event *event, struct effects *out)
-{
-    const struct members *members = &f->options.members;
-    uint32_t count = (uint32_t)members->acceptor_count + 1;
-    struct node_status *nodes = effects_alloc(out, count * sizeof *nodes);
-    nodes[0] = (struct node_status){
-        .node = {ROLE_PROPOSER, f->options.id},
-        .state = forward_state(f),
-        .ballot = f->leader,
-        .leader = f->leader.proposer,
-        .pending_bytes = f->clients.waiting_bytes + f->sent_bytes,
-    };
-    for (uint32_t i = 0; i < members->acceptor_count; i++) {
-        const struct node_view *view = &f->acceptors[i];
-        time_ms_t silence_ms = view->is_heard ? event->now - view->heard_at : UINT32_MAX;
-        nodes[i + 1] = (struct node_status){
-            .node = {ROLE_ACCEPTOR, members->acceptors[i]},
-            .state = acceptor_state(f, i, event->now),
-            .silence_ms = silence_ms < UINT32_MAX ? (uint32_t)silence_ms : UINT32_MAX,
-            .ballot = view->report.promised,
-            .leader = view->report.leader.proposer,
-            .chosen = view->report.chosen,
-            .accepted_max = view->report.accepted_max,
-        };
-        if (nodes[i + 1].chosen > nodes[0].chosen) {
-            nodes[0].chosen = nodes[i + 1].chosen;
-        }
-    }
-    struct message *reply = effects_reply(out, SEND_NOW, event->msg, MSG_STATUS_REPLY);
-    reply->status_reply = (struct msg_status_reply){event->msg->status.request, count, nodes};
-}
-
 static void on_client(struct forward *f, struct peer client, int is_up)
 {
     if (is_up) {
@@ -350,7 +277,7 @@ static void send_heartbeat(struct forward *f, time_ms_t now, struct effects *out
     f->heartbeat_due_at = now + f->options.heartbeat_ms;
     struct message *msg = effects_broadcast(out, SEND_NOW, ROLE_ACCEPTOR, MSG_HEARTBEAT);
     msg->heartbeat = (struct msg_heartbeat){
-        .ballot = BALLOT_NONE, .sequence = f->sequence, .priority = f->options.priority};
+        .ballot = BALLOT_NONE, .sequence = f->sequence, .version = f->settings.version};
 }
 
 static void on_message(struct forward *f, const struct event *event, struct effects *out)
@@ -368,13 +295,10 @@ static void on_message(struct forward *f, const struct event *event, struct effe
     case MSG_SUBMIT:
         on_submit(f, event->msg, out);
         break;
-    case MSG_STATUS:
-        on_status(f, event, out);
-        break;
     case MSG_PROGRESS: /* for the leading acceptor, which hears it, too */
         break;
     default:
-        effects_unexpected(out, event->msg);
+        forward_on_question(f, event, out);
         break;
     }
 }

@@ -3,12 +3,6 @@
 #include "proposer/forward.h"
 #include "proposer/proposer.h"
 
-static uint32_t priority_of(const struct config *cfg, node_id_t id)
-{
-    int index = members_proposer_index(&cfg->members, id);
-    return cfg->proposers[index].priority; /* daemon_parse checked that it is a member */
-}
-
 int main(int argc, char **argv)
 {
     struct daemon_arguments arguments;
@@ -23,7 +17,8 @@ int main(int argc, char **argv)
         .incarnation = incarnation,
         .seed = incarnation,
         .members = cfg->members,
-        .priority = priority_of(cfg, arguments.id),
+        .settings = cfg->settings,
+        .leads_anyway = arguments.leads_anyway,
         .heartbeat_ms = (time_ms_t)cfg->heartbeat_ms,
         .election_ms = (time_ms_t)cfg->election_ms,
     };

@@ -13,7 +13,8 @@ struct proposer *proposer_new(const struct proposer_options *options)
     CHECK(members_quorums_intersect(&options->members));
     struct proposer *p = memory_calloc(1, sizeof *p);
     p->options = *options;
-    p->oracle = oracle_connected;
+    proposer_take_settings(p, &options->settings);
+    p->oracle.due_at = TIME_NEVER;
     p->state = NODE_STANDBY;
     p->next_slot = 1;
     rng_init(&p->rng, options->seed);
@@ -28,6 +29,7 @@ void proposer_free(struct proposer *p)
     proposer_drop_recovery(p);
     proposer_drop_window(p);
     clients_close(&p->clients);
+    oracle_close(&p->oracle);
     free(p);
 }
 
@@ -122,6 +124,30 @@ static void on_status(struct proposer *p, const struct event *event, struct effe
 
 /* ---- events */
 
+static void on_client_message(struct proposer *p, const struct event *event, struct effects *out)
+{
+    switch (event->msg->kind) {
+    case MSG_SUBMIT:
+        proposer_on_submit(p, event->msg, out);
+        break;
+    case MSG_STATUS:
+        on_status(p, event, out);
+        break;
+    case MSG_NAME:
+        proposer_on_name(p, event, out);
+        break;
+    case MSG_TRANSFER:
+        proposer_on_transfer(p, event, out);
+        break;
+    case MSG_EXPLAIN:
+        proposer_on_explain(p, event, out);
+        break;
+    default:
+        effects_unexpected(out, event->msg);
+        break;
+    }
+}
+
 static void on_message(struct proposer *p, const struct event *event, struct effects *out)
 {
     switch (event->msg->kind) {
@@ -146,14 +172,15 @@ static void on_message(struct proposer *p, const struct event *event, struct eff
     case MSG_PROGRESS:
         proposer_on_progress(p, event, out);
         break;
-    case MSG_SUBMIT:
-        proposer_on_submit(p, event->msg, out);
+    case MSG_ORACLE:
+    case MSG_LEASED:
+        proposer_on_oracle(p, event, out);
         break;
-    case MSG_STATUS:
-        on_status(p, event, out);
+    case MSG_SETTINGS:
+        proposer_on_settings(p, event, out);
         break;
     default:
-        effects_unexpected(out, event->msg);
+        on_client_message(p, event, out);
         break;
     }
 }
@@ -172,44 +199,8 @@ static void on_tick(struct proposer *p, time_ms_t now, struct effects *out)
         proposer_send_heartbeat(p, now, out);
         if (proposer_is_serving(p)) {
             proposer_retransmit(p, now, out);
+            proposer_maybe_yield(p, now, out);
         }
-    }
-}
-
-/* Nothing is left to get chosen, or no time: gives up the lease and names the next. */
-static void hand_over(struct proposer *p, time_ms_t now, struct effects *out)
-{
-    proposer_send_heartbeat(p, now, out); /* with the last commit */
-    node_id_t successor = proposer_successor(p, now);
-    struct msg_release release = {.ballot = p->ballot, .successor = successor};
-    effects_broadcast(out, SEND_NOW, ROLE_ACCEPTOR, MSG_RELEASE)->release = release;
-    if (successor == 0) {
-        effects_mark(out, MARK_HAND_OVER_TO_NOBODY);
-    } else {
-        struct peer to = {ROLE_PROPOSER, successor};
-        effects_send(out, SEND_NOW, to, MSG_RELEASE)->release = release;
-    }
-    effects_note(out, NOTE_INFO, "event=handed_over successor=%u chosen=%llu", successor,
-                 (unsigned long long)p->chosen);
-    proposer_step_down(p, "handed over", now, out);
-    out->finished = 1;
-}
-
-static void on_shutdown(struct proposer *p, time_ms_t now, struct effects *out)
-{
-    if (p->state == NODE_LEADING) {
-        p->state = NODE_DRAINING;
-        p->drain_deadline = now + p->options.election_ms;
-        effects_note(out, NOTE_INFO, "event=draining waiting_bytes=%zu", p->clients.waiting_bytes);
-        return; /* flush hands over when all is chosen */
-    }
-    if (p->state == NODE_RECOVERING) {
-        effects_mark(out, MARK_HAND_OVER_IN_RECOVERY);
-        hand_over(p, now, out);
-        return;
-    }
-    if (p->state != NODE_DRAINING) {
-        out->finished = 1;
     }
 }
 
@@ -220,13 +211,9 @@ static void on_flush(struct proposer *p, time_ms_t now, struct effects *out)
     proposer_form_batches(p, now, out);
     proposer_fill_gap(p, now, out);
     proposer_tell_time(p, now, out);
-    if (p->state == NODE_DRAINING) {
-        int is_drained = p->clients.waiting_count == 0 && p->chosen + 1 == p->next_slot;
-        if (is_drained || now >= p->drain_deadline) {
-            effects_mark(out, is_drained ? MARK_HAND_OVER_DRAINED : MARK_HAND_OVER_TIMED_OUT);
-            hand_over(p, now, out);
-        }
-    }
+    proposer_enroll(p, now, out);
+    proposer_continue_hand_over(p, now, out);
+    proposer_tick_oracle(p, now, out);
     proposer_maybe_campaign(p, now, out);
     effects_wake(out, p->heartbeat_due_at);
     if (p->state == NODE_STANDBY && p->pause_until > now) {
@@ -260,7 +247,7 @@ void proposer_step(struct proposer *p, const struct event *event, struct effects
         }
         break;
     case EVENT_SHUTDOWN:
-        on_shutdown(p, event->now, out);
+        proposer_on_shutdown(p, event->now, out);
         break;
     case EVENT_WRITTEN:
         break;
@@ -292,4 +279,27 @@ struct ballot proposer_ballot(const struct proposer *p)
 slot_t proposer_chosen(const struct proposer *p)
 {
     return p->chosen;
+}
+
+static node_id_t named(const struct proposer *p, int is_leaderless, time_ms_t now)
+{
+    struct oracle_view view;
+    proposer_view(p, now, &view);
+    view.leader = is_leaderless ? 0 : view.leader;
+    return p->oracle.class != NULL ? oracle_names(&p->oracle, &view) : 0;
+}
+
+node_id_t proposer_names(const struct proposer *p, time_ms_t now)
+{
+    return named(p, 0, now);
+}
+
+node_id_t proposer_would_name(const struct proposer *p, time_ms_t now)
+{
+    return named(p, 1, now);
+}
+
+const struct settings *proposer_settings(const struct proposer *p)
+{
+    return &p->settings;
 }

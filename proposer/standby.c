@@ -7,7 +7,7 @@
 /* A report speaks for the present only while it is this fresh, in heartbeats. */
 #define FRESH_HEARTBEATS 3
 
-static int is_fresh(const struct proposer *p, const struct acceptor_view *view, time_ms_t now)
+int proposer_is_fresh(const struct proposer *p, const struct acceptor_view *view, time_ms_t now)
 {
     return view->is_heard && !view->is_outdated &&
            now - view->heard_at <= FRESH_HEARTBEATS * p->options.heartbeat_ms;
@@ -38,9 +38,29 @@ int proposer_keeps_quorum(const struct proposer *p, time_ms_t now)
     return is_accept_quorum(&p->options.members, reached_acceptors(p, now));
 }
 
+/* Believes the highest ballot that a fresh report has heard within one election timeout. */
+static void learn_leader(struct proposer *p, time_ms_t now)
+{
+    struct ballot best = BALLOT_NONE;
+    for (size_t i = 0; i < p->options.members.acceptor_count; i++) {
+        const struct acceptor_view *view = &p->acceptors[i];
+        if (proposer_is_fresh(p, view, now) &&
+            view->report.leader_silence_ms < p->options.election_ms &&
+            ballot_compare(&view->report.leader, &best) > 0) {
+            best = view->report.leader;
+        }
+    }
+    /* That acceptors still speak of its own ballot does not make a standby the leader. */
+    int is_former_self = best.proposer == p->options.id && !proposer_is_serving(p);
+    p->leader = is_former_self ? 0 : best.proposer;
+    p->leader_ballot = best;
+}
+
 void proposer_send_heartbeat(struct proposer *p, time_ms_t now, struct effects *out)
 {
     int is_serving = proposer_is_serving(p);
+    /* The others may go by settings that do not bar us, and would wait for us for ever. */
+    int could_lead = proposer_reaches_quorum(p, now) && !settings_bar(&p->settings, p->options.id);
     p->sequence++;
     p->sent_at[p->sequence % HEARTBEATS_REMEMBERED] = now;
     p->heartbeat_due_at = now + p->options.heartbeat_ms;
@@ -50,28 +70,13 @@ void proposer_send_heartbeat(struct proposer *p, time_ms_t now, struct effects *
         .sequence = p->sequence,
         .commit = is_serving ? p->chosen : 0,
         .lease_ms = is_serving ? (uint32_t)p->options.election_ms : 0,
-        .reaches_quorum = (uint32_t)proposer_reaches_quorum(p, now),
-        .priority = p->options.priority,
+        .reaches_quorum = (uint32_t)could_lead,
+        .version = p->settings.version,
     };
     if (is_serving) {
         proposer_tell_learners(p, out);
         proposer_send_commit(p, out); /* learners that missed one, or that have just come */
     }
-}
-
-/* Believes the highest ballot that a fresh report has heard within one election timeout. */
-static void learn_leader(struct proposer *p, time_ms_t now)
-{
-    struct ballot best = BALLOT_NONE;
-    for (size_t i = 0; i < p->options.members.acceptor_count; i++) {
-        const struct acceptor_view *view = &p->acceptors[i];
-        if (is_fresh(p, view, now) && view->report.leader_silence_ms < p->options.election_ms &&
-            ballot_compare(&view->report.leader, &best) > 0) {
-            best = view->report.leader;
-        }
-    }
-    p->leader = best.proposer;
-    p->leader_ballot = best;
 }
 
 void proposer_on_report(struct proposer *p, const struct event *event, struct effects *out)
@@ -120,7 +125,7 @@ static acceptor_set_t leaderless_acceptors(const struct proposer *p, time_ms_t n
     acceptor_set_t set = 0;
     for (size_t i = 0; i < p->options.members.acceptor_count; i++) {
         const struct acceptor_view *view = &p->acceptors[i];
-        if (!is_fresh(p, view, now)) {
+        if (!proposer_is_fresh(p, view, now)) {
             continue;
         }
         int never_led = ballot_is_none(&view->report.promised);
@@ -132,92 +137,29 @@ static acceptor_set_t leaderless_acceptors(const struct proposer *p, time_ms_t n
     return set;
 }
 
-/* What the acceptors' reports say of the other proposers; of itself a proposer knows better. */
-static void build_view(const struct proposer *p, time_ms_t now, struct oracle_view *view)
+int proposer_gate_is_open(const struct proposer *p, time_ms_t now)
 {
-    const struct members *members = &p->options.members;
-    memset(view, 0, sizeof *view);
-    view->leader = p->leader;
-    view->candidate_count = members->proposer_count;
-    for (size_t i = 0; i < members->proposer_count; i++) {
-        struct oracle_candidate *candidate = &view->candidates[i];
-        candidate->id = members->proposers[i];
-        if (candidate->id == p->options.id) {
-            candidate->is_alive = 1;
-            candidate->priority = p->options.priority;
-            candidate->reaches_quorum = proposer_reaches_quorum(p, now);
-            continue;
-        }
-        uint32_t silence_ms = (uint32_t)p->options.election_ms;
-        for (size_t k = 0; k < members->acceptor_count; k++) {
-            const struct acceptor_view *acceptor = &p->acceptors[k];
-            if (!is_fresh(p, acceptor, now) || i >= acceptor->report.proposer_count) {
-                continue;
-            }
-            const struct proposer_report *heard = &acceptor->proposers[i];
-            if (heard->proposer == candidate->id && heard->silence_ms < silence_ms) {
-                silence_ms = heard->silence_ms;
-                candidate->is_alive = 1;
-                candidate->priority = heard->priority;
-                candidate->reaches_quorum = heard->reaches_quorum != 0;
-            }
-        }
-    }
-}
-
-node_id_t proposer_successor(const struct proposer *p, time_ms_t now)
-{
-    struct oracle_view view;
-    build_view(p, now, &view);
-    view.leader = 0;
-    for (size_t i = 0; i < view.candidate_count; i++) {
-        if (view.candidates[i].id == p->options.id) {
-            view.candidates[i].is_alive = 0;
-        }
-    }
-    return p->oracle(&view);
+    return is_prepare_quorum(&p->options.members, leaderless_acceptors(p, now)) &&
+           proposer_reaches_quorum(p, now);
 }
 
 void proposer_maybe_campaign(struct proposer *p, time_ms_t now, struct effects *out)
 {
-    if (p->state != NODE_STANDBY || now < p->pause_until) {
+    int is_barred = settings_bar(&p->settings, p->options.id) && !MUTANT(oracle_barred_campaigns);
+    if (p->state != NODE_STANDBY || now < p->pause_until || is_barred || p->is_stopping) {
         return;
     }
     if (now < p->invited_until) {
         proposer_campaign(p, now, out);
         return;
     }
-    if (!is_prepare_quorum(&p->options.members, leaderless_acceptors(p, now)) ||
-        !proposer_reaches_quorum(p, now)) {
+    if (p->oracle.class == NULL || (!proposer_gate_is_open(p, now) && !MUTANT(oracle_unseats))) {
         return;
     }
-    /* A quorum hears nobody, so whoever a minority still hears does not serve. */
     struct oracle_view view;
-    build_view(p, now, &view);
-    view.leader = 0;
-    if (p->oracle(&view) == p->options.id) {
+    proposer_view(p, now, &view);
+    view.leader = MUTANT(oracle_unseats) ? 0 : view.leader;
+    if (oracle_names(&p->oracle, &view) == p->options.id) {
         proposer_campaign(p, now, out);
     }
-}
-
-void proposer_on_release(struct proposer *p, const struct event *event, struct effects *out)
-{
-    const struct msg_release *release = &event->msg->release;
-    if (event->msg->from.role != ROLE_PROPOSER || event->msg->from.id != release->ballot.proposer) {
-        return;
-    }
-    if (release->ballot.round > p->round_max) {
-        p->round_max = release->ballot.round;
-    }
-    if (release->successor != p->options.id || p->state != NODE_STANDBY) {
-        return;
-    }
-    /* The acceptors hear of the release at about the same time as we do: a first refusal by the old
-     * lease is followed by another attempt within milliseconds. */
-    effects_mark(out, MARK_RELEASE_INVITES);
-    p->invited_until = event->now + p->options.election_ms;
-    p->pause_until = event->now;
-    effects_note(out, NOTE_INFO, "event=invited by=%u round=%llu", release->ballot.proposer,
-                 (unsigned long long)release->ballot.round);
-    proposer_maybe_campaign(p, event->now, out);
 }

@@ -4,6 +4,7 @@
 
 #include "common/base/check.h"
 #include "common/base/rng.h"
+#include "common/protocol/value.h"
 #include "proposer/clients.h"
 #include "proposer/oracle/oracle.h"
 #include "proposer/proposer.h"
@@ -62,7 +63,6 @@ struct flight {
 
 struct proposer {
     struct proposer_options options;
-    oracle_fn oracle;
     struct rng rng;
     enum node_state state;
 
@@ -76,6 +76,13 @@ struct proposer {
     time_ms_t pause_until;   /* no campaign before */
     time_ms_t invited_until; /* the last leader named us its successor: campaign at once */
     uint32_t attempts;       /* failed campaigns in a row */
+
+    /* view.c */
+    struct settings settings; /* the newest that a learner told, or those of cluster.yml */
+    struct oracle oracle;
+    struct place line[MEMBERS_MAX]; /* of successors, as the log has it */
+    size_t line_count;
+    slot_t line_applied; /* by the learner that told it */
 
     /* prepare.c, recover.c */
     struct ballot ballot; /* of the running or last attempt */
@@ -108,7 +115,12 @@ struct proposer {
     /* intake.c */
     struct clients clients;
 
+    /* transfer.c */
+    node_id_t drain_to; /* hand over to this one; 0: to whom the oracle names then */
     time_ms_t drain_deadline;
+    int is_stopping;  /* the process ends when leadership is gone */
+    node_id_t better; /* ranks above this leader and is fit, since: */
+    time_ms_t better_since;
 };
 
 /* ---- proposer.c */
@@ -124,7 +136,6 @@ uint64_t proposer_stamp(const struct proposer *p, time_ms_t now);
 
 /* ---- standby.c */
 void proposer_on_report(struct proposer *p, const struct event *event, struct effects *out);
-void proposer_on_release(struct proposer *p, const struct event *event, struct effects *out);
 void proposer_send_heartbeat(struct proposer *p, time_ms_t now, struct effects *out);
 
 /* Both quorums answer: it could win and serve. */
@@ -134,8 +145,40 @@ int proposer_reaches_quorum(const struct proposer *p, time_ms_t now);
 int proposer_keeps_quorum(const struct proposer *p, time_ms_t now);
 void proposer_maybe_campaign(struct proposer *p, time_ms_t now, struct effects *out);
 
+/* 1 while a report of the acceptor speaks for the present. */
+int proposer_is_fresh(const struct proposer *p, const struct acceptor_view *view, time_ms_t now);
+
+/* A quorum of acceptors says that nobody leads, and this proposer reaches a quorum: a campaign
+ * disturbs nobody. */
+int proposer_gate_is_open(const struct proposer *p, time_ms_t now);
+
+/* ---- view.c */
+void proposer_view(const struct proposer *p, time_ms_t now, struct oracle_view *view);
+void proposer_tick_oracle(struct proposer *p, time_ms_t now, struct effects *out);
+void proposer_on_oracle(struct proposer *p, const struct event *event, struct effects *out);
+void proposer_on_name(struct proposer *p, const struct event *event, struct effects *out);
+void proposer_take_settings(struct proposer *p, const struct settings *settings);
+void proposer_on_settings(struct proposer *p, const struct event *event, struct effects *out);
+
+/* Registers proposers in the line of successors, if the oracle wants it. */
+void proposer_enroll(struct proposer *p, time_ms_t now, struct effects *out);
+
+/* ---- transfer.c */
+
 /* Who should follow this leader; 0 if nobody is known to be fit. */
 node_id_t proposer_successor(const struct proposer *p, time_ms_t now);
+void proposer_on_shutdown(struct proposer *p, time_ms_t now, struct effects *out);
+void proposer_on_transfer(struct proposer *p, const struct event *event, struct effects *out);
+void proposer_on_release(struct proposer *p, const struct event *event, struct effects *out);
+
+/* Hands over when all is chosen, or time is up. */
+void proposer_continue_hand_over(struct proposer *p, time_ms_t now, struct effects *out);
+
+/* Begins to hand over if the settings say that this one must not lead, or another one should. */
+void proposer_maybe_yield(struct proposer *p, time_ms_t now, struct effects *out);
+
+/* ---- explain.c */
+void proposer_on_explain(struct proposer *p, const struct event *event, struct effects *out);
 
 /* ---- prepare.c */
 void proposer_campaign(struct proposer *p, time_ms_t now, struct effects *out);

@@ -110,6 +110,17 @@ run_one() {
     awk -v a="$begin" -v b="$EPOCHREALTIME" 'BEGIN { printf "%.1f\n", b - a }' >"$place/seconds"
 }
 
+# Keeps what failed for the end of the output: of a long run often only that is looked at, or kept.
+note_failures() {
+    local name=$1 output=$2 wrong=$3
+    [ -n "$wrong" ] && echo "$name $wrong" >>"$scratch/failures"
+    # The diagnostics of a test stand behind it, as lines of "# ...".
+    awk -v name="$name" '
+        /^not ok / && !/# SKIP/ { print name ": " $0; shown = 6; next }
+        /^#/ && shown > 0 { print "    " $0; shown--; next }
+        { shown = 0 }' "$output" >>"$scratch/failures"
+}
+
 # Prints the verdict on one program and adds it to the layer's and the total counts.
 report() {
     local name=$1 seconds=$2 place=$scratch/${1//\//-}
@@ -147,6 +158,7 @@ report() {
         [ -n "$wrong" ] && echo "    FAILED: $name $wrong"
         echo "    its output:"
         { grep -vE '^ok ' "$place/out"; cat "$place/err"; } | tail -n 120 | sed 's/^/    | /'
+        note_failures "$name" "$place/out" "$wrong"
     fi
     layer_passed=$((layer_passed + passed))
     layer_failed=$((layer_failed + failed))
@@ -196,6 +208,11 @@ echo
 if [ "$total_passed" -eq 0 ] && [ "$total_failed" -eq 0 ]; then
     echo "error: no test was run" >&2
     total_failed=1
+fi
+if [ -s "$scratch/failures" ]; then
+    echo "failed:"
+    sed 's/^/  /' "$scratch/failures"
+    echo
 fi
 closing="$total_passed passed, $total_failed failed"
 [ "$total_skipped" -gt 0 ] && closing="$closing, $total_skipped skipped"

@@ -11,14 +11,15 @@
 static uint32_t rank(const struct raft *r)
 {
     uint32_t above = 0;
+    uint64_t own = raft_weight(r, (size_t)r->self_index);
     for (size_t i = 0; i < r->options.members.acceptor_count; i++) {
-        above += r->options.priorities[i] > r->options.priorities[r->self_index];
+        above += !raft_is_barred(r, i) && raft_weight(r, i) > own;
     }
     return above;
 }
 
-/* The others of higher priority are let go first: half a timeout for one, a whole for more. Nobody
- * is held back for longer, because who has the highest priority may be down. */
+/* The others of higher rank are let go first: half a timeout for one, a whole for more. Nobody
+ * is held back for longer, because who ranks highest may be down. */
 static time_ms_t hold_back_ms(const struct raft *r)
 {
     uint32_t above = rank(r);
@@ -248,6 +249,12 @@ void raft_tick_election(struct raft *r, time_ms_t now, struct effects *out)
     }
     if (r->role == RAFT_CANDIDATE) {
         effects_mark(out, MARK_RAFT_ELECTION_TIMED_OUT);
+    }
+    if (raft_is_barred(r, (size_t)r->self_index)) {
+        effects_mark(out, MARK_RAFT_BARRED);
+        raft_follow(r, &BALLOT_NONE, "must not lead", now, out);
+        raft_reset_timer(r, now);
+        return;
     }
     raft_begin_prevote(r, now, out);
 }

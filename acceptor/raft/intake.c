@@ -104,7 +104,11 @@ void raft_on_propose(struct raft *r, const struct event *event, struct effects *
     if (index < 0) {
         return;
     }
-    if (r->role != RAFT_LEADER || !ballot_equal(&propose->ballot, &r->ballot) || is_leaving(r)) {
+    int leads = r->role == RAFT_LEADER && ballot_equal(&propose->ballot, &r->ballot);
+    if (leads && r->transfer_to != 0 && !r->is_stopping) {
+        return; /* it comes again, here if the transfer comes to nothing, else to the next leader */
+    }
+    if (!leads || is_leaving(r)) {
         effects_mark(out, MARK_RAFT_PROPOSE_TO_FOLLOWER);
         answer(r, msg->from, msg->incarnation, &propose->ballot, propose->sequence,
                PROPOSED_NOT_LEADING, out);

@@ -14,6 +14,7 @@ struct raft *raft_new(const struct raft_options *options)
     CHECK(options->incarnation != 0);
     CHECK(members_quorums_intersect(&options->members));
     r->options = *options;
+    raft_take_settings(r, &options->settings);
     r->self_index = members_acceptor_index(&options->members, options->id);
     CHECK(r->self_index >= 0);
     rng_init(&r->rng, options->seed);
@@ -157,6 +158,12 @@ static void on_message(struct raft *r, const struct event *event, struct effects
     case MSG_READ_INDEX:
         raft_on_read_index(r, event, out);
         break;
+    case MSG_SETTINGS:
+        raft_on_settings(r, event, out);
+        break;
+    case MSG_TRANSFER:
+        raft_on_transfer(r, event, out);
+        break;
     default:
         on_acceptor(r, event, out);
         break;
@@ -176,6 +183,7 @@ static void tick_leader(struct raft *r, time_ms_t now, struct effects *out)
     }
     if (now >= r->heartbeat_at) {
         raft_progress_heartbeat(r, now, out);
+        raft_maybe_yield(r, now, out);
     }
 }
 
@@ -231,7 +239,7 @@ static void on_shutdown(struct raft *r, time_ms_t now, struct effects *out)
 {
     r->is_stopping = 1;
     if (r->role == RAFT_LEADER) {
-        raft_transfer_begin(r, now, out);
+        raft_transfer_begin(r, 0, now, out);
     }
 }
 

@@ -16,6 +16,7 @@
 
 #include "common/protocol/core.h"
 #include "common/protocol/members.h"
+#include "common/protocol/settings.h"
 
 struct raft;
 
@@ -24,7 +25,8 @@ struct raft_options {
     uint64_t incarnation; /* of this process; never 0 */
     uint64_t seed;        /* of its randomised timeouts */
     struct members members;
-    uint32_t priorities[MEMBERS_MAX]; /* by index in members.acceptors; higher leads first */
+    struct settings settings; /* of cluster.yml, for as long as the log says nothing else */
+    int leads_anyway;         /* whatever settings say of this acceptor: it may lead */
     time_ms_t heartbeat_ms;
     time_ms_t election_ms; /* shortest silence of a leader after which somebody else may lead */
     struct store_reader reader; /* valid for the life of the node */

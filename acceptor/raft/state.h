@@ -132,7 +132,13 @@ struct raft {
     struct learner_view learners[MEMBERS_MAX];
 
     /* transfer.c */
-    node_id_t transfer_to; /* 0: no transfer is under way */
+    struct settings settings; /* the newest that a learner told, or those of cluster.yml */
+    node_id_t better;         /* ranks above this leader and answers, since: */
+    time_ms_t better_since;
+    acceptor_set_t tried;    /* by the settings they should lead, and were handed over to */
+    time_ms_t tried_until;   /* and are not again before */
+    uint32_t tried_in_a_row; /* so often, with no longer break in between */
+    node_id_t transfer_to;   /* 0: no transfer is under way */
     time_ms_t transfer_deadline;
     time_ms_t transfer_again_at; /* when it is asked again */
     int is_stopping;             /* the process ends when leadership is gone */
@@ -255,7 +261,17 @@ void raft_on_fetch(struct raft *r, const struct message *msg, struct effects *ou
 void raft_on_read_index(struct raft *r, const struct event *event, struct effects *out);
 
 /* ---- transfer.c */
-void raft_transfer_begin(struct raft *r, time_ms_t now, struct effects *out);
+uint64_t raft_weight(const struct raft *r, size_t index); /* of a member; higher leads first */
+int raft_is_barred(const struct raft *r, size_t index);   /* a member that must not lead */
+void raft_take_settings(struct raft *r, const struct settings *settings);
+void raft_on_settings(struct raft *r, const struct event *event, struct effects *out);
+void raft_on_transfer(struct raft *r, const struct event *event, struct effects *out);
+
+/* to: 0 for whoever is best. */
+void raft_transfer_begin(struct raft *r, node_id_t to, time_ms_t now, struct effects *out);
+
+/* Hands over if the settings say that this one must not lead, or that another one should. */
+void raft_maybe_yield(struct raft *r, time_ms_t now, struct effects *out);
 void raft_transfer_work(struct raft *r, time_ms_t now, struct effects *out);
 void raft_on_timeout_now(struct raft *r, const struct event *event, struct effects *out);
 

@@ -27,6 +27,8 @@ static const struct {
     {ERROR_EXISTS, 1, "exists"},
     {ERROR_TOO_LARGE, 1, "too_large"},
     {ERROR_LOST, 1, "lost"},
+    {ERROR_CHANGED, 1, "changed"},
+    {ERROR_UNFIT, 1, "unfit"},
 };
 
 #define ERROR_TABLE_COUNT (sizeof error_table / sizeof error_table[0])

@@ -29,7 +29,9 @@ enum error {
     ERROR_LEASE = -14,     /* there is no such lease */
     ERROR_EXISTS = -15,    /* there is one already */
     ERROR_TOO_LARGE = -16, /* the response would exceed a limit */
-    ERROR_LOST = -17       /* what was held is not held any more */
+    ERROR_LOST = -17,      /* what was held is not held any more */
+    ERROR_CHANGED = -18,   /* somebody else changed it first; read it again */
+    ERROR_UNFIT = -19      /* who was named cannot do it now */
 };
 
 /* The short name of a code's class, as it appears in logs: "usage", "busy", ... Static storage. */

@@ -3,6 +3,8 @@
 #ifndef SYNOD_BASE_RNG_H
 #define SYNOD_BASE_RNG_H
 
+#include "common/base/check.h"
+
 #include <stdint.h>
 
 struct rng {
@@ -30,6 +32,7 @@ static inline uint64_t rng_next(struct rng *rng)
 /* A number in [0, bound), bound > 0. The bias below 2^-32 does not matter for pauses and picks. */
 static inline uint64_t rng_below(struct rng *rng, uint64_t bound)
 {
+    CHECK(bound > 0);
     return (rng_next(rng) >> 16) % bound;
 }
 

@@ -41,6 +41,9 @@ static const struct {
     [RESULT_MALFORMED] = {SYNOD_E_CORRUPT,
                           "the learner calls our question malformed (a bug); try: the same version "
                           "of Synod on both sides"},
+    [RESULT_CHANGED] = {SYNOD_E_CHANGED,
+                        "somebody else changed the settings meanwhile (they are of version %llu "
+                        "now); try: to read them again, and again"},
 };
 _Static_assert(SESSIONS_MAX == 65536, "a sentence names it");
 

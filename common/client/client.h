@@ -6,6 +6,10 @@
  * call.c     commands that are waited for, and those that nobody waits for
  * read.c     reads and tails
  * status.c   status and leader
+ * settings.c the settings of oracles and the line of successors
+ * transfer.c leadership handed over
+ * explain.c  what every proposer says of why somebody leads, or nobody does
+ * name.c     words of an oracle outside
  * synod.c    open, close, poll and the turn that every blocking call is made of
  *
  * What stands on these has headers of its own: keys.h, query.h, watch.h, lease.h, recipe.h. */
@@ -75,6 +79,30 @@ struct contact {
     time_ms_t hello_at;      /* when HELLO was last sent on this connection, 0: not yet */
     uint64_t status_request; /* the status it still has to be asked for or to answer, 0: none */
     int status_sent;
+    uint64_t explain_request; /* the explanation that it still owes, 0: none */
+    int explain_sent;
+};
+
+/* The transfer under way: one request at a time. */
+struct transfer {
+    uint64_t request;  /* 0: none */
+    struct peer asked; /* who has to answer it */
+    int is_answered;
+    int is_known;     /* somebody answered so far, last with these: */
+    uint32_t status;  /* enum transfer_status */
+    node_id_t leader; /* 0: unknown */
+};
+
+/* The word of an oracle outside that is being told; there is at most one. */
+struct naming {
+    uint64_t request; /* 0: none */
+    node_id_t proposer;
+    uint32_t valid_ms; /* from began_at on */
+    time_ms_t began_at;
+    uint8_t is_told[MEMBERS_MAX]; /* by index in proposers */
+    uint8_t is_answered[MEMBERS_MAX];
+    uint32_t refused; /* enum name_status of one that did not take it; NAME_TAKEN: none */
+    struct synod_named result;
 };
 
 /* Commands of the library's own that a handle can have outstanding besides those of the
@@ -216,6 +244,10 @@ struct synod {
     size_t node_count;
     struct synod_node nodes[NODES_MAX]; /* acceptors, proposers, learners, each by rising id */
     uint8_t node_seen[NODES_MAX];
+
+    struct transfer transfer;
+    struct synod_explanation *explanation; /* being collected, or NULL */
+    struct naming naming;
 };
 
 /* ---- synod.c */
@@ -355,5 +387,39 @@ time_ms_t read_work(struct synod *s);
 
 void status_on_reply(struct synod *s, const struct message *msg);
 void status_work(struct synod *s);
+
+/* The name of an enum node_state; static. */
+const char *status_state_name(uint32_t state);
+
+/* Begins to ask all proposers anew. */
+void status_ask_proposers(struct synod *s);
+
+/* Who leads by the answers so far: of the highest round. 1, or 0 if nobody says so. */
+int status_find_leader(const struct synod *s, struct synod_leader *out);
+
+/* ---- settings.c */
+
+/* The public form of settings: all candidates of this cluster, and no others. */
+void settings_tell(const struct synod *s, const struct settings *settings,
+                   struct synod_oracle *out);
+
+/* What a learner has, at that consistency. */
+int settings_ask(struct synod *s, enum synod_consistency consistency, time_ms_t deadline,
+                 struct synod_oracle *out) MUST_USE;
+
+/* ---- transfer.c */
+
+void transfer_on_answer(struct synod *s, const struct message *msg);
+
+/* ---- explain.c */
+
+void explain_on_answer(struct synod *s, const struct message *msg);
+void explain_work(struct synod *s);
+/* ---- name.c */
+
+void name_on_named(struct synod *s, const struct message *msg);
+
+/* Tells the word to proposers that have become usable. */
+void name_work(struct synod *s);
 
 #endif

@@ -161,6 +161,7 @@ static void on_down(struct synod *s, struct contact *contact)
     if (contact->status_request != 0) {
         contact->status_sent = 0;
     }
+    contact->explain_sent = 0;
     if (contact == links_learner(s)) {
         links_forget_asked(s);
         links_change_learner(s);
@@ -251,6 +252,15 @@ static void dispatch(struct synod *s, struct contact *contact, const struct mess
         break;
     case MSG_STATUS_REPLY:
         status_on_reply(s, msg);
+        break;
+    case MSG_TRANSFERRED:
+        transfer_on_answer(s, msg);
+        break;
+    case MSG_EXPLANATION:
+        explain_on_answer(s, msg);
+        break;
+    case MSG_NAMED:
+        name_on_named(s, msg);
         break;
     default:
         break; /* nothing that servers say to each other is for a client */

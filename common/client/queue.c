@@ -123,6 +123,46 @@ int synod_queue_push(struct synod *s, const char *queue, struct synod_bytes data
     return rc;
 }
 
+/* A sequential key alone could not be refused: the comparison and the put are one transaction. */
+static int push_if_empty(struct synod *s, const struct queue *q, struct synod_bytes data,
+                         char id[32])
+{
+    uint8_t end[SYNOD_KEY_BYTES_MAX];
+    struct synod_compare compare = claim_is(recipe_bytes(&q->items), 0);
+    compare.end = synod_prefix_end(compare.key, end);
+    const struct synod_request put = {
+        .op = SYNOD_PUT,
+        .as.put = {.key = recipe_bytes(&q->items), .value = data, .sequential = 1}};
+    const struct synod_request request = {
+        .op = SYNOD_TXN,
+        .as.txn = {.compares = &compare, .compare_count = 1, .then = &put, .then_count = 1}};
+    struct synod_result *result = NULL;
+    int rc = synod_request(s, &request, SYNOD_LINEARIZABLE, &result);
+    if (rc == SYNOD_OK && !result->response.succeeded) {
+        rc = errmsg_set(&s->err, SYNOD_E_EXISTS,
+                        "the queue holds a message already (perhaps a claimed one); try: to claim "
+                        "it");
+    } else if (rc == SYNOD_OK && id != NULL &&
+               (result->response.response_count != 1 ||
+                read_id(result->response.responses[0].key, &q->items, id) != 0)) {
+        rc = errmsg_set(&s->err, SYNOD_E_CORRUPT, "a sequential key is malformed (a bug)");
+    }
+    synod_result_free(result);
+    return rc;
+}
+
+int synod_queue_push_if_empty(struct synod *s, const char *queue, struct synod_bytes data,
+                              char id[32])
+{
+    struct queue q;
+    int rc = queue_open(s, &q, queue);
+    if (rc == SYNOD_OK) {
+        rc = push_if_empty(s, &q, data, id);
+        queue_close(&q);
+    }
+    return rc;
+}
+
 /* ---- claiming */
 
 /* A walk along the queue as of one revision. */

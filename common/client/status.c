@@ -10,7 +10,7 @@ static const char *const state_names[] = {
     [NODE_CATCHING_UP] = "catching-up", [NODE_UNREACHABLE] = "unreachable",
 };
 
-static const char *state_name(uint32_t state)
+const char *status_state_name(uint32_t state)
 {
     return state < sizeof state_names / sizeof state_names[0] ? state_names[state] : "unknown";
 }
@@ -36,7 +36,7 @@ static void note_status(struct synod *s, const struct node_status *status)
         return; /* a fresher report came from another proposer */
     }
     *seen = 1;
-    node->state = state_name(status->state);
+    node->state = status_state_name(status->state);
     node->silence_ms = status->silence_ms;
     node->ballot_round = status->ballot.round;
     node->ballot_proposer = status->ballot.proposer;
@@ -122,13 +122,13 @@ static void add_node(struct synod *s, enum role role, node_id_t id, const char *
     s->nodes[s->node_count] = (struct synod_node){
         .role = (enum synod_role)role,
         .id = id,
-        .state = state_name(NODE_UNREACHABLE),
+        .state = status_state_name(NODE_UNREACHABLE),
         .address = address,
     };
     s->node_seen[s->node_count++] = 0;
 }
 
-static void start_status(struct synod *s)
+void status_ask_proposers(struct synod *s)
 {
     const struct members *members = &s->config.members;
     s->node_count = 0;
@@ -140,6 +140,11 @@ static void start_status(struct synod *s)
         add_node(s, ROLE_PROPOSER, s->config.proposers[i].id, s->config.proposers[i].peer);
         start_contact(s, &s->proposers[i]);
     }
+}
+
+static void start_status(struct synod *s)
+{
+    status_ask_proposers(s);
     for (size_t i = 0; i < s->learner_count; i++) {
         add_node(s, ROLE_LEARNER, s->config.learners[i].id, s->config.learners[i].peer);
         start_contact(s, &s->learners[i]);
@@ -200,6 +205,22 @@ int synod_status(struct synod *s, struct synod_node *nodes, size_t capacity, siz
     return rc;
 }
 
+int status_find_leader(const struct synod *s, struct synod_leader *out)
+{
+    int is_raft = s->config.protocol == CONFIG_RAFT;
+    struct synod_leader leader = {.role = is_raft ? SYNOD_ACCEPTOR : SYNOD_PROPOSER};
+    for (size_t i = 0; i < s->node_count; i++) {
+        const struct synod_node *node = &s->nodes[i];
+        if (node->role == SYNOD_PROPOSER && node->state == state_names[NODE_LEADING] &&
+            node->ballot_round > leader.round) {
+            leader.id = is_raft ? node->ballot_proposer : node->id;
+            leader.round = node->ballot_round;
+        }
+    }
+    *out = leader;
+    return leader.id != 0;
+}
+
 int synod_leader(struct synod *s, struct synod_leader *out)
 {
     int rc = client_may_block(s);
@@ -212,19 +233,10 @@ int synod_leader(struct synod *s, struct synod_leader *out)
     if (rc != SYNOD_OK) {
         return rc;
     }
-    int is_raft = s->config.protocol == CONFIG_RAFT;
-    struct synod_leader leader = {.role = is_raft ? SYNOD_ACCEPTOR : SYNOD_PROPOSER};
-    for (size_t i = 0; i < s->node_count; i++) {
-        const struct synod_node *node = &s->nodes[i];
-        if (node->role == SYNOD_PROPOSER && node->state == state_names[NODE_LEADING] &&
-            node->ballot_round > leader.round) {
-            leader.id = is_raft ? node->ballot_proposer : node->id;
-            leader.round = node->ballot_round;
-        }
-    }
-    if (leader.id == 0) {
+    struct synod_leader leader;
+    if (!status_find_leader(s, &leader)) {
         return errmsg_set(&s->err, SYNOD_E_UNAVAILABLE,
-                          "nobody leads (no proposer that answered says so); try: synod status");
+                          "nobody leads (no proposer that answered says so); try: synod explain");
     }
     for (size_t i = 0; i < s->node_count; i++) {
         const struct synod_node *node = &s->nodes[i];

@@ -32,6 +32,8 @@ _Static_assert((int)SYNOD_E_LEASE == (int)ERROR_LEASE, "codes differ");
 _Static_assert((int)SYNOD_E_EXISTS == (int)ERROR_EXISTS, "codes differ");
 _Static_assert((int)SYNOD_E_TOO_LARGE == (int)ERROR_TOO_LARGE, "codes differ");
 _Static_assert((int)SYNOD_E_LOST == (int)ERROR_LOST, "codes differ");
+_Static_assert((int)SYNOD_E_CHANGED == (int)ERROR_CHANGED, "codes differ");
+_Static_assert((int)SYNOD_E_UNFIT == (int)ERROR_UNFIT, "codes differ");
 _Static_assert(SYNOD_RECORD_BYTES_MAX == RECORD_BYTES_MAX, "limits differ");
 _Static_assert(SYNOD_OUTSTANDING_MAX == SESSION_OUTSTANDING_MAX, "limits differ");
 _Static_assert(SYNOD_OUTSTANDING_BYTES_MAX < CLIENT_PENDING_BYTES_MAX,
@@ -187,6 +189,8 @@ static void client_work(struct synod *s)
     wake = earlier(wake, watch_work(s));
     wake = earlier(wake, lease_work(s));
     status_work(s);
+    explain_work(s);
+    name_work(s);
     s->wake = earlier(wake, submit_work(s)); /* last: the others may have changed whom to ask */
 }
 

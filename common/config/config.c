@@ -40,6 +40,24 @@ static void put_address(char *out, uint32_t port)
     snprintf(out, CONFIG_ADDRESS_BYTES_MAX, "tcp://127.0.0.1:%u", (unsigned)port);
 }
 
+const char *config_candidate_role(const struct config *cfg)
+{
+    return cfg->protocol == CONFIG_RAFT ? "acceptor" : "proposer";
+}
+
+void config_set_protocol(struct config *cfg, enum config_protocol protocol)
+{
+    const struct members *members = &cfg->members;
+    struct settings *settings = &cfg->settings;
+    int is_raft = protocol == CONFIG_RAFT;
+    cfg->protocol = protocol;
+    memset(settings->candidates, 0, sizeof settings->candidates);
+    settings->candidate_count = is_raft ? members->acceptor_count : members->proposer_count;
+    for (size_t i = 0; i < settings->candidate_count; i++) {
+        settings->candidates[i].id = is_raft ? members->acceptors[i] : members->proposers[i];
+    }
+}
+
 void config_for_localhost(struct config *out, const char *cluster, uint64_t id, size_t acceptors,
                           size_t proposers, size_t learners, uint32_t port_base)
 {
@@ -51,7 +69,6 @@ void config_for_localhost(struct config *out, const char *cluster, uint64_t id, 
     memset(out, 0, sizeof *out);
     memcpy(out->cluster, cluster, strlen(cluster));
     out->id = id;
-    out->protocol = CONFIG_PAXOS;
     out->members.number = 1;
     out->members.acceptor_count = acceptors;
     out->members.proposer_count = proposers;
@@ -74,7 +91,8 @@ void config_for_localhost(struct config *out, const char *cluster, uint64_t id, 
     }
     out->heartbeat_ms = CONFIG_HEARTBEAT_MS_DEFAULT;
     out->election_ms = CONFIG_ELECTION_MS_DEFAULT;
-    memcpy(out->oracle, "connected", sizeof "connected");
+    settings_init(&out->settings);
+    config_set_protocol(out, CONFIG_PAXOS);
 }
 
 /* All of an open file, which may be a pipe, into a buffer of CONFIG_FILE_BYTES_MAX + 1 bytes. */

@@ -6,6 +6,7 @@
 #include "common/base/error.h"
 #include "common/config/address.h"
 #include "common/protocol/members.h"
+#include "common/protocol/settings.h"
 
 /* With the terminator. Letters, digits and . _ - only, so that a name can stand in a path. */
 #define CONFIG_NAME_BYTES_MAX 64
@@ -19,14 +20,12 @@ enum config_protocol { CONFIG_PAXOS, CONFIG_RAFT };
 
 struct config_acceptor {
     node_id_t id;
-    uint32_t priority; /* Raft mode: whom the others let go first in an election, default 0 */
     char address[CONFIG_ADDRESS_BYTES_MAX];
 };
 
 /* A proposer or a learner. */
 struct config_server {
     node_id_t id;
-    uint32_t priority; /* proposers: of the oracle, default 0 */
     char peer[CONFIG_ADDRESS_BYTES_MAX];
     char client[CONFIG_ADDRESS_BYTES_MAX];
 };
@@ -40,9 +39,11 @@ struct config {
     struct config_acceptor acceptors[MEMBERS_MAX]; /* same order as members.acceptors, and so on */
     struct config_server proposers[MEMBERS_MAX];
     struct config_server learners[MEMBERS_MAX];
-    uint32_t heartbeat_ms; /* 1 to 10,000; default 50 */
-    uint32_t election_ms;  /* 4 heartbeats to 60,000; default 500 */
-    char oracle[16];       /* "connected" */
+    uint32_t heartbeat_ms;    /* 1 to 10,000; default 50 */
+    uint32_t election_ms;     /* 4 heartbeats to 60,000; default 500 */
+    struct settings settings; /* who should lead, of version 0. Its candidates are all proposers, in
+                                 Raft mode all acceptors: priority, zone and `lead: false` of a
+                                 member stand there and nowhere else */
 };
 
 /* Reads and validates path. ERROR_NOT_FOUND, ERROR_IO, or ERROR_USAGE with "FILE:LINE: key: what
@@ -68,6 +69,20 @@ int config_write(const char *path, const struct config *cfg, struct errmsg *err)
  * CONFIG_LOCALHOST_PORTS is at most 65536: the caller has checked that. */
 void config_for_localhost(struct config *out, const char *cluster, uint64_t id, size_t acceptors,
                           size_t proposers, size_t learners, uint32_t port_base);
+
+/* Chooses the protocol, and with it who could lead: the candidates of settings become all
+ * proposers, or all acceptors, of whom nothing else is said yet. */
+void config_set_protocol(struct config *cfg, enum config_protocol protocol);
+
+/* "proposer", in Raft mode "acceptor": what leads. */
+const char *config_candidate_role(const struct config *cfg);
+
+/* What the settings of an oracle must keep besides their form (settings_parse): every id in them is
+ * a candidate, a topology joins all of them within the diameter given, somebody may lead, and in
+ * Raft mode the oracle is one that means something there. 0, or ERROR_USAGE with "what (why); try:
+ * how". cluster.yml and who changes settings through the log ask here. */
+int config_check_settings(const struct config *cfg, const struct settings *settings,
+                          struct errmsg *err) MUST_USE;
 
 /* 1 if name can name a cluster. */
 int config_name_valid(const char *name);

@@ -1,7 +1,7 @@
 /* From the tree of nodes to a validated struct config. */
+#include "common/config/parse.h"
+
 #include "common/base/arena.h"
-#include "common/config/config.h"
-#include "common/config/tree.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -12,29 +12,7 @@
 #define ELECTION_MS_MAX 60000
 #define ELECTION_HEARTBEATS_MIN 4
 
-/* Each acceptor has one address, each proposer and learner two. */
-#define ADDRESSES_MAX (5 * MEMBERS_MAX)
-
-struct reader {
-    const char *name; /* of the file, for sentences */
-    struct errmsg *err;
-    struct config *out;
-    struct {
-        const struct tree *node;
-        struct address address;
-    } addresses[ADDRESSES_MAX]; /* all seen so far */
-    size_t address_count;
-};
-
-/* A key that a mapping may have. */
-struct field {
-    const char *name;
-    const char *example; /* of a line for it if it must be there, else NULL */
-};
-
-#define FIELDS(array) array, sizeof(array) / sizeof((array)[0])
-
-static const char *kind_name(const struct tree *node)
+const char *parse_kind_name(const struct tree *node)
 {
     switch (node->kind) {
     case TREE_MAP:
@@ -47,13 +25,12 @@ static const char *kind_name(const struct tree *node)
     return "a single value";
 }
 
-/* Checks that node is a mapping that has every required key and no unknown one. */
-static int check_fields(struct reader *r, const struct tree *node, const struct field *fields,
-                        size_t count)
+int parse_fields(struct parser *r, const struct tree *node, const struct field *fields,
+                 size_t count)
 {
     if (node->kind != TREE_MAP) {
         return tree_refuse(node, r->name, r->err, "%s (keys belong here); try: %s: %s",
-                           kind_name(node), fields[0].name,
+                           parse_kind_name(node), fields[0].name,
                            fields[0].example != NULL ? fields[0].example : "...");
     }
     for (const struct tree *child = node->first; child != NULL; child = child->next) {
@@ -81,20 +58,28 @@ static int check_fields(struct reader *r, const struct tree *node, const struct 
     return 0;
 }
 
-static int check_scalar(struct reader *r, const struct tree *node, const char *wanted)
+/* The key that a value belongs to; of an element of a list, the list's. */
+static const char *key_of(const struct tree *node)
+{
+    while (node->key == NULL && node->parent != NULL) {
+        node = node->parent;
+    }
+    return node->key != NULL ? node->key : "KEY";
+}
+
+int parse_scalar(struct parser *r, const struct tree *node, const char *wanted)
 {
     if (node->kind != TREE_SCALAR) {
-        return tree_refuse(node, r->name, r->err, "%s (wanted is %s); try: %s: %s", kind_name(node),
-                           wanted, node->key, wanted);
+        return tree_refuse(node, r->name, r->err, "%s (wanted is %s); try: %s: %s",
+                           parse_kind_name(node), wanted, key_of(node), wanted);
     }
     return 0;
 }
 
-/* A decimal number without sign, quotes or leading zeros. */
-static int read_number(struct reader *r, const struct tree *node, uint64_t min, uint64_t max,
-                       uint32_t *out)
+int parse_number(struct parser *r, const struct tree *node, uint64_t min, uint64_t max,
+                 uint32_t *out)
 {
-    int rc = check_scalar(r, node, "a number");
+    int rc = parse_scalar(r, node, "a number");
     if (rc != 0) {
         return rc;
     }
@@ -105,20 +90,36 @@ static int read_number(struct reader *r, const struct tree *node, uint64_t min, 
     if (!is_number) {
         return tree_refuse(node, r->name, r->err,
                            "\"%.40s\" (wanted is a plain decimal number); try: %s: %" PRIu64,
-                           node->text, node->key, min);
+                           node->text, key_of(node), min);
     }
     if (value < min || value > max) {
         return tree_refuse(node, r->name, r->err,
                            "%.40s is out of range (%" PRIu64 " to %" PRIu64 "); try: %s: %" PRIu64,
-                           node->text, min, max, node->key, value < min ? min : max);
+                           node->text, min, max, key_of(node), value < min ? min : max);
     }
     *out = (uint32_t)value;
     return 0;
 }
 
-static int read_cluster(struct reader *r, const struct tree *node)
+int parse_bool(struct parser *r, const struct tree *node, int *out)
 {
-    int rc = check_scalar(r, node, "a name");
+    int rc = parse_scalar(r, node, "true or false");
+    if (rc != 0) {
+        return rc;
+    }
+    int is_true = node->is_plain && strcmp(node->text, "true") == 0;
+    if (!is_true && !(node->is_plain && strcmp(node->text, "false") == 0)) {
+        return tree_refuse(node, r->name, r->err,
+                           "\"%.40s\" (wanted is true or false); try: %s: false", node->text,
+                           key_of(node));
+    }
+    *out = is_true;
+    return 0;
+}
+
+static int read_cluster(struct parser *r, const struct tree *node)
+{
+    int rc = parse_scalar(r, node, "a name");
     if (rc == 0 && !config_name_valid(node->text)) {
         rc = tree_refuse(node, r->name, r->err,
                          "\"%.40s\" (a name is 1 to %d letters, digits and . _ -, and begins with "
@@ -131,9 +132,9 @@ static int read_cluster(struct reader *r, const struct tree *node)
     return rc;
 }
 
-static int read_id(struct reader *r, const struct tree *node)
+static int read_id(struct parser *r, const struct tree *node)
 {
-    int rc = check_scalar(r, node, "16 hexadecimal digits");
+    int rc = parse_scalar(r, node, "16 hexadecimal digits");
     if (rc != 0) {
         return rc;
     }
@@ -152,9 +153,9 @@ static int read_id(struct reader *r, const struct tree *node)
     return 0;
 }
 
-static int read_protocol(struct reader *r, const struct tree *node)
+static int read_protocol(struct parser *r, const struct tree *node)
 {
-    int rc = check_scalar(r, node, "paxos or raft");
+    int rc = parse_scalar(r, node, "paxos or raft");
     if (rc == 0 && config_protocol_parse(node->text, &r->out->protocol) != 0) {
         rc = tree_refuse(node, r->name, r->err,
                          "\"%.40s\" is no protocol (paxos or raft); try: protocol: paxos",
@@ -163,11 +164,11 @@ static int read_protocol(struct reader *r, const struct tree *node)
     return rc;
 }
 
-static int read_address(struct reader *r, const struct tree *node, const char **out)
+static int read_address(struct parser *r, const struct tree *node, const char **out)
 {
     struct errmsg why;
     struct address address;
-    int rc = check_scalar(r, node, "\"tcp://host:port\"");
+    int rc = parse_scalar(r, node, "\"tcp://host:port\"");
     if (rc != 0) {
         return rc;
     }
@@ -194,20 +195,19 @@ static int read_address(struct reader *r, const struct tree *node, const char **
 /* A member of any role. An acceptor's address is its peer. */
 struct entry {
     const struct tree *node;
-    node_id_t id;
-    uint32_t priority;
     const char *peer;
     const char *client;
+    node_id_t id;
+    struct candidate_settings candidate;
 };
 
-static int read_entry(struct reader *r, const struct tree *node, struct entry *out)
+static int read_entry(struct parser *r, const struct tree *node, struct entry *out)
 {
     memset(out, 0, sizeof *out);
     out->node = tree_child(node, "id");
-    int rc = read_number(r, out->node, 1, UINT32_MAX, &out->id);
-    const struct tree *priority = tree_child(node, "priority");
-    if (rc == 0 && priority != NULL) {
-        rc = read_number(r, priority, 0, UINT32_MAX, &out->priority);
+    int rc = parse_number(r, out->node, 1, UINT32_MAX, &out->id);
+    if (rc == 0) {
+        rc = parse_candidate(r, node, &out->candidate);
     }
     const struct tree *peer = tree_child(node, "peer");
     if (rc == 0) {
@@ -221,7 +221,7 @@ static int read_entry(struct reader *r, const struct tree *node, struct entry *o
 }
 
 /* Puts an entry at its place in the order of ids. */
-static int insert_entry(struct reader *r, struct entry *entries, size_t count,
+static int insert_entry(struct parser *r, struct entry *entries, size_t count,
                         const struct entry *entry)
 {
     size_t at = count;
@@ -239,14 +239,14 @@ static int insert_entry(struct reader *r, struct entry *entries, size_t count,
     return 0;
 }
 
-static int read_members(struct reader *r, const struct tree *list, const struct field *fields,
+static int read_members(struct parser *r, const struct tree *list, const struct field *fields,
                         size_t field_count, struct entry *entries, size_t *count)
 {
     if (list->kind != TREE_LIST) {
         return tree_refuse(list, r->name, r->err,
                            "%s (wanted is a list with one line for each process); try: - { id: 1, "
                            "... }",
-                           kind_name(list));
+                           parse_kind_name(list));
     }
     if (list->count == 0) {
         return tree_refuse(list, r->name, r->err,
@@ -260,7 +260,7 @@ static int read_members(struct reader *r, const struct tree *list, const struct 
     *count = 0;
     for (const struct tree *node = list->first; node != NULL; node = node->next) {
         struct entry entry;
-        int rc = check_fields(r, node, fields, field_count);
+        int rc = parse_fields(r, node, fields, field_count);
         if (rc == 0) {
             rc = read_entry(r, node, &entry);
         }
@@ -278,9 +278,13 @@ static int read_members(struct reader *r, const struct tree *list, const struct 
 #define ADDRESS_EXAMPLE "\"tcp://10.0.0.1:7411\""
 
 static const struct field acceptor_fields[] = {
-    {"id", "1"}, {"address", ADDRESS_EXAMPLE}, {"priority", NULL}};
-static const struct field proposer_fields[] = {
-    {"id", "1"}, {"peer", ADDRESS_EXAMPLE}, {"client", ADDRESS_EXAMPLE}, {"priority", NULL}};
+    {"id", "1"}, {"address", ADDRESS_EXAMPLE}, {"priority", NULL}, {"zone", NULL}, {"lead", NULL}};
+static const struct field proposer_fields[] = {{"id", "1"},
+                                               {"peer", ADDRESS_EXAMPLE},
+                                               {"client", ADDRESS_EXAMPLE},
+                                               {"priority", NULL},
+                                               {"zone", NULL},
+                                               {"lead", NULL}};
 static const struct field learner_fields[] = {
     {"id", "1"}, {"peer", ADDRESS_EXAMPLE}, {"client", ADDRESS_EXAMPLE}};
 
@@ -290,37 +294,67 @@ static void put_servers(struct config_server *servers, node_id_t *ids, const str
 {
     for (size_t i = 0; i < count; i++) {
         ids[i] = servers[i].id = entries[i].id;
-        servers[i].priority = entries[i].priority;
         memcpy(servers[i].peer, entries[i].peer, strlen(entries[i].peer));
         memcpy(servers[i].client, entries[i].client, strlen(entries[i].client));
     }
 }
 
-static int read_acceptors(struct reader *r, const struct tree *node)
+/* The members that lead in this protocol are the candidates of the oracle; what is said of the
+ * others as candidates would be ignored, hence it is refused. */
+static int put_candidates(struct parser *r, const struct entry *entries, size_t count,
+                          enum config_protocol protocol)
+{
+    static const char *const keys[] = {"priority", "zone", "lead"};
+    struct settings *settings = &r->out->settings;
+    if (r->out->protocol == protocol) {
+        settings->candidate_count = count;
+        for (size_t i = 0; i < count; i++) {
+            settings->candidates[i] = entries[i].candidate;
+            settings->candidates[i].id = entries[i].id;
+        }
+        return 0;
+    }
+    for (size_t i = 0; i < count; i++) {
+        for (size_t k = 0; k < sizeof keys / sizeof keys[0]; k++) {
+            const struct tree *node = tree_child(entries[i].node->parent, keys[k]);
+            if (node != NULL) {
+                return tree_refuse(node, r->name, r->err,
+                                   "it would mean nothing (with protocol: %s it is %ss that lead); "
+                                   "try: to say it of %s",
+                                   config_protocol_name(r->out->protocol),
+                                   config_candidate_role(r->out),
+                                   protocol == CONFIG_RAFT ? "a proposer" : "an acceptor");
+            }
+        }
+    }
+    return 0;
+}
+
+static int read_acceptors(struct parser *r, const struct tree *node)
 {
     struct entry entries[MEMBERS_MAX];
     struct members *members = &r->out->members;
     int rc = read_members(r, node, FIELDS(acceptor_fields), entries, &members->acceptor_count);
     for (size_t i = 0; rc == 0 && i < members->acceptor_count; i++) {
         members->acceptors[i] = r->out->acceptors[i].id = entries[i].id;
-        r->out->acceptors[i].priority = entries[i].priority;
         memcpy(r->out->acceptors[i].address, entries[i].peer, strlen(entries[i].peer));
     }
-    return rc;
+    return rc != 0 ? rc : put_candidates(r, entries, members->acceptor_count, CONFIG_RAFT);
 }
 
-static int read_proposers(struct reader *r, const struct tree *node)
+static int read_proposers(struct parser *r, const struct tree *node)
 {
     struct entry entries[MEMBERS_MAX];
     struct members *members = &r->out->members;
     int rc = read_members(r, node, FIELDS(proposer_fields), entries, &members->proposer_count);
     if (rc == 0) {
         put_servers(r->out->proposers, members->proposers, entries, members->proposer_count);
+        rc = put_candidates(r, entries, members->proposer_count, CONFIG_PAXOS);
     }
     return rc;
 }
 
-static int read_learners(struct reader *r, const struct tree *node)
+static int read_learners(struct parser *r, const struct tree *node)
 {
     struct entry entries[MEMBERS_MAX];
     struct members *members = &r->out->members;
@@ -331,24 +365,24 @@ static int read_learners(struct reader *r, const struct tree *node)
     return rc;
 }
 
-static int read_quorum(struct reader *r, const struct tree *node, size_t *out)
+static int read_quorum(struct parser *r, const struct tree *node, size_t *out)
 {
     uint32_t number = 0;
     if (node == NULL) {
         return 0;
     }
-    int rc = read_number(r, node, 1, r->out->members.acceptor_count, &number);
+    int rc = parse_number(r, node, 1, r->out->members.acceptor_count, &number);
     if (rc == 0) {
         *out = number;
     }
     return rc;
 }
 
-static int read_quorums(struct reader *r, const struct tree *node)
+static int read_quorums(struct parser *r, const struct tree *node)
 {
     static const struct field fields[] = {{"prepare", NULL}, {"accept", NULL}};
     struct members *members = &r->out->members;
-    int rc = check_fields(r, node, FIELDS(fields));
+    int rc = parse_fields(r, node, FIELDS(fields));
     if (rc == 0) {
         rc = read_quorum(r, tree_child(node, "prepare"), &members->q1);
     }
@@ -365,17 +399,17 @@ static int read_quorums(struct reader *r, const struct tree *node)
     return rc;
 }
 
-static int read_timing(struct reader *r, const struct tree *node)
+static int read_timing(struct parser *r, const struct tree *node)
 {
     static const struct field fields[] = {{"heartbeat_ms", NULL}, {"election_ms", NULL}};
-    int rc = check_fields(r, node, FIELDS(fields));
+    int rc = parse_fields(r, node, FIELDS(fields));
     const struct tree *heartbeat = rc == 0 ? tree_child(node, "heartbeat_ms") : NULL;
     if (heartbeat != NULL) {
-        rc = read_number(r, heartbeat, 1, HEARTBEAT_MS_MAX, &r->out->heartbeat_ms);
+        rc = parse_number(r, heartbeat, 1, HEARTBEAT_MS_MAX, &r->out->heartbeat_ms);
     }
     const struct tree *election = rc == 0 ? tree_child(node, "election_ms") : NULL;
     if (election != NULL) {
-        rc = read_number(r, election, 1, ELECTION_MS_MAX, &r->out->election_ms);
+        rc = parse_number(r, election, 1, ELECTION_MS_MAX, &r->out->election_ms);
     }
     uint32_t least = ELECTION_HEARTBEATS_MIN * r->out->heartbeat_ms;
     if (rc == 0 && r->out->election_ms < least) {
@@ -389,49 +423,27 @@ static int read_timing(struct reader *r, const struct tree *node)
     return rc;
 }
 
-static int read_oracle(struct reader *r, const struct tree *node)
-{
-    static const struct field fields[] = {{"kind", "connected"}};
-    int rc = check_fields(r, node, FIELDS(fields));
-    const struct tree *kind = rc == 0 ? tree_child(node, "kind") : NULL;
-    if (kind == NULL) {
-        return rc;
-    }
-    rc = check_scalar(r, kind, "connected");
-    if (rc == 0 && strcmp(kind->text, "connected") != 0) {
-        rc = tree_refuse(kind, r->name, r->err,
-                         "\"%.40s\" is no oracle of this version (it has: connected); try: kind: "
-                         "connected",
-                         kind->text);
-    }
-    return rc;
-}
-
-static int read_security(struct reader *r, const struct tree *node)
+static int read_security(struct parser *r, const struct tree *node)
 {
     static const struct field fields[] = {{"curve", "false"}};
     int rc = 0;
+    int is_true = 0;
     const struct tree *curve = node->kind == TREE_MAP ? tree_child(node, "curve") : NULL;
     if (curve != NULL) {
-        rc = check_scalar(r, curve, "true or false");
-        int is_true = rc == 0 && curve->is_plain && strcmp(curve->text, "true") == 0;
-        int is_false = rc == 0 && curve->is_plain && strcmp(curve->text, "false") == 0;
+        rc = parse_bool(r, curve, &is_true);
         if (is_true) {
             rc = tree_refuse(curve, r->name, r->err,
                              "CURVE is not in this version yet (and nobody should believe the "
                              "traffic encrypted); try: curve: false, in a network of your own");
-        } else if (rc == 0 && !is_false) {
-            rc = tree_refuse(curve, r->name, r->err,
-                             "\"%.40s\" (wanted is true or false); try: curve: false", curve->text);
         }
     }
-    return rc != 0 ? rc : check_fields(r, node, FIELDS(fields));
+    return rc != 0 ? rc : parse_fields(r, node, FIELDS(fields));
 }
 
 /* The root's keys in the order in which they are read: quorums are counted against acceptors. */
 static const struct section {
     struct field field;
-    int (*read)(struct reader *r, const struct tree *node);
+    int (*read)(struct parser *r, const struct tree *node);
 } sections[] = {
     {{"cluster", "demo"}, read_cluster},
     {{"id", "6b1f0c9e2a7d4e55"}, read_id},
@@ -441,19 +453,19 @@ static const struct section {
     {{"learners", "[ { id: 1, peer: \"tcp://...\", client: \"tcp://...\" } ]"}, read_learners},
     {{"quorums", NULL}, read_quorums},
     {{"timing", NULL}, read_timing},
-    {{"oracle", NULL}, read_oracle},
+    {{"oracle", NULL}, parse_oracle},
     {{"security", NULL}, read_security},
 };
 
 #define SECTIONS_COUNT (sizeof sections / sizeof sections[0])
 
-static int read_root(struct reader *r, const struct tree *root)
+static int read_root(struct parser *r, const struct tree *root)
 {
     struct field fields[SECTIONS_COUNT];
     for (size_t i = 0; i < SECTIONS_COUNT; i++) {
         fields[i] = sections[i].field;
     }
-    int rc = check_fields(r, root, fields, SECTIONS_COUNT);
+    int rc = parse_fields(r, root, fields, SECTIONS_COUNT);
     for (size_t i = 0; rc == 0 && i < SECTIONS_COUNT; i++) {
         const struct tree *node = tree_child(root, sections[i].field.name);
         if (node != NULL) {
@@ -464,7 +476,7 @@ static int read_root(struct reader *r, const struct tree *root)
             r->out->members.q2 = r->out->members.q1;
         }
     }
-    return rc;
+    return rc != 0 ? rc : parse_check(r, root);
 }
 
 int config_parse(const char *text, size_t size, const char *name, struct config *out,
@@ -478,8 +490,8 @@ int config_parse(const char *text, size_t size, const char *name, struct config 
     cfg.members.number = 1;
     cfg.heartbeat_ms = CONFIG_HEARTBEAT_MS_DEFAULT;
     cfg.election_ms = CONFIG_ELECTION_MS_DEFAULT;
-    memcpy(cfg.oracle, "connected", sizeof "connected");
-    struct reader reader = {.name = name, .err = err, .out = &cfg};
+    settings_init(&cfg.settings);
+    struct parser reader = {.name = name, .err = err, .out = &cfg};
     struct arena arena = {0};
     struct tree *root = NULL;
     int rc = tree_read(text, size, name, &arena, &root, err);

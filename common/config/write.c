@@ -10,18 +10,79 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static void render_servers(FILE *f, const char *section, const struct config_server *servers,
-                           size_t count)
+/* What is said of a member that could lead; nothing of one that cannot. */
+static void render_candidate(FILE *f, const struct config *cfg, enum config_protocol protocol,
+                             node_id_t id)
 {
-    fprintf(f, "%s:\n", section);
-    for (size_t i = 0; i < count; i++) {
-        fprintf(f, "  - { id: %u, peer: \"%s\", client: \"%s\"", (unsigned)servers[i].id,
-                servers[i].peer, servers[i].client);
-        if (servers[i].priority != 0) {
-            fprintf(f, ", priority: %u", (unsigned)servers[i].priority);
-        }
+    const struct candidate_settings *candidate =
+        cfg->protocol == protocol ? settings_of(&cfg->settings, id) : NULL;
+    if (candidate == NULL) {
+        return;
+    }
+    if (candidate->priority != 0) {
+        fprintf(f, ", priority: %u", (unsigned)candidate->priority);
+    }
+    if (candidate->zone[0] != '\0') {
+        fprintf(f, ", zone: \"%s\"", candidate->zone);
+    }
+    if (candidate->is_barred) {
+        fprintf(f, ", lead: false");
+    }
+}
+
+static void render_acceptors(FILE *f, const struct config *cfg)
+{
+    fprintf(f, "acceptors:\n");
+    for (size_t i = 0; i < cfg->members.acceptor_count; i++) {
+        fprintf(f, "  - { id: %u, address: \"%s\"", (unsigned)cfg->acceptors[i].id,
+                cfg->acceptors[i].address);
+        render_candidate(f, cfg, CONFIG_RAFT, cfg->acceptors[i].id);
         fprintf(f, " }\n");
     }
+}
+
+static void render_server(FILE *f, const struct config_server *server)
+{
+    fprintf(f, "  - { id: %u, peer: \"%s\", client: \"%s\"", (unsigned)server->id, server->peer,
+            server->client);
+}
+
+static void render_servers(FILE *f, const struct config *cfg)
+{
+    fprintf(f, "proposers:\n");
+    for (size_t i = 0; i < cfg->members.proposer_count; i++) {
+        render_server(f, &cfg->proposers[i]);
+        render_candidate(f, cfg, CONFIG_PAXOS, cfg->proposers[i].id);
+        fprintf(f, " }\n");
+    }
+    fprintf(f, "learners:\n");
+    for (size_t i = 0; i < cfg->members.learner_count; i++) {
+        render_server(f, &cfg->learners[i]);
+        fprintf(f, " }\n");
+    }
+}
+
+static void render_oracle(FILE *f, const struct settings *settings)
+{
+    fprintf(f, "oracle: { kind: %s", oracle_kind_name(settings->kind));
+    if (settings->preempts) {
+        fprintf(f, ", preempt: true");
+    }
+    if (settings->zone[0] != '\0') {
+        fprintf(f, ", zone: \"%s\"", settings->zone);
+    }
+    if (settings->diameter != 0) {
+        fprintf(f, ", diameter: %u", (unsigned)settings->diameter);
+    }
+    for (size_t i = 0; i < settings->order_count; i++) {
+        fprintf(f, "%s%u%s", i == 0 ? ", order: [" : ", ", (unsigned)settings->order[i],
+                i + 1 == settings->order_count ? "]" : "");
+    }
+    for (size_t i = 0; i < settings->edge_count; i++) {
+        fprintf(f, "%s[%u, %u]%s", i == 0 ? ", topology: [" : ", ", (unsigned)settings->edges[i].a,
+                (unsigned)settings->edges[i].b, i + 1 == settings->edge_count ? "]" : "");
+    }
+    fprintf(f, " }\n");
 }
 
 static void render(FILE *f, const struct config *cfg)
@@ -31,24 +92,15 @@ static void render(FILE *f, const struct config *cfg)
     fprintf(f, "cluster: %s\n", cfg->cluster);
     fprintf(f, "id: %016" PRIx64 "\n", cfg->id);
     fprintf(f, "protocol: %s\n", config_protocol_name(cfg->protocol));
-    fprintf(f, "acceptors:\n");
-    for (size_t i = 0; i < members->acceptor_count; i++) {
-        fprintf(f, "  - { id: %u, address: \"%s\"", (unsigned)cfg->acceptors[i].id,
-                cfg->acceptors[i].address);
-        if (cfg->acceptors[i].priority != 0) {
-            fprintf(f, ", priority: %u", (unsigned)cfg->acceptors[i].priority);
-        }
-        fprintf(f, " }\n");
-    }
-    render_servers(f, "proposers", cfg->proposers, members->proposer_count);
-    render_servers(f, "learners", cfg->learners, members->learner_count);
+    render_acceptors(f, cfg);
+    render_servers(f, cfg);
     size_t majority = majority_of(members->acceptor_count);
     if (members->q1 != majority || members->q2 != majority) {
         fprintf(f, "quorums: { prepare: %zu, accept: %zu }\n", members->q1, members->q2);
     }
     fprintf(f, "timing: { heartbeat_ms: %u, election_ms: %u }\n", (unsigned)cfg->heartbeat_ms,
             (unsigned)cfg->election_ms);
-    fprintf(f, "oracle: { kind: %s }\n", cfg->oracle);
+    render_oracle(f, &cfg->settings);
     fprintf(f, "security: { curve: false }\n");
 }
 

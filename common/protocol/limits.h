@@ -55,6 +55,10 @@
 /* How long a lease may last: a year. */
 #define LEASE_TTL_MS_MAX ((uint64_t)365 * 24 * 3600 * 1000)
 
+/* How long a place in the line of successors lasts, in cluster time, unless it is registered again.
+ */
+#define LINE_TTL_MS 10000
+
 /* The leader closes a batch at this size; a block is never split, so a value may exceed it by one
  * block. */
 #define BATCH_BYTES_TARGET (256 * KIB)
@@ -128,6 +132,10 @@
 
 /* Free space on a store's disk below which new commands are refused; reads go on. */
 #define DISK_RESERVE_BYTES (64 * MIB)
+
+/* How long a word of an oracle outside may run: a longer one is cut. Who stands behind it can
+ * be gone for as long without anybody noticing. */
+#define WORD_MS_MAX ((uint32_t)3600 * 1000)
 
 /* Connections on one listening socket whose sender is known. The oldest is forgotten beyond it. */
 #define LINKS_MAX 16384

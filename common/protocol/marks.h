@@ -31,6 +31,9 @@
     X(LEASE_RELEASED, "lease released")                                                            \
     X(RELEASE_OF_OTHER, "release of a leader that is not followed ignored")                        \
     X(DISK_LOW, "acceptor reports a full disk")                                                    \
+    /* acceptor: oracle_lease.c */                                                                 \
+    X(ORACLE_LEASE_REFUSED, "lease of an oracle refused because another one holds it")             \
+    X(ORACLE_LEASE_LATE, "late request for the lease of an oracle ignored")                        \
     /* acceptor: catchup.c, memory.c */                                                            \
     X(FETCH_BEYOND_CHOSEN, "fetch beyond the watermark answered without slots")                    \
     X(PAGE_FULL, "page of chosen slots full")                                                      \
@@ -49,6 +52,27 @@
     X(STEP_DOWN_BY_NACK, "leader steps down by a nack")                                            \
     X(STEP_DOWN_BY_SILENCE, "leader steps down because no quorum answers")                         \
     X(RELEASE_INVITES, "proposer invited by a release")                                            \
+    /* proposer: view.c, transfer.c, oracle */                                                     \
+    X(ORACLE_OF_OTHER_KIND, "message of an oracle of another kind ignored")                        \
+    X(ORACLE_LEASE_SPLIT, "lease of an oracle granted by a minority given back")                   \
+    X(ORACLE_LEASE_IN_VAIN,                                                                        \
+      "holder of an oracle's lease that does not come to lead gives it back")                      \
+    X(ORACLE_RING_OLD, "token of an older round dropped")                                          \
+    X(ORACLE_RING_SKIPS, "silent neighbour on the ring skipped")                                   \
+    X(ORACLE_RING_AGAIN, "round of the ring without a winner followed by another")                 \
+    X(ORACLE_RING_IN_VAIN, "winner on the ring that does not come to lead lets others try")        \
+    X(ORACLE_FLOODMAX_OLD, "maximum of an older election ignored")                                 \
+    X(ORACLE_FLOODMAX_VOTES_OUT, "dead maximum voted out")                                         \
+    X(ORACLE_FLOODMAX_IN_VAIN, "maximum that does not come to lead passed over")                   \
+    X(ORACLE_GOSSIP_SUSPECTS, "proposer suspected by gossip")                                      \
+    X(ORACLE_GOSSIP_REFUTED, "proposer refutes what gossip says of it")                            \
+    X(ORACLE_GOSSIP_BURIES, "suspicion that nobody refuted becomes a death")                       \
+    X(ORACLE_GOSSIP_SLEPT, "proposer that has slept judges nobody for it")                         \
+    X(SETTINGS_CHANGED, "proposer goes by other settings of its oracle")                           \
+    X(TRANSFER_ASKED, "leader hands over because an operator asks")                                \
+    X(PREEMPTED, "leader hands over to one of higher rank")                                        \
+    X(BARRED_LEADER, "leader hands over because it must not lead any more")                        \
+    X(RELEASE_HOLDS_BACK, "proposer lets the successor of another go first")                       \
     /* proposer: proposer.c */                                                                     \
     X(HAND_OVER_DRAINED, "leader hands over after all was chosen")                                 \
     X(HAND_OVER_TIMED_OUT, "leader hands over with slots in flight")                               \
@@ -132,6 +156,7 @@
     X(RAFT_CONFLICT_LATE, "conflict below what was acknowledged ignored")                          \
     X(RAFT_OLD_TERM_NOT_COUNTED, "entries of an old term wait for one of the own")                 \
     X(RAFT_READ_INDEX_UNSETTLED, "read index not answered with an unsettled log")                  \
+    X(RAFT_BARRED, "acceptor that must not lead lets others begin the election")                   \
     X(RAFT_TRANSFERRED, "election asked for by the leader")                                        \
     X(RAFT_PROPOSE_TO_FOLLOWER, "batch handed to who does not lead")                               \
     X(RAFT_PROPOSE_TWICE, "batch handed over twice")                                               \

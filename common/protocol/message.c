@@ -40,10 +40,20 @@ static const char *const names[] = {
     [MSG_TIMEOUT_NOW] = "timeout_now",
     [MSG_PROPOSE] = "propose",
     [MSG_PROPOSED] = "proposed",
+    [MSG_ORACLE] = "oracle",
+    [MSG_LEASE] = "lease",
+    [MSG_LEASED] = "leased",
+    [MSG_SETTINGS] = "settings",
     [MSG_QUERY] = "query",
     [MSG_ANSWER] = "answer",
     [MSG_WATCH] = "watch",
     [MSG_EVENTS] = "events",
+    [MSG_NAME] = "name",
+    [MSG_NAMED] = "named",
+    [MSG_TRANSFER] = "transfer",
+    [MSG_TRANSFERRED] = "transferred",
+    [MSG_EXPLAIN] = "explain",
+    [MSG_EXPLANATION] = "explanation",
 };
 
 const char *message_kind_name(enum message_kind kind)

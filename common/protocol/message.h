@@ -6,6 +6,7 @@
 
 #include "common/base/blob.h"
 #include "common/protocol/limits.h"
+#include "common/protocol/settings.h"
 #include "common/protocol/types.h"
 
 #include <stdint.h>
@@ -30,7 +31,7 @@ enum message_kind {
     MSG_COMMIT = 15,           /* proposer -> learner */
     MSG_HEARTBEAT = 16,        /* proposer -> acceptor */
     MSG_REPORT = 17,           /* acceptor -> proposer, answer to a heartbeat */
-    MSG_RELEASE = 18,          /* leader -> acceptors and its successor */
+    MSG_RELEASE = 18,          /* leader -> acceptors and proposers */
     MSG_REPAIR = 19,           /* proposer -> acceptor: catch up from that peer */
     MSG_FETCH = 20,            /* anyone -> acceptor */
     MSG_CHOSEN = 21,           /* acceptor -> who fetched */
@@ -48,6 +49,12 @@ enum message_kind {
     MSG_PROPOSE = 31,      /* proposer -> leading acceptor: blocks of clients */
     MSG_PROPOSED = 32,     /* acceptor -> proposer: taken, or who leads */
 
+    /* Oracles: who should lead. */
+    MSG_ORACLE = 33,   /* proposer -> proposer: what the oracles of proposers tell each other */
+    MSG_LEASE = 34,    /* proposer -> acceptor: grant me the lease of the oracle */
+    MSG_LEASED = 35,   /* acceptor -> proposer */
+    MSG_SETTINGS = 36, /* learner -> proposer and acceptor: what the log says of oracles */
+
     /* Clients. */
     MSG_SUBMIT = 40,       /* client -> proposer */
     MSG_REJECT = 41,       /* proposer -> client: not taken, and why */
@@ -61,6 +68,12 @@ enum message_kind {
     MSG_ANSWER = 49,       /* learner -> client */
     MSG_WATCH = 50,        /* client -> learner: what changes from a revision on */
     MSG_EVENTS = 51,       /* learner -> client */
+    MSG_NAME = 52,         /* client -> proposer: an oracle outside names who should lead */
+    MSG_NAMED = 53,        /* proposer -> client */
+    MSG_TRANSFER = 54,     /* client -> proposer, in Raft mode proposer -> acceptor, too */
+    MSG_TRANSFERRED = 55,  /* the answer */
+    MSG_EXPLAIN = 56,      /* client -> proposer */
+    MSG_EXPLANATION = 57,  /* proposer -> client */
 };
 
 /* The lower-case name of a kind ("prepare"), or "unknown". Static storage. */
@@ -163,8 +176,9 @@ struct msg_heartbeat {
     uint64_t sequence;    /* of this proposer's heartbeats; echoed in the report */
     slot_t commit;
     uint32_t lease_ms; /* from receiving: how long the acceptor refuses others; 0 from a standby */
-    uint32_t reaches_quorum; /* 1: reports of a quorum arrived within one election timeout */
-    uint32_t priority;       /* of this proposer in its oracle; higher leads first */
+    uint32_t reaches_quorum; /* 1: reports of a quorum arrived within one election timeout, and the
+                                settings that it goes by do not bar it */
+    uint64_t version;        /* of the settings of oracles that this proposer goes by */
 };
 
 /* What an acceptor heard of one proposer. */
@@ -172,7 +186,7 @@ struct proposer_report {
     node_id_t proposer;
     uint32_t silence_ms; /* since its last heartbeat, UINT32_MAX if never heard since start */
     uint32_t reaches_quorum;
-    uint32_t priority;
+    uint64_t version;
 };
 
 struct msg_report {
@@ -188,7 +202,8 @@ struct msg_report {
     struct proposer_report *proposers; /* rising ids */
 };
 
-/* The leader gives up its lease. To a proposer it says: you are the successor, start at once. */
+/* The leader gives up its lease. To the successor it says: start at once; to the other proposers:
+ * let it. */
 struct msg_release {
     struct ballot ballot;
     node_id_t successor; /* 0 if none is known */
@@ -242,6 +257,71 @@ struct msg_digest {
     node_id_t learner; /* whose */
     slot_t slot;
     uint64_t digest;
+};
+
+/* ---- oracles */
+
+/* What the oracles of proposers tell each other. Which fields mean something, and what, is said by
+ * the file of the oracle in proposer/oracle; the others are 0. */
+enum oracle_message {
+    ORACLE_TOKEN = 1,        /* ring: a candidate goes round */
+    ORACLE_TOKEN_TAKEN = 2,  /* ring: the neighbour has it */
+    ORACLE_ELECTED = 3,      /* ring: the winner goes round */
+    ORACLE_MAXIMUM = 4,      /* floodmax: the highest that was heard of */
+    ORACLE_BEAT = 5,         /* floodmax: the neighbour lives, though it has nothing new to say */
+    ORACLE_PING = 6,         /* gossip */
+    ORACLE_PING_REQUEST = 7, /* gossip: ping subject for me */
+    ORACLE_ACK = 8,          /* gossip */
+    ORACLE_REGISTER = 9,     /* succession, to the leader: keep me in the line */
+};
+
+enum rumor_state {
+    RUMOR_ALIVE = 0,
+    RUMOR_SUSPECT = 1,
+    RUMOR_DEAD = 2,
+};
+
+/* What one proposer says of another. */
+struct rumor {
+    node_id_t proposer;
+    uint32_t state;   /* enum rumor_state */
+    uint64_t version; /* of the rumour: the proposer itself raises it to refute one */
+    uint64_t weight;  /* of the proposer (settings.h) */
+};
+
+struct msg_oracle {
+    uint32_t type;     /* enum oracle_message */
+    uint32_t kind;     /* enum oracle_kind (settings.h): another one's message means nothing */
+    uint64_t version;  /* of the settings the sender goes by */
+    uint64_t round;    /* election, round of a flood, or number of a probe */
+    node_id_t subject; /* the candidate, or whom to ping; 0: none */
+    uint32_t hops;
+    uint64_t weight; /* of subject */
+    uint32_t rumor_count;
+    struct rumor *rumors;
+};
+
+/* Asks an acceptor for the lease of the oracle `lease`. It is no leader's lease: what it grants is
+ * to be named. */
+struct msg_lease {
+    uint64_t sequence; /* of this proposer's requests, rising */
+    uint32_t lease_ms; /* from receiving; 0: gives it back */
+};
+
+struct msg_leased {
+    uint64_t sequence; /* of the request */
+    uint32_t granted;  /* 1: the sender of the request holds it */
+    node_id_t holder;  /* 0: nobody holds it */
+    uint32_t left_ms;  /* for the holder; or, after a restart, until anybody may hold it */
+};
+
+/* What the log says of oracles, from who has applied it. */
+struct msg_settings {
+    slot_t applied;        /* by the sender */
+    uint64_t version;      /* 0: nothing was set, cluster.yml holds */
+    struct slice settings; /* encoded (settings.h); empty for version 0 */
+    uint32_t line_count;
+    struct place *line; /* in order */
 };
 
 /* ---- Raft (the names are those of the paper, Fig. 2). A ballot names one leadership: its round is
@@ -352,6 +432,8 @@ enum result_status {
     RESULT_LEASES_FULL = 9,     /* SESSIONS_MAX leases and sessions */
     RESULT_KEY_NOT_FOUND = 10,  /* to keep its value or lease the key must exist */
     RESULT_TOO_LARGE = 11,      /* the response would exceed KV_RESPONSE_BYTES_MAX */
+    RESULT_CHANGED = 15, /* the settings are not those that the change was made from: value has the
+                            present version */
     /* Of queries and watches only. */
     RESULT_NO_QUORUM = 12, /* the acceptors did not answer in time */
     RESULT_BUSY = 13,      /* READS_WAITING_MAX wait at this learner */
@@ -413,9 +495,10 @@ struct msg_records {
 /* ---- keys and leases */
 
 enum query_op {
-    QUERY_KV = 1,     /* body: a request (kv.h) that changes nothing */
-    QUERY_LEASE = 2,  /* body: id u64, keys u8 (1: name the keys that are attached) */
-    QUERY_LEASES = 3, /* body: first id u64: all leases from there on, as far as a page goes */
+    QUERY_KV = 1,       /* body: a request (kv.h) that changes nothing */
+    QUERY_LEASE = 2,    /* body: id u64, keys u8 (1: name the keys that are attached) */
+    QUERY_LEASES = 3,   /* body: first id u64: all leases from there on, as far as a page goes */
+    QUERY_SETTINGS = 4, /* no body: what the log says of oracles */
 };
 
 struct msg_query {
@@ -433,7 +516,8 @@ struct msg_answer {
     /* KV: the response. If a page of a range is full it has fewer keys than limit and count allow:
      * go on behind the last key, at this revision. LEASE: ttl_ms u64, left_ms u64, key_count u32,
      * (size u32, key)*. LEASES: (id u64, ttl_ms u64, left_ms u64)*, rising ids; an empty page is
-     * the end. */
+     * the end. SETTINGS: version u64, size u32, size bytes of settings (settings.h), then of each
+     * place in the line of successors proposer u32, incarnation u64, since u64, left_ms u64. */
     struct slice body;
 };
 
@@ -462,6 +546,104 @@ struct msg_events {
     uint64_t next_revision; /* everything wanted before this position is in this page or earlier */
     uint32_t next_sub;
     struct slice events; /* event* of kv.h, by revision and sub */
+};
+
+/* ---- operators, and oracles outside */
+
+/* An oracle outside names who should lead. Its word holds for valid_ms from when it arrives; when
+ * it runs out, the choice is that of `connected`. */
+struct msg_name {
+    uint64_t request;
+    node_id_t proposer; /* 0: takes the last word back */
+    uint32_t valid_ms;
+};
+
+enum name_status {
+    NAME_TAKEN = 0,
+    NAME_NOT_ASKED = 1, /* the oracle is of another kind than `external` */
+    NAME_UNKNOWN = 2,   /* no such proposer */
+};
+
+struct msg_named {
+    uint64_t request;
+    uint32_t status;  /* enum name_status */
+    node_id_t leader; /* who leads, as the sender believes; 0 if nobody */
+};
+
+struct msg_transfer {
+    uint64_t request;
+    node_id_t to; /* proposer, in Raft mode acceptor; 0: whom the oracle names next */
+};
+
+enum transfer_status {
+    TRANSFER_BEGUN = 0,      /* the leader hands over; that it worked shows in who leads then */
+    TRANSFER_NOT_LEADER = 1, /* leader says who is */
+    TRANSFER_UNKNOWN = 2,    /* no such member */
+    TRANSFER_UNFIT = 3,      /* the target is silent, or reaches no quorum */
+    TRANSFER_BARRED = 4,     /* the settings say that it must not lead */
+    TRANSFER_ALREADY = 5,    /* the target leads */
+    TRANSFER_BUSY = 6,       /* recovering, or handing over already */
+};
+
+struct msg_transferred {
+    uint64_t request;
+    uint32_t status;  /* enum transfer_status */
+    node_id_t leader; /* 0 if unknown */
+};
+
+struct msg_explain {
+    uint64_t request;
+};
+
+/* Why a proposer does not begin a campaign now; the first that holds, in this order. */
+enum gate {
+    GATE_SERVES = 1,       /* it leads, or recovers, or hands over */
+    GATE_CAMPAIGNS = 2,    /* it is in phase 1 */
+    GATE_NO_QUORUM = 3,    /* too few acceptors answer it */
+    GATE_LEADER_HEARD = 4, /* too few acceptors say that nobody leads, or that no lease runs */
+    GATE_BARRED = 5,       /* the settings say that it must not lead */
+    GATE_NOT_NAMED = 6,    /* its oracle names another one, or nobody */
+    GATE_PAUSES = 7,       /* after an attempt that failed */
+    GATE_OPEN = 8,         /* it will begin */
+    GATE_FORWARDS = 9,     /* Raft mode: proposers never lead, the acceptors elect */
+};
+
+/* What one acceptor said of one proposer. */
+struct explained_link {
+    node_id_t acceptor;
+    node_id_t proposer;
+    uint32_t silence_ms; /* UINT32_MAX: never heard */
+    uint32_t reaches_quorum;
+    uint64_t version; /* of the settings that the proposer goes by */
+};
+
+/* What one acceptor said of itself. */
+struct explained_acceptor {
+    node_id_t acceptor;
+    uint32_t silence_ms;    /* since it said so; UINT32_MAX: never */
+    struct ballot promised; /* Raft: term, and whom it voted for or follows */
+    struct ballot leader;
+    uint32_t leader_silence_ms;
+    uint32_t lease_left_ms; /* of the leader's lease, or of the wait after a restart */
+    slot_t chosen;
+};
+
+struct msg_explanation {
+    uint64_t request;
+    uint32_t state;       /* enum node_state of the sender */
+    uint32_t gate;        /* enum gate */
+    struct ballot ballot; /* its own, of the running or last attempt; BALLOT_NONE before */
+    struct ballot leader; /* whom it believes to lead */
+    uint32_t kind;        /* enum oracle_kind */
+    uint64_t version;     /* of its settings */
+    node_id_t named;      /* by its oracle; 0: nobody */
+    uint32_t pause_ms;    /* until it may try again */
+    uint32_t attempts;    /* that failed in a row */
+    struct slice oracle;  /* a sentence of the oracle: why that one. UTF-8, at most 400 bytes */
+    uint32_t acceptor_count;
+    struct explained_acceptor *acceptors; /* rising ids */
+    uint32_t link_count;
+    struct explained_link *links; /* by acceptor, then proposer */
 };
 
 struct msg_status {
@@ -555,6 +737,16 @@ struct message {
         struct msg_timeout_now timeout_now;
         struct msg_propose propose;
         struct msg_proposed proposed;
+        struct msg_oracle oracle;
+        struct msg_lease lease;
+        struct msg_leased leased;
+        struct msg_settings settings;
+        struct msg_name name;
+        struct msg_named named;
+        struct msg_transfer transfer;
+        struct msg_transferred transferred;
+        struct msg_explain explain;
+        struct msg_explanation explanation;
     };
 };
 

@@ -4,6 +4,7 @@
 #include "common/base/check.h"
 #include "common/protocol/kv.h"
 #include "common/protocol/limits.h"
+#include "common/protocol/settings.h"
 
 #include <string.h>
 
@@ -11,6 +12,7 @@
 #define OPEN_PAYLOAD_BYTES 4
 #define GRANT_PAYLOAD_BYTES 17
 #define NUMBER_BYTES 8
+#define PLACE_BYTES 12
 
 static struct slice slice_part(struct slice s, size_t offset, size_t size)
 {
@@ -94,6 +96,16 @@ static int validate_keepalive(struct slice payload, struct errmsg *err)
     return 0;
 }
 
+static int validate_settings(struct slice payload, struct errmsg *err)
+{
+    if (payload.size < NUMBER_BYTES) {
+        return errmsg_set(err, ERROR_USAGE, "settings are changed from a version of 8 bytes");
+    }
+    struct settings settings;
+    return settings_parse(slice_part(payload, NUMBER_BYTES, payload.size - NUMBER_BYTES), &settings,
+                          err);
+}
+
 /* The commands of the state machine. */
 static int validate_payload(const struct command *command, struct errmsg *err)
 {
@@ -109,6 +121,8 @@ static int validate_payload(const struct command *command, struct errmsg *err)
         return validate_number(command->payload, "a revocation", err);
     case COMMAND_LEASE_KEEPALIVE:
         return validate_keepalive(command->payload, err);
+    case COMMAND_SETTINGS:
+        return validate_settings(command->payload, err);
     default:
         return errmsg_set(err, ERROR_USAGE, "unknown command %u", (unsigned)command->op);
     }
@@ -194,6 +208,22 @@ static int validate_block(const struct block *block, struct errmsg *err)
     return 0;
 }
 
+static int validate_line(struct slice payload)
+{
+    size_t count = payload.size / PLACE_BYTES;
+    if (payload.size % PLACE_BYTES != 0 || count == 0 || count > MEMBERS_MAX) {
+        return ERROR_CORRUPT;
+    }
+    struct slice rest = payload;
+    struct place place;
+    while (value_next_place(&rest, &place)) {
+        if (place.proposer == 0 || place.incarnation == 0) {
+            return ERROR_CORRUPT;
+        }
+    }
+    return 0;
+}
+
 int value_parse(struct slice bytes, struct value *out)
 {
     if (bytes.size < VALUE_HEAD_BYTES) {
@@ -233,6 +263,12 @@ int value_parse(struct slice bytes, struct value *out)
         value.blocks = payload;
         break;
     }
+    case VALUE_LINE:
+        if (validate_line(payload) != 0) {
+            return ERROR_CORRUPT;
+        }
+        value.line = payload;
+        break;
     default:
         return ERROR_CORRUPT;
     }
@@ -249,6 +285,17 @@ uint64_t value_stamp_ms(struct slice bytes)
 int value_next_block(struct slice *rest, struct block *out)
 {
     return take_block(rest, out) == 1;
+}
+
+int value_next_place(struct slice *rest, struct place *out)
+{
+    if (rest->size < PLACE_BYTES) {
+        return 0;
+    }
+    *out = (struct place){.proposer = bytes_get_u32(rest->data),
+                          .incarnation = bytes_get_u64(rest->data + 4)};
+    *rest = slice_part(*rest, PLACE_BYTES, rest->size - PLACE_BYTES);
+    return 1;
 }
 
 int block_parse(struct slice bytes, struct block *out, struct errmsg *err)
@@ -311,6 +358,20 @@ struct blob *value_batch(uint64_t stamp_ms, const struct slice *blocks, size_t b
     for (size_t i = 0; i < block_count; i++) {
         memcpy(p, blocks[i].data, blocks[i].size);
         p += blocks[i].size;
+    }
+    return blob;
+}
+
+struct blob *value_line(uint64_t stamp_ms, const struct place *places, size_t count)
+{
+    CHECK(count > 0 && count <= MEMBERS_MAX);
+    uint8_t *p;
+    struct blob *blob = blob_new(VALUE_HEAD_BYTES + count * PLACE_BYTES, &p);
+    put_value_head(p, VALUE_LINE, stamp_ms);
+    p += VALUE_HEAD_BYTES;
+    for (size_t i = 0; i < count; i++, p += PLACE_BYTES) {
+        bytes_put_u32(p, places[i].proposer);
+        bytes_put_u64(p + 4, places[i].incarnation);
     }
     return blob;
 }

@@ -9,6 +9,7 @@
  *             NOOP   nothing
  *             LEAD   round u64, proposer u32, incarnation u64
  *             BATCH  block, block, ...
+ *             LINE   (proposer u32, incarnation u64), 1 to MEMBERS_MAX times
  *   block   = session u64, client u64, first_seq u64, acked_seq u64, count u32, size u32, then
  *             size bytes of commands
  *   command = op u8, size u32, then size bytes of payload
@@ -18,6 +19,7 @@
 
 #include "common/base/blob.h"
 #include "common/base/error.h"
+#include "common/protocol/settings.h"
 #include "common/protocol/types.h"
 
 #define VALUE_HEAD_BYTES 9
@@ -28,6 +30,7 @@ enum value_kind {
     VALUE_NOOP = 1,
     VALUE_LEAD = 2,
     VALUE_BATCH = 3,
+    VALUE_LINE = 4, /* the leader registers proposers in the line of successors, or again */
 };
 
 struct value {
@@ -37,6 +40,7 @@ struct value {
     uint64_t stamp_ms;
     struct ballot lead;  /* LEAD only */
     struct slice blocks; /* BATCH only; every block in it is well-formed */
+    struct slice line;   /* LINE only: value_next_place reads it */
 };
 
 /* Commands a client can submit. */
@@ -50,6 +54,7 @@ enum command_op {
     COMMAND_LEASE_GRANT = 6,   /* payload: id u64 (0: the cluster chooses), ttl_ms u64, flags u8 */
     COMMAND_LEASE_REVOKE = 7,  /* payload: id u64 */
     COMMAND_LEASE_KEEPALIVE = 8, /* payload: id u64, 1 to KEEPALIVE_LEASES_MAX times */
+    COMMAND_SETTINGS = 9, /* payload: version u64 that it changes, then settings (settings.h) */
 };
 
 /* Flag of a lease grant: the lease ends with the session that asked for it. */
@@ -79,6 +84,10 @@ uint64_t value_stamp_ms(struct slice bytes);
 /* Takes the next block off *rest (of a parsed value). 1, or 0 at the end. */
 int value_next_block(struct slice *rest, struct block *out);
 
+/* Takes the next place off *rest (the line of a parsed value): its proposer and incarnation. 1, or
+ * 0 at the end. */
+int value_next_place(struct slice *rest, struct place *out);
+
 /* Reads and validates all of bytes as one block: the header, every command, its op and the rules
  * above. 0, or ERROR_USAGE with a sentence. */
 int block_parse(struct slice bytes, struct block *out, struct errmsg *err) MUST_USE;
@@ -89,6 +98,9 @@ int block_next_command(struct slice *rest, struct command *out);
 /* New blobs with one reference. */
 struct blob *value_noop(uint64_t stamp_ms);
 struct blob *value_lead(uint64_t stamp_ms, const struct ballot *ballot);
+
+/* Proposer and incarnation of 1 to MEMBERS_MAX places. */
+struct blob *value_line(uint64_t stamp_ms, const struct place *places, size_t count);
 
 /* Joins encoded, valid blocks. */
 struct blob *value_batch(uint64_t stamp_ms, const struct slice *blocks, size_t block_count);

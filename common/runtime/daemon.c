@@ -1,6 +1,7 @@
 #include "common/runtime/internal.h"
 
 #include "common/runtime/log.h"
+#include "common/runtime/streams.h"
 
 #include <errno.h>
 #include <getopt.h>
@@ -56,6 +57,10 @@ static void print_help(enum role role)
     if (has_store(role)) {
         printf("  --data DIR       its store, made by `synod init`\n");
     }
+    if (role != ROLE_LEARNER) {
+        printf("  --lead-anyway    it may lead though `synod oracle` barred it, when nobody else "
+               "can\n");
+    }
     printf("  --help           this text\n"
            "  --version        the version\n\n"
            "SIGTERM or SIGINT drains and ends it. Logs go to standard error, from level\n"
@@ -81,11 +86,16 @@ static int parse_options(int argc, char **argv, enum role role, struct daemon_ar
                          int *exit_status)
 {
     static const struct option options[] = {
-        {"cluster", required_argument, NULL, 'c'}, {"id", required_argument, NULL, 'i'},
-        {"data", required_argument, NULL, 'd'},    {"help", no_argument, NULL, 'h'},
-        {"version", no_argument, NULL, 'v'},       {NULL, 0, NULL, 0},
+        {"cluster", required_argument, NULL, 'c'},
+        {"id", required_argument, NULL, 'i'},
+        {"data", required_argument, NULL, 'd'},
+        {"help", no_argument, NULL, 'h'},
+        {"version", no_argument, NULL, 'v'},
+        {"lead-anyway", no_argument, NULL, 'l'},
+        {NULL, 0, NULL, 0},
     };
     *exit_status = 3;
+    streams_open();
     opterr = 0;
     optind = 1;
     int option;
@@ -102,6 +112,9 @@ static int parse_options(int argc, char **argv, enum role role, struct daemon_ar
                 log_error("--id \"%s\" (not a number from 1); try: an id of cluster.yml", optarg);
                 return 0;
             }
+            break;
+        case 'l':
+            out->leads_anyway = 1;
             break;
         case 'h':
             print_help(role);
@@ -163,6 +176,12 @@ int daemon_parse(int argc, char **argv, enum role role, struct daemon_arguments 
     if (!members_contain(&out->config.members, (struct peer){role, out->id})) {
         log_error("%s %u (not in %s); try: an id that is listed there, or add it on every host",
                   role_name(role), (unsigned)out->id, out->cluster_path);
+        return ERROR_USAGE;
+    }
+    enum role leading = out->config.protocol == CONFIG_RAFT ? ROLE_ACCEPTOR : ROLE_PROPOSER;
+    if (out->leads_anyway && role != leading) {
+        log_error("--lead-anyway (under this protocol no %s leads); try: it on a %s",
+                  role_name(role), role_name(leading));
         return ERROR_USAGE;
     }
     log_init((struct peer){role, out->id});

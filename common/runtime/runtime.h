@@ -28,12 +28,13 @@ uint64_t runtime_draw_incarnation(void);
  * user of the process's signals (daemon_parse blocked them) and be called once. */
 int runtime_run(const struct runtime_options *options);
 
-/* What main.c of every role shares: parses --cluster, --id, --data, --help and --version, loads the
- * configuration and checks that the id is a member. */
+/* What main.c of every role shares: parses --cluster, --id, --data, --lead-anyway, --help and
+ * --version, loads the configuration and checks that the id is a member. */
 struct daemon_arguments {
     const char *cluster_path;
     const char *data_dir; /* NULL for a role without store */
     node_id_t id;
+    int leads_anyway; /* --lead-anyway: of a role that can lead under the protocol */
     struct config config;
 };
 

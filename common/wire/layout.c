@@ -65,7 +65,7 @@ static const struct field proposer_report_fields[] = {
     U32(proposer_report, proposer, 1, UINT32_MAX),
     U32(proposer_report, silence_ms, 0, UINT32_MAX),
     U32(proposer_report, reaches_quorum, 0, 1),
-    U32(proposer_report, priority, 0, UINT32_MAX),
+    U64(proposer_report, version, 0, POSITION_MAX),
 };
 
 static const struct list_layout report_proposers = {
@@ -75,13 +75,71 @@ static const struct list_layout report_proposers = {
     .field_count = COUNT_OF(proposer_report_fields),
 };
 
+static const struct field rumor_fields[] = {
+    U32(rumor, proposer, 1, UINT32_MAX),
+    U32(rumor, state, RUMOR_ALIVE, RUMOR_DEAD),
+    U64(rumor, version, 0, UINT64_MAX),
+    U64(rumor, weight, 0, UINT64_MAX),
+};
+
+static const struct list_layout oracle_rumors = {
+    .count_offset = offsetof(struct msg_oracle, rumor_count),
+    .element_size = sizeof(struct rumor),
+    .fields = rumor_fields,
+    .field_count = COUNT_OF(rumor_fields),
+};
+
+static const struct field place_fields[] = {
+    U32(place, proposer, 1, UINT32_MAX),
+    U64(place, incarnation, 1, UINT64_MAX),
+    U64(place, since, 1, POSITION_MAX),
+    U64(place, expires_ms, 0, UINT64_MAX),
+};
+
+static const struct list_layout settings_line = {
+    .count_offset = offsetof(struct msg_settings, line_count),
+    .element_size = sizeof(struct place),
+    .fields = place_fields,
+    .field_count = COUNT_OF(place_fields),
+};
+
+static const struct field explained_acceptor_fields[] = {
+    U32(explained_acceptor, acceptor, 1, UINT32_MAX),
+    U32(explained_acceptor, silence_ms, 0, UINT32_MAX),
+    PLAIN(explained_acceptor, promised, FIELD_BALLOT_OR_NONE),
+    PLAIN(explained_acceptor, leader, FIELD_BALLOT_OR_NONE),
+    U32(explained_acceptor, leader_silence_ms, 0, UINT32_MAX),
+    U32(explained_acceptor, lease_left_ms, 0, UINT32_MAX),
+    U64(explained_acceptor, chosen, 0, POSITION_MAX),
+};
+
+static const struct list_layout explanation_acceptors = {
+    .count_offset = offsetof(struct msg_explanation, acceptor_count),
+    .element_size = sizeof(struct explained_acceptor),
+    .fields = explained_acceptor_fields,
+    .field_count = COUNT_OF(explained_acceptor_fields),
+};
+
+static const struct field explained_link_fields[] = {
+    U32(explained_link, acceptor, 1, UINT32_MAX),   U32(explained_link, proposer, 1, UINT32_MAX),
+    U32(explained_link, silence_ms, 0, UINT32_MAX), U32(explained_link, reaches_quorum, 0, 1),
+    U64(explained_link, version, 0, POSITION_MAX),
+};
+
+static const struct list_layout explanation_links = {
+    .count_offset = offsetof(struct msg_explanation, link_count),
+    .element_size = sizeof(struct explained_link),
+    .fields = explained_link_fields,
+    .field_count = COUNT_OF(explained_link_fields),
+};
+
 /* A learner that catches up joins the results of all that it applies in one turn. */
 #define RANGE_COUNT_MAX ((LEARNER_PENDING_BYTES_MAX + DRAIN_BYTES_MAX) / COMMAND_HEAD_BYTES)
 
 static const struct field result_range_fields[] = {
     U64(result_range, sequence, 0, UINT64_MAX),
     U32(result_range, count, 0, RANGE_COUNT_MAX),
-    U32(result_range, status, RESULT_OK, RESULT_TOO_LARGE),
+    U32(result_range, status, RESULT_OK, RESULT_CHANGED),
     U64(result_range, value, 0, UINT64_MAX),
     BYTES(result_range, body, FIELD_BIN, 0, KV_RESPONSE_BYTES_MAX),
 };
@@ -191,9 +249,12 @@ static const struct field commit_fields[] = {
 };
 
 static const struct field heartbeat_fields[] = {
-    PLAIN(msg_heartbeat, ballot, FIELD_BALLOT_OR_NONE), U64(msg_heartbeat, sequence, 0, UINT64_MAX),
-    U64(msg_heartbeat, commit, 0, POSITION_MAX),        U32(msg_heartbeat, lease_ms, 0, UINT32_MAX),
-    U32(msg_heartbeat, reaches_quorum, 0, 1),           U32(msg_heartbeat, priority, 0, UINT32_MAX),
+    PLAIN(msg_heartbeat, ballot, FIELD_BALLOT_OR_NONE),
+    U64(msg_heartbeat, sequence, 0, UINT64_MAX),
+    U64(msg_heartbeat, commit, 0, POSITION_MAX),
+    U32(msg_heartbeat, lease_ms, 0, UINT32_MAX),
+    U32(msg_heartbeat, reaches_quorum, 0, 1),
+    U64(msg_heartbeat, version, 0, POSITION_MAX),
 };
 
 static const struct field report_fields[] = {
@@ -355,7 +416,7 @@ static const struct field proposed_fields[] = {
 /* As with blocks, a malformed query reaches the learner, which answers it so. */
 static const struct field query_fields[] = {
     U64(msg_query, request, 0, UINT64_MAX),
-    U32(msg_query, op, QUERY_KV, QUERY_LEASES),
+    U32(msg_query, op, QUERY_KV, QUERY_SETTINGS),
     U32(msg_query, consistency, READ_LINEARIZABLE, READ_LOCAL),
     BYTES(msg_query, body, FIELD_BIN, 0, KV_REQUEST_BYTES_MAX),
 };
@@ -386,6 +447,82 @@ static const struct field events_fields[] = {
     U64(msg_events, next_revision, 0, POSITION_MAX),
     U32(msg_events, next_sub, 0, UINT32_MAX),
     BYTES(msg_events, events, FIELD_BIN, 0, EVENTS_BYTES_MAX),
+};
+
+static const struct field oracle_fields[] = {
+    U32(msg_oracle, type, ORACLE_TOKEN, ORACLE_REGISTER),
+    U32(msg_oracle, kind, ORACLE_CONNECTED, ORACLE_KIND_END - 1),
+    U64(msg_oracle, version, 0, POSITION_MAX),
+    U64(msg_oracle, round, 0, UINT64_MAX),
+    U32(msg_oracle, subject, 0, UINT32_MAX),
+    U32(msg_oracle, hops, 0, UINT32_MAX),
+    U64(msg_oracle, weight, 0, UINT64_MAX),
+    LIST(msg_oracle, rumors, 0, MEMBERS_MAX, oracle_rumors),
+};
+
+static const struct field lease_fields[] = {
+    U64(msg_lease, sequence, 0, UINT64_MAX),
+    U32(msg_lease, lease_ms, 0, UINT32_MAX),
+};
+
+static const struct field leased_fields[] = {
+    U64(msg_leased, sequence, 0, UINT64_MAX),
+    U32(msg_leased, granted, 0, 1),
+    U32(msg_leased, holder, 0, UINT32_MAX),
+    U32(msg_leased, left_ms, 0, UINT32_MAX),
+};
+
+static const struct field settings_fields[] = {
+    U64(msg_settings, applied, 0, POSITION_MAX),
+    U64(msg_settings, version, 0, POSITION_MAX),
+    BYTES(msg_settings, settings, FIELD_BIN, 0, SETTINGS_BYTES_MAX),
+    LIST(msg_settings, line, 0, MEMBERS_MAX, settings_line),
+};
+
+static const struct field name_fields[] = {
+    U64(msg_name, request, 0, UINT64_MAX),
+    U32(msg_name, proposer, 0, UINT32_MAX),
+    U32(msg_name, valid_ms, 0, UINT32_MAX),
+};
+
+static const struct field named_fields[] = {
+    U64(msg_named, request, 0, UINT64_MAX),
+    U32(msg_named, status, NAME_TAKEN, NAME_UNKNOWN),
+    U32(msg_named, leader, 0, UINT32_MAX),
+};
+
+static const struct field transfer_fields[] = {
+    U64(msg_transfer, request, 0, UINT64_MAX),
+    U32(msg_transfer, to, 0, UINT32_MAX),
+};
+
+static const struct field transferred_fields[] = {
+    U64(msg_transferred, request, 0, UINT64_MAX),
+    U32(msg_transferred, status, TRANSFER_BEGUN, TRANSFER_BUSY),
+    U32(msg_transferred, leader, 0, UINT32_MAX),
+};
+
+static const struct field explain_fields[] = {
+    U64(msg_explain, request, 0, UINT64_MAX),
+};
+
+/* A sentence of an oracle. */
+#define EXPLANATION_BYTES_MAX 400
+
+static const struct field explanation_fields[] = {
+    U64(msg_explanation, request, 0, UINT64_MAX),
+    U32(msg_explanation, state, NODE_UNKNOWN, NODE_UNREACHABLE),
+    U32(msg_explanation, gate, GATE_SERVES, GATE_FORWARDS),
+    PLAIN(msg_explanation, ballot, FIELD_BALLOT_OR_NONE),
+    PLAIN(msg_explanation, leader, FIELD_BALLOT_OR_NONE),
+    U32(msg_explanation, kind, ORACLE_CONNECTED, ORACLE_KIND_END - 1),
+    U64(msg_explanation, version, 0, POSITION_MAX),
+    U32(msg_explanation, named, 0, UINT32_MAX),
+    U32(msg_explanation, pause_ms, 0, UINT32_MAX),
+    U32(msg_explanation, attempts, 0, UINT32_MAX),
+    BYTES(msg_explanation, oracle, FIELD_TEXT, 0, EXPLANATION_BYTES_MAX),
+    LIST(msg_explanation, acceptors, 0, MEMBERS_MAX, explanation_acceptors),
+    LIST(msg_explanation, links, 0, MEMBERS_MAX *MEMBERS_MAX, explanation_links),
 };
 
 /* ---- kinds */
@@ -441,6 +578,16 @@ static const struct layout layouts[] = {
     [MSG_ANSWER] = LAYOUT(answer, LEARNERS),
     [MSG_WATCH] = LAYOUT(watch, CLIENTS),
     [MSG_EVENTS] = LAYOUT(events, LEARNERS),
+    [MSG_ORACLE] = LAYOUT(oracle, PROPOSERS),
+    [MSG_LEASE] = LAYOUT(lease, PROPOSERS),
+    [MSG_LEASED] = LAYOUT(leased, ACCEPTORS),
+    [MSG_SETTINGS] = LAYOUT(settings, LEARNERS),
+    [MSG_NAME] = LAYOUT(name, CLIENTS),
+    [MSG_NAMED] = LAYOUT(named, PROPOSERS),
+    [MSG_TRANSFER] = LAYOUT(transfer, CLIENTS | PROPOSERS),
+    [MSG_TRANSFERRED] = LAYOUT(transferred, PROPOSERS | ACCEPTORS),
+    [MSG_EXPLAIN] = LAYOUT(explain, CLIENTS),
+    [MSG_EXPLANATION] = LAYOUT(explanation, PROPOSERS),
 };
 
 const struct layout *layout_of(uint64_t kind)

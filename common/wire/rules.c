@@ -149,6 +149,10 @@ static int check_result(const struct msg_result *result, struct errmsg *err)
 {
     for (uint32_t i = 0; i < result->range_count; i++) {
         const struct result_range *range = &result->ranges[i];
+        if (range->status > RESULT_TOO_LARGE && range->status < RESULT_CHANGED) {
+            return errmsg_set(err, ERROR_CORRUPT, "ranges[%u]: status is %u, one of queries",
+                              (unsigned)i, (unsigned)range->status);
+        }
         if (range->count == 0 && range->status != RESULT_GAP &&
             range->status != RESULT_UNKNOWN_SESSION) {
             return errmsg_set(err, ERROR_CORRUPT, "ranges[%u]: an empty range with status %u",
@@ -178,6 +182,79 @@ static int check_status_reply(const struct message *msg, struct errmsg *err)
 {
     if (!peer_equal(msg->status_reply.nodes[0].node, msg->from)) {
         return errmsg_set(err, ERROR_CORRUPT, "nodes[0] is not the sender");
+    }
+    return 0;
+}
+
+/* ---- oracles */
+
+static int check_leased(const struct msg_leased *leased, struct errmsg *err)
+{
+    if (leased->granted && leased->holder == 0) {
+        return errmsg_set(err, ERROR_CORRUPT, "a lease is granted that nobody holds");
+    }
+    return 0;
+}
+
+/* In the order in which they registered, each once, and none in a slot to come. */
+static int check_line(const struct msg_settings *msg, struct errmsg *err)
+{
+    slot_t last = 1;
+    for (uint32_t i = 0; i < msg->line_count; i++) {
+        const struct place *place = &msg->line[i];
+        if (place->since < last || place->since > msg->applied) {
+            return errmsg_set(err, ERROR_CORRUPT,
+                              "line[%u]: slot %" PRIu64 " does not lie in %" PRIu64 " to %" PRIu64,
+                              (unsigned)i, place->since, last, msg->applied);
+        }
+        for (uint32_t k = 0; k < i; k++) {
+            if (msg->line[k].proposer == place->proposer) {
+                return errmsg_set(err, ERROR_CORRUPT, "line[%u]: proposer %u stands in it twice",
+                                  (unsigned)i, (unsigned)place->proposer);
+            }
+        }
+        last = place->since;
+    }
+    return 0;
+}
+
+static int check_settings(const struct msg_settings *msg, struct errmsg *err)
+{
+    struct settings settings;
+    if ((msg->version == 0) != (msg->settings.size == 0)) {
+        return errmsg_set(err, ERROR_CORRUPT, "%zu bytes of settings are no version %" PRIu64,
+                          msg->settings.size, msg->version);
+    }
+    if (msg->version != 0 && settings_parse(msg->settings, &settings, err) != 0) {
+        return ERROR_CORRUPT; /* in the words of the parser */
+    }
+    return check_line(msg, err);
+}
+
+static int check_transferred(const struct msg_transferred *answer, struct errmsg *err)
+{
+    int is_of_leader = answer->status == TRANSFER_BEGUN || answer->status == TRANSFER_ALREADY;
+    if (is_of_leader && answer->leader == 0) {
+        return errmsg_set(err, ERROR_CORRUPT, "status %u comes from no leader",
+                          (unsigned)answer->status);
+    }
+    return 0;
+}
+
+static int check_explanation(const struct msg_explanation *msg, struct errmsg *err)
+{
+    for (uint32_t i = 1; i < msg->acceptor_count; i++) {
+        if (msg->acceptors[i].acceptor <= msg->acceptors[i - 1].acceptor) {
+            return errmsg_set(err, ERROR_CORRUPT, "acceptors[%u]: ids do not rise", (unsigned)i);
+        }
+    }
+    for (uint32_t i = 1; i < msg->link_count; i++) {
+        const struct explained_link *last = &msg->links[i - 1];
+        const struct explained_link *link = &msg->links[i];
+        if (link->acceptor < last->acceptor ||
+            (link->acceptor == last->acceptor && link->proposer <= last->proposer)) {
+            return errmsg_set(err, ERROR_CORRUPT, "links[%u]: ids do not rise", (unsigned)i);
+        }
     }
     return 0;
 }
@@ -223,6 +300,14 @@ int rules_check(const struct message *msg, struct errmsg *err)
         return check_records(&msg->records, err);
     case MSG_STATUS_REPLY:
         return check_status_reply(msg, err);
+    case MSG_LEASED:
+        return check_leased(&msg->leased, err);
+    case MSG_SETTINGS:
+        return check_settings(&msg->settings, err);
+    case MSG_TRANSFERRED:
+        return check_transferred(&msg->transferred, err);
+    case MSG_EXPLANATION:
+        return check_explanation(&msg->explanation, err);
     default:
         return 0; /* the ranges said it all */
     }

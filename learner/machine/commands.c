@@ -88,6 +88,9 @@ void command_execute(struct machine *m, struct session *session, const struct co
     case COMMAND_LEASE_KEEPALIVE:
         do_keepalive(m, command->payload, result);
         return;
+    case COMMAND_SETTINGS:
+        oracle_set(m, command->payload, result);
+        return;
     case COMMAND_CLOSE_SESSION: /* its lease ends after the answer */
         return;
     case COMMAND_APPEND: /* in runs, by the caller */

@@ -31,6 +31,7 @@ void machine_free(struct machine *m)
         return;
     }
     lease_free_all(m);
+    oracle_free(m);
     view_close(m);
     recent_close(m);
     buffer_close(&m->response);
@@ -106,6 +107,9 @@ void machine_load(struct machine *m, struct effects *out)
         rc = lease_load(m);
     }
     if (rc == 0) {
+        rc = oracle_load(m);
+    }
+    if (rc == 0) {
         rc = sweep_load(m);
     }
     if (rc != 0) {
@@ -140,6 +144,7 @@ void machine_store(struct machine *m, struct effects *out)
         if (!MUTANT(applied_apart_from_sessions) || m->applied % 2 == 0) {
             lease_store(m);
         }
+        oracle_store(m);
         m->stored = m->applied;
     }
     view_flush(m, out);
@@ -375,6 +380,9 @@ void machine_apply(struct machine *m, slot_t slot, struct slice value, outcome_f
     if (parsed.kind == VALUE_LEAD) {
         m->lead = parsed.lead;
         m->lead_slot = slot;
+    }
+    if (parsed.kind == VALUE_LINE) {
+        oracle_register(m, slot, parsed.line);
     }
     struct slice rest = parsed.blocks;
     struct block block;

@@ -18,6 +18,7 @@
  * range.c     ranges of keys, now and at old revisions
  * events.c    what changed since a revision, for watches
  * recent.c    the keys that changed last, for watches that wait for others
+ * oracle.c    settings of oracles, and the line of successors
  * query.c     questions
  * sweep.c     deletes what compaction has made unreachable
  * records.c   keys and values of the tables that hold users' keys
@@ -110,6 +111,16 @@ uint64_t machine_stamp_ms(const struct machine *m); /* highest cluster time appl
 
 /* Records of the store that were read, since the start: what answers have cost. */
 uint64_t machine_visited(const struct machine *m);
+
+/* What the log says of oracles. Borrowed until the next machine_apply. */
+struct machine_oracle {
+    uint64_t version;      /* of the settings: how many times they were changed */
+    struct slice settings; /* encoded (settings.h); empty for version 0 */
+    size_t line_count;
+    struct place line[MEMBERS_MAX]; /* in order */
+    uint64_t changes;               /* of either, since the machine was loaded */
+};
+const struct machine_oracle *machine_oracle(const struct machine *m);
 
 slot_t machine_applied(const struct machine *m);
 uint64_t machine_digest(const struct machine *m);

@@ -13,11 +13,15 @@ static enum result_status query_kv(struct machine *m, struct slice body, struct 
     return txn_execute(m, &request, 1, out);
 }
 
-static uint64_t left_ms(const struct machine *m, const struct lease *lease, uint64_t idle_ms)
+uint64_t query_left_ms(const struct machine *m, uint64_t due_ms, uint64_t idle_ms)
 {
-    uint64_t due_ms = lease_due_ms(lease);
     uint64_t now_ms = idle_ms > UINT64_MAX - m->stamp_ms ? UINT64_MAX : m->stamp_ms + idle_ms;
     return due_ms > now_ms ? due_ms - now_ms : 0;
+}
+
+static uint64_t left_ms(const struct machine *m, const struct lease *lease, uint64_t idle_ms)
+{
+    return query_left_ms(m, lease_due_ms(lease), idle_ms);
 }
 
 struct naming {
@@ -97,6 +101,12 @@ void machine_query(struct machine *m, enum query_op op, struct slice body, uint6
         break;
     case QUERY_LEASES:
         status = query_leases(m, body, idle_ms, &response);
+        break;
+    case QUERY_SETTINGS:
+        if (body.size == 0) {
+            oracle_describe(m, idle_ms, &response);
+            status = RESULT_OK;
+        }
         break;
     }
     *answer = (struct query_answer){.status = status, .revision = txn_status_revision(m, status)};

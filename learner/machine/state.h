@@ -99,6 +99,9 @@ struct machine {
     uint32_t sub;          /* changes of the command under way, which have revision + 1 */
     struct position swept; /* history before it is swept */
 
+    struct machine_oracle oracle; /* its settings are a reference */
+    int is_oracle_dirty;          /* differs from the store */
+
     struct lease_tree leases;
     struct due_tree due; /* the same, by the time at which they are up */
     struct client_tree clients;
@@ -369,6 +372,26 @@ uint64_t txn_status_revision(const struct machine *m, enum result_status status)
  * one. What it does may be the end of the session. */
 void command_execute(struct machine *m, struct session *session, const struct command *command,
                      struct result_range *result);
+
+/* ---- oracle.c */
+
+/* Replaces the settings if they are those of the version that the payload was made from. */
+void oracle_set(struct machine *m, struct slice payload, struct result_range *result);
+
+/* Registers the places of a line, in the slot under way. */
+void oracle_register(struct machine *m, slot_t slot, struct slice line);
+
+/* What a query is told. */
+void oracle_describe(const struct machine *m, uint64_t idle_ms, struct buffer *out);
+
+void oracle_store(struct machine *m);
+int oracle_load(struct machine *m);
+void oracle_free(struct machine *m);
+
+/* ---- query.c */
+
+/* What is left until a cluster time, idle_ms after the last stamp. */
+uint64_t query_left_ms(const struct machine *m, uint64_t due_ms, uint64_t idle_ms);
 
 /* ---- sweep.c */
 int sweep_load(struct machine *m);

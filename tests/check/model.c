@@ -5,6 +5,7 @@
 #include "common/protocol/message.h"
 #include "common/protocol/value.h"
 #include "tests/check/model_keys.h"
+#include "tests/model/reference_oracle.h"
 
 #include <stdlib.h>
 
@@ -29,6 +30,7 @@ struct model_session {
 struct step {
     uint64_t last_index, session_count;
     size_t answers; /* so many in all */
+    size_t oracle;  /* position of what the log said of oracles */
     struct slice value;
 };
 
@@ -40,11 +42,21 @@ struct model {
     struct reference *reference; /* keys and leases; a session is a lease */
     struct arena arena;          /* what the reference answered */
     uint64_t next_id;
+    struct reference_oracle *oracles; /* each that there was; the first is empty */
+    size_t oracle_count, oracle_capacity;
     struct slice *records;
     size_t record_count, record_capacity;
     struct model_answer *answers;
     size_t answer_count, answer_capacity;
 };
+
+/* Keeps what is said of oracles now. */
+static void note_oracle(struct model *model)
+{
+    model->oracles = memory_grow(model->oracles, &model->oracle_capacity, model->oracle_count + 1,
+                                 sizeof *model->oracles);
+    model->oracles[model->oracle_count++] = *reference_oracle(model->reference);
+}
 
 struct model *model_new(void)
 {
@@ -54,6 +66,7 @@ struct model *model_new(void)
     model->step_count = 1;
     model->reference = reference_new();
     model->next_id = 1;
+    note_oracle(model);
     return model;
 }
 
@@ -69,6 +82,7 @@ void model_free(struct model *model)
     arena_close(&model->arena);
     free(model->steps);
     free(model->sessions);
+    free(model->oracles);
     free(model->records);
     free(model->answers);
     free(model);
@@ -288,6 +302,15 @@ int model_apply(struct model *model, struct slice value)
             apply_block(model, &block);
         }
     }
+    if (value.data[0] == VALUE_LINE) {
+        reference_register(
+            model->reference, model->step_count,
+            slice_borrow(value.data + VALUE_HEAD_BYTES, value.size - VALUE_HEAD_BYTES));
+    }
+    uint64_t version = model->oracles[model->oracle_count - 1].version;
+    if (value.data[0] == VALUE_LINE || reference_oracle(model->reference)->version != version) {
+        note_oracle(model);
+    }
     model->steps = memory_grow(model->steps, &model->step_capacity, model->step_count + 1,
                                sizeof *model->steps);
     size_t lease_count;
@@ -295,6 +318,7 @@ int model_apply(struct model *model, struct slice value)
     model->steps[model->step_count++] = (struct step){.last_index = model->record_count,
                                                       .session_count = lease_count,
                                                       .answers = model->answer_count,
+                                                      .oracle = model->oracle_count - 1,
                                                       .value = value};
     return 0;
 }
@@ -319,6 +343,11 @@ uint64_t model_last_index(const struct model *model, uint64_t slot)
 uint64_t model_session_count(const struct model *model, uint64_t slot)
 {
     return model->steps[slot].session_count;
+}
+
+const struct reference_oracle *model_oracle(const struct model *model, uint64_t slot)
+{
+    return &model->oracles[model->steps[slot].oracle];
 }
 
 struct slice model_record(const struct model *model, uint64_t index)

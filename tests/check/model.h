@@ -17,6 +17,7 @@
 
 struct model;
 struct reference;
+struct reference_oracle;
 
 struct model *model_new(void);
 void model_free(struct model *model);
@@ -35,6 +36,9 @@ struct reference *model_reference(const struct model *model);
  * leases, sessions included. */
 uint64_t model_last_index(const struct model *model, uint64_t slot);
 uint64_t model_session_count(const struct model *model, uint64_t slot);
+
+/* What the log said of oracles after that slot. */
+const struct reference_oracle *model_oracle(const struct model *model, uint64_t slot);
 
 /* The record at an index from 1 to the newest. Borrowed from the value. */
 struct slice model_record(const struct model *model, uint64_t index);

@@ -5,6 +5,7 @@
 #include "common/protocol/message.h"
 #include "common/protocol/value.h"
 #include "tests/model/reference_command.h"
+#include "tests/model/reference_oracle.h"
 
 #include <string.h>
 
@@ -137,7 +138,7 @@ static void execute_grant(struct reference *reference, uint64_t *next_id, uint64
         return;
     }
     *next_id += id == *next_id;
-    int is_bound = payload.data[16] & LEASE_BOUND;
+    int is_bound = (payload.data[16] & LEASE_BOUND) != 0;
     (void)reference_grant(reference, id, bytes_get_u64(payload.data + 8), is_bound ? session : 0);
     answer->value = id;
 }
@@ -179,6 +180,13 @@ void model_keys_execute(struct reference *reference, struct arena *arena, uint64
     case COMMAND_LEASE_KEEPALIVE:
         execute_keepalive(reference, arena, payload, answer);
         break;
+    case COMMAND_SETTINGS: {
+        struct slice settings = slice_borrow(payload.data + 8, payload.size - 8);
+        int is_set = reference_set(reference, bytes_get_u64(payload.data), settings);
+        answer->status = is_set ? RESULT_OK : RESULT_CHANGED;
+        answer->value = reference_oracle(reference)->version;
+        break;
+    }
     default:
         answer->is_unknown = 1;
         break;

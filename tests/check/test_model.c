@@ -10,6 +10,7 @@
 #include "common/protocol/message.h"
 #include "common/protocol/value.h"
 #include "tests/check/model.h"
+#include "tests/model/reference_oracle.h"
 
 #include <string.h>
 
@@ -149,6 +150,32 @@ static void an_unknown_command_uses_up_its_sequence(void **state)
     expect_answer(0, 1, 3, RESULT_OK, 2);
 }
 
+/* A line of one proposer. */
+static void apply_line(uint64_t stamp_ms, uint32_t proposer, uint64_t incarnation)
+{
+    uint8_t bytes[VALUE_HEAD_BYTES + 12];
+    bytes[0] = VALUE_LINE;
+    bytes_put_u64(bytes + 1, stamp_ms);
+    bytes_put_u32(bytes + VALUE_HEAD_BYTES, proposer);
+    bytes_put_u64(bytes + VALUE_HEAD_BYTES + 4, incarnation);
+    assert_int_equal(model_apply(model, slice_borrow(bytes, sizeof bytes)), 0);
+}
+
+static void what_is_said_of_oracles_is_kept_for_each_slot(void **state)
+{
+    (void)state;
+    apply_line(1, 2, 7);
+    apply_line(10001, 1, 7); /* the last moment of 2 */
+    apply_line(10002, 1, 8);
+    assert_int_equal(model_oracle(model, 0)->line_count, 0);
+    assert_int_equal(model_oracle(model, 1)->line_count, 1);
+    assert_int_equal(model_oracle(model, 2)->line_count, 2);
+    assert_int_equal(model_oracle(model, 2)->line[1].proposer, 1);
+    assert_int_equal(model_oracle(model, 3)->line_count, 1);
+    assert_int_equal(model_oracle(model, 3)->line[0].incarnation, 8);
+    assert_int_equal(model_oracle(model, 3)->line[0].since, 3);
+}
+
 static void bytes_that_are_no_value_are_refused(void **state)
 {
     (void)state;
@@ -166,6 +193,8 @@ int main(void)
                                         setup, teardown),
         cmocka_unit_test_setup_teardown(a_closed_session_is_unknown, setup, teardown),
         cmocka_unit_test_setup_teardown(an_unknown_command_uses_up_its_sequence, setup, teardown),
+        cmocka_unit_test_setup_teardown(what_is_said_of_oracles_is_kept_for_each_slot, setup,
+                                        teardown),
         cmocka_unit_test_setup_teardown(bytes_that_are_no_value_are_refused, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -81,6 +81,7 @@ static struct proposer *new_proposer(const struct machine_head *head)
     options.incarnation = incarnation_of(head);
     options.seed = 1;
     options.members = *scope_members();
+    settings_init(&options.settings);
     options.heartbeat_ms = HEARTBEAT_MS;
     options.election_ms = ELECTION_MS;
     return proposer_new(&options);

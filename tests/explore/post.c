@@ -166,6 +166,9 @@ void post_describe_value(uint32_t id, char *text, size_t size)
         snprintf(text, size, "command(%llu)",
                  value_next_block(&rest, &block) ? (unsigned long long)block.client : 0);
         break;
+    case VALUE_LINE:
+        snprintf(text, size, "line");
+        break;
     }
 }
 

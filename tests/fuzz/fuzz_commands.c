@@ -7,6 +7,7 @@
 #include "common/base/rng.h"
 #include "common/protocol/kv.h"
 #include "common/protocol/limits.h"
+#include "common/protocol/settings.h"
 #include "common/protocol/value.h"
 #include "common/store/store.h"
 #include "learner/machine/machine.h"
@@ -36,8 +37,9 @@ static struct {
     uint64_t now_ms, session, next_seq;
     int is_counting; /* of the two machines one is listened to */
     uint64_t parsed, refused, applied;
-    uint64_t statuses[RESULT_MALFORMED + 1];
-    uint64_t query_statuses[RESULT_MALFORMED + 1];
+    uint64_t statuses[RESULT_CHANGED + 1];
+    uint64_t query_statuses[RESULT_CHANGED + 1];
+    uint64_t settings_parsed, settings_refused, lines;
     uint64_t pages, split_pages;
     size_t peak;
 } run;
@@ -197,6 +199,45 @@ static void make_request(struct buffer *out, int depth)
     buffer_close(&parts);
 }
 
+static void some_zone(char *zone)
+{
+    size_t size = chance(2) ? 0 : below(ZONE_BYTES_MAX);
+    memset(zone, 'z', size);
+    zone[size] = '\0';
+}
+
+/* Well-formed, from nothing said to as much as there can be. */
+static void make_settings(struct buffer *out)
+{
+    static struct settings settings;
+    settings_init(&settings);
+    settings.kind = (enum oracle_kind)(1 + below(ORACLE_KIND_END - 1));
+    settings.preempts = chance(2);
+    some_zone(settings.zone);
+    settings.diameter = (uint32_t)below(MEMBERS_MAX);
+    uint64_t bound = chance(10) ? MEMBERS_MAX + 1 : 4;
+    settings.candidate_count = below(bound);
+    for (size_t i = 0; i < settings.candidate_count; i++) {
+        settings.candidates[i].id = (node_id_t)(3 * i + 1);
+        settings.candidates[i].priority = (uint32_t)below(UINT32_MAX);
+        settings.candidates[i].is_barred = chance(3);
+        some_zone(settings.candidates[i].zone);
+    }
+    settings.order_count = below(bound);
+    for (size_t i = 0; i < settings.order_count; i++) {
+        settings.order[i] = (node_id_t)(100 - i);
+    }
+    for (node_id_t a = 1; a < bound; a++) {
+        for (node_id_t b = a + 1; b < bound; b++) {
+            settings.edges[settings.edge_count++] = (struct edge){a, b};
+        }
+    }
+    settings.edge_count = below(settings.edge_count + 1);
+    settings_put(buffer_extend(out, SETTINGS_BYTES_MAX), &settings);
+    uint8_t bytes[SETTINGS_BYTES_MAX];
+    out->size -= SETTINGS_BYTES_MAX - settings_put(bytes, &settings);
+}
+
 static enum command_op make_payload(struct buffer *out)
 {
     uint64_t kind = below(40);
@@ -220,7 +261,12 @@ static enum command_op make_payload(struct buffer *out)
         }
         return COMMAND_LEASE_KEEPALIVE;
     }
-    if (kind < 10) {
+    if (kind == 8) {
+        buffer_put_u64(out, machine_oracle(run.nodes[0].machine)->version + (chance(4) ? 1 : 0));
+        make_settings(out);
+        return COMMAND_SETTINGS;
+    }
+    if (kind < 11) {
         return chance(20) ? COMMAND_CLOSE_SESSION : COMMAND_APPEND;
     }
     make_request(out, 0);
@@ -377,10 +423,8 @@ static void close_node(struct node *node)
     store_close(node->store);
 }
 
-static void apply(struct slice block)
+static void apply_value(struct blob *value, struct slice block)
 {
-    run.now_ms += chance(20) ? below(400) : 0;
-    struct blob *value = value_batch(run.now_ms, &block, 1);
     run.slot++;
     for (int i = 0; i < 2; i++) {
         struct node *node = &run.nodes[i];
@@ -400,6 +444,64 @@ static void apply(struct slice block)
     if (chance(500)) {
         restart(&run.nodes[1]);
     }
+}
+
+static void apply(struct slice block)
+{
+    run.now_ms += chance(20) ? below(400) : 0;
+    apply_value(value_batch(run.now_ms, &block, 1), block);
+}
+
+/* A line of successors, or bytes that almost are one. */
+static void try_line(void)
+{
+    struct place places[MEMBERS_MAX];
+    size_t count = 1 + (size_t)below(chance(5) ? MEMBERS_MAX : 3);
+    for (size_t i = 0; i < count; i++) {
+        places[i] = (struct place){.proposer = (node_id_t)(1 + below(40))};
+        places[i].incarnation = 1 + below(2);
+    }
+    struct blob *line = value_line(run.now_ms, places, count);
+    struct buffer bytes = {0};
+    buffer_put(&bytes, slice_of(line));
+    if (chance(2)) {
+        mutate(&bytes);
+    }
+    struct value value;
+    if (bytes.size > 0 && bytes.data[0] == VALUE_LINE &&
+        value_parse(buffer_slice(&bytes), &value) == 0 && value.stamp_ms < run.now_ms + 400) {
+        run.now_ms = value.stamp_ms > run.now_ms ? value.stamp_ms : run.now_ms;
+        apply_value(blob_copy(bytes.data, bytes.size), SLICE_EMPTY);
+        run.lines++;
+    }
+    blob_unref(line);
+    buffer_close(&bytes);
+}
+
+/* What parses is written as the very same bytes; what does not is named. */
+static void try_settings(void)
+{
+    static struct settings settings;
+    struct buffer bytes = {0};
+    make_settings(&bytes);
+    if (!chance(4)) {
+        mutate(&bytes);
+    }
+    struct errmsg err = {""};
+    if (settings_parse(buffer_slice(&bytes), &settings, &err) == 0) {
+        uint8_t again[SETTINGS_BYTES_MAX];
+        size_t size = settings_put(again, &settings);
+        if (!slice_equal(buffer_slice(&bytes), slice_borrow(again, size))) {
+            fail("settings have two encodings", buffer_slice(&bytes));
+        }
+        run.settings_parsed++;
+    } else {
+        if (err.text[0] == '\0') {
+            fail("a refusal says nothing", buffer_slice(&bytes));
+        }
+        run.settings_refused++;
+    }
+    buffer_close(&bytes);
 }
 
 static void try_block(struct slice bytes)
@@ -440,7 +542,8 @@ static void try_query(struct slice bytes)
 {
     struct node *node = &run.nodes[below(2)];
     struct query_answer answer;
-    enum query_op op = chance(8) ? (enum query_op)below(5) : QUERY_KV;
+    enum query_op op = chance(8) ? (enum query_op)below(QUERY_SETTINGS + 2) : QUERY_KV;
+    bytes = op == QUERY_SETTINGS && chance(2) ? SLICE_EMPTY : bytes;
     machine_query(node->machine, op, bytes, below(1000), &answer, &node->fx);
     check_fatal(node, bytes);
     run.query_statuses[answer.status]++;
@@ -522,6 +625,10 @@ static void round_once(void)
     if (chance(4)) {
         try_watch();
     }
+    if (chance(4)) {
+        try_line();
+        try_settings();
+    }
     buffer_close(&bytes);
 }
 
@@ -544,7 +651,7 @@ static int report(void)
         (unsigned long long)machine_compacted(run.nodes[0].machine), (unsigned long long)run.pages,
         (unsigned long long)run.split_pages, run.peak);
     printf("# results by status:");
-    for (int i = 0; i <= RESULT_MALFORMED; i++) {
+    for (int i = 0; i <= RESULT_CHANGED; i++) {
         printf(" %llu/%llu", (unsigned long long)seen[i],
                (unsigned long long)run.query_statuses[i]);
     }
@@ -556,10 +663,20 @@ static int report(void)
                       seen[RESULT_OK] && seen[RESULT_COMPACTED] && seen[RESULT_FUTURE] &&
                           seen[RESULT_LEASE_NOT_FOUND] && seen[RESULT_LEASE_EXISTS] &&
                           seen[RESULT_KEY_NOT_FOUND] && seen[RESULT_FORGOTTEN] &&
-                          seen[RESULT_UNKNOWN_SESSION] && run.query_statuses[RESULT_MALFORMED],
+                          seen[RESULT_UNKNOWN_SESSION] && seen[RESULT_CHANGED] &&
+                          run.query_statuses[RESULT_MALFORMED],
                       "each status is met");
     failed += verdict(4, run.pages > 0 && run.split_pages > 0, "pages of watches are split");
-    printf("1..4\n");
+    const struct machine_oracle *oracle = machine_oracle(run.nodes[0].machine);
+    printf("# settings: %llu parsed, %llu refused, version %llu; %llu lines, %zu in the last\n",
+           (unsigned long long)run.settings_parsed, (unsigned long long)run.settings_refused,
+           (unsigned long long)oracle->version, (unsigned long long)run.lines, oracle->line_count);
+    failed +=
+        verdict(5,
+                run.settings_parsed * 4 > run.settings_refused && run.settings_refused > 100 &&
+                    oracle->version > 20 && oracle->line_count > 0 && run.lines > 100,
+                "settings and lines are taken and refused");
+    printf("1..5\n");
     return failed;
 }
 

@@ -27,7 +27,8 @@ MAY_INCLUDE = {
     "common/config": PROTOCOL,
     "common/runtime": BELOW_RUNTIME,
     "common/client": PROTOCOL | {"common/wire", "common/net", "common/config"},
-    "deploy": PROTOCOL | {"common/client", "common/config", "common/store"},
+    "deploy": PROTOCOL | {"common/client", "common/config", "common/store", "common/runtime"},
+    "deploy/oracles": PROTOCOL | {"common/client", "common/config", "common/runtime", "deploy"},
 }
 
 # The only files of a role's folder that do I/O; they may include all that serves a daemon.
@@ -43,6 +44,7 @@ OUTSIDE = (
     (re.compile(r"msgpack"), "common/wire"),
     (re.compile(r"leveldb/"), "common/store"),
     (re.compile(r"cyaml/|yaml\.h"), "common/config"),
+    (re.compile(r"libpq|postgres"), "deploy/oracles"),
 )
 
 PURE = {"common/base", "common/protocol", "acceptor", "acceptor/raft", "proposer",

@@ -164,8 +164,8 @@ json_t *describe_events(const struct kv_event *events, size_t count)
 
 json_t *describe_operation(const struct operation *operation)
 {
-    static const char *const kinds[] = {"request",   "compact", "grant", "revoke",
-                                        "keepalive", "watch",   "lease", "leases"};
+    static const char *const kinds[] = {"request",  "compact", "grant", "revoke", "keepalive",
+                                        "settings", "watch",   "lease", "leases"};
     json_t *object = json_object();
     set(object, "kind", json_string(kinds[operation->kind]));
     struct slice rest = operation->request;
@@ -177,6 +177,10 @@ json_t *describe_operation(const struct operation *operation)
         break;
     case OPERATION_COMPACT:
         describe_number(object, "revision", operation->revision);
+        break;
+    case OPERATION_SETTINGS:
+        describe_number(object, "version", operation->version);
+        describe_bytes(object, "settings", operation->settings);
         break;
     case OPERATION_WATCH:
         describe_number(object, "revision", operation->revision);

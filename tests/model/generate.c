@@ -3,6 +3,7 @@
 #include "common/base/check.h"
 #include "common/protocol/limits.h"
 #include "common/protocol/message.h"
+#include "tests/model/reference_oracle.h"
 
 #include <string.h>
 
@@ -351,6 +352,29 @@ static void make_grant(struct generator *g, struct operation *out)
     }
 }
 
+/* From the present version, or one of those around it. */
+static void make_settings(struct generator *g, const struct reference *r, struct arena *arena,
+                          struct operation *out)
+{
+    uint64_t version = reference_oracle(r)->version;
+    out->kind = OPERATION_SETTINGS;
+    out->version = version;
+    if (one_in(g, 3)) {
+        out->version = one_in(g, 2) ? version + 1 : rng_below(&g->rng, version + 1);
+    }
+    struct settings settings;
+    settings_init(&settings);
+    settings.kind = (enum oracle_kind)(1 + rng_below(&g->rng, ORACLE_KIND_END - 1));
+    settings.preempts = one_in(g, 2);
+    settings.candidate_count = rng_below(&g->rng, 4);
+    for (size_t i = 0; i < settings.candidate_count; i++) {
+        settings.candidates[i].id = (node_id_t)(i + 1);
+        settings.candidates[i].priority = (uint32_t)rng_below(&g->rng, 100);
+    }
+    uint8_t *bytes = arena_alloc(arena, SETTINGS_BYTES_MAX);
+    out->settings = slice_borrow(bytes, settings_put(bytes, &settings));
+}
+
 void generate(struct generator *g, const struct reference *r, struct arena *arena,
               struct operation *out)
 {
@@ -376,6 +400,8 @@ void generate(struct generator *g, const struct reference *r, struct arena *aren
     } else if (pick < 29) {
         g->watches_left = 1 + rng_below(&g->rng, 16);
         make_watch(g, r, arena, out);
+    } else if (g->has_settings && pick < 32) {
+        make_settings(g, r, arena, out);
     } else {
         make_request(g, r, arena, out);
     }

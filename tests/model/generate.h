@@ -12,6 +12,7 @@ enum operation_kind {
     OPERATION_GRANT,     /* id, ttl_ms, is_bound */
     OPERATION_REVOKE,    /* id */
     OPERATION_KEEPALIVE, /* id */
+    OPERATION_SETTINGS,  /* version, settings */
     OPERATION_WATCH,     /* revision, key, end, flags */
     OPERATION_LEASE,     /* id: what is left of it, and its keys */
     OPERATION_LEASES,    /* all of them */
@@ -24,6 +25,8 @@ struct operation {
     uint64_t id;
     uint64_t ttl_ms;
     int is_bound;
+    uint64_t version;
+    struct slice settings; /* encoded, see settings.h */
     struct slice key, end;
     uint32_t flags; /* as in msg_watch */
 };
@@ -31,6 +34,7 @@ struct operation {
 struct generator {
     struct rng rng;
     int only_etcd; /* nothing that etcd has not: sequential puts, ids of its own choice, expiry */
+    int has_settings;      /* of oracles, too. Never with only_etcd */
     uint64_t watches_left; /* watches come several at a time */
     /* For the transaction that is being made: etcd ends with a panic if it deletes a key by an open
      * range and then is to keep that key's value. So there is only one of the two. */

@@ -173,6 +173,13 @@ static void check_equal_nodes(const struct run *run)
 void run_check_outcomes(struct run *run)
 {
     reference_advance(run->reference, run->stamp_ms);
+    struct blob *value = run_encode_slot(run);
+    if (run->line_count > 0) {
+        reference_register(
+            run->reference, run->slot,
+            slice_borrow(value->data + VALUE_HEAD_BYTES, value->size - VALUE_HEAD_BYTES));
+    }
+    blob_unref(value);
     struct cursor cursor = {&run->nodes[0], 0, 0};
     for (size_t i = 0; i < run->part_count; i++) {
         check_part(run, &run->parts[i], &cursor);

@@ -181,6 +181,35 @@ void run_check_reads(struct run *run, struct node *node)
     }
 }
 
+void run_check_oracle(struct run *run, struct node *node)
+{
+    const struct reference_oracle *wanted = reference_oracle(run->reference);
+    const struct machine_oracle *found = machine_oracle(node->machine);
+    run_must_equal(run, "version of the settings", wanted->version, found->version);
+    run_must_equal(run, "settings", 1, (uint64_t)slice_equal(wanted->settings, found->settings));
+    run_must_equal(run, "length of the line", wanted->line_count, found->line_count);
+    uint64_t idle_ms = run_pick(run, 12000);
+    uint64_t now_ms = reference_now_ms(run->reference) + idle_ms;
+    struct query_answer answer;
+    machine_query(node->machine, QUERY_SETTINGS, SLICE_EMPTY, idle_ms, &answer, &node->fx);
+    struct reader reader = {answer.body, 0};
+    run_must_equal(run, "version that is told", wanted->version, reader_u64(&reader));
+    struct slice settings = reader_bytes(&reader, reader_u32(&reader));
+    run_must_equal(run, "settings that are told", 1,
+                   (uint64_t)slice_equal(wanted->settings, settings));
+    for (size_t i = 0; i < wanted->line_count; i++) {
+        const struct place *place = &wanted->line[i];
+        uint64_t left_ms = place->expires_ms > now_ms ? place->expires_ms - now_ms : 0;
+        run_must_equal(run, "expiry", place->expires_ms, found->line[i].expires_ms);
+        run_must_equal(run, "proposer", place->proposer, reader_u32(&reader));
+        run_must_equal(run, "incarnation", place->incarnation, reader_u64(&reader));
+        run_must_equal(run, "slot of registration", place->since, reader_u64(&reader));
+        run_must_equal(run, "time left in the line", left_ms, reader_u64(&reader));
+    }
+    run_must_equal(run, "bytes after the line", 0, reader.rest.size);
+    effects_clear(&node->fx);
+}
+
 void run_check_numbers(const struct run *run, const struct node *node)
 {
     const struct reference *r = run->reference;

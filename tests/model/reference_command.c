@@ -68,6 +68,15 @@ static void apply_keepalive(struct reference *r, struct slice ids, struct arena 
     out->lasts_ms = lasts_ms;
 }
 
+static void apply_settings(struct reference *r, struct slice payload, struct reference_result *out)
+{
+    struct slice settings = slice_borrow(payload.data + 8, payload.size - 8);
+    int is_set = reference_set(r, bytes_get_u64(payload.data), settings);
+    out->status = is_set ? RESULT_OK : RESULT_CHANGED;
+    out->value = reference_oracle(r)->version;
+    out->is_value_fixed = 1;
+}
+
 void reference_apply(struct reference *r, const struct command *command, uint64_t session,
                      uint64_t chosen, struct arena *arena, struct reference_result *out)
 {
@@ -99,6 +108,9 @@ void reference_apply(struct reference *r, const struct command *command, uint64_
     }
     case COMMAND_LEASE_KEEPALIVE:
         apply_keepalive(r, command->payload, arena, out);
+        break;
+    case COMMAND_SETTINGS:
+        apply_settings(r, command->payload, out);
         break;
     }
 }

@@ -3,6 +3,7 @@
 #define SYNOD_TESTS_MODEL_REFERENCE_STATE_H
 
 #include "tests/model/reference.h"
+#include "tests/model/reference_oracle.h"
 
 /* One change of one key. */
 struct change {
@@ -31,6 +32,7 @@ struct reference {
     uint64_t now_ms;
     struct reference_lease *leases; /* rising ids */
     size_t lease_count, lease_capacity;
+    struct reference_oracle oracle;
 };
 
 /* The newest state of a key as of a revision, or NULL if it does not exist then. UINT64_MAX: the

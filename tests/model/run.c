@@ -63,6 +63,7 @@ void run_open(struct run *run, uint64_t seed)
     *run = (struct run){.seed = seed, .stamp_ms = 1000, .next_nonce = 100};
     rng_init(&run->rng, seed);
     generator_init(&run->generator, seed, 0);
+    run->generator.has_settings = 1;
     run->reference = reference_new();
     node_open(&run->nodes[0]);
     node_open(&run->nodes[1]);

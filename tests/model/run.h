@@ -7,6 +7,7 @@
 #include "tests/model/generate.h"
 #include "tests/model/node.h"
 #include "tests/model/reference_command.h"
+#include "tests/model/reference_oracle.h"
 
 #define CLIENTS 3
 #define BLOCKS_MAX 8   /* of a slot */
@@ -64,6 +65,8 @@ struct run {
     size_t read_count, read_capacity;
     struct part parts[BLOCKS_MAX];
     size_t part_count;
+    struct place line[MEMBERS_MAX]; /* if there is one, the slot is a line and has no parts */
+    size_t line_count;
 };
 
 void run_open(struct run *run, uint64_t seed);
@@ -90,6 +93,9 @@ void run_check_outcomes(struct run *run);
 
 /* Has one of the machines answer run.reads, and compares. */
 void run_check_reads(struct run *run, struct node *node);
+
+/* Compares what it says of oracles, and what a query is told. */
+void run_check_oracle(struct run *run, struct node *node);
 
 /* Compares what the machine says of itself. */
 void run_check_numbers(const struct run *run, const struct node *node);

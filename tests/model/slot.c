@@ -24,6 +24,14 @@ static void put_command(struct buffer *out, enum command_op op, struct slice pay
     buffer_put(out, payload);
 }
 
+static void put_settings(struct buffer *out, const struct operation *operation)
+{
+    size_t size = 8 + operation->settings.size;
+    command_put_head(buffer_extend(out, COMMAND_HEAD_BYTES), COMMAND_SETTINGS, (uint32_t)size);
+    buffer_put_u64(out, operation->version);
+    buffer_put(out, operation->settings);
+}
+
 /* Writes the command of an operation. 0 if it is none, but a read. */
 static int put_operation(struct buffer *out, const struct operation *operation)
 {
@@ -47,6 +55,9 @@ static int put_operation(struct buffer *out, const struct operation *operation)
         return 1;
     case OPERATION_KEEPALIVE:
         put_command(out, COMMAND_LEASE_KEEPALIVE, slice_borrow(payload, 8));
+        return 1;
+    case OPERATION_SETTINGS:
+        put_settings(out, operation);
         return 1;
     case OPERATION_WATCH:
     case OPERATION_LEASE:
@@ -208,9 +219,26 @@ static void acknowledge(struct run *run, struct client *client)
     }
 }
 
+/* Few proposers and incarnations; now and then as many as there can be, so that not all find a
+ * place. */
+static void make_line(struct run *run)
+{
+    uint64_t bound = run_pick(run, 4) == 0 ? MEMBERS_MAX : 3;
+    run->line_count = (size_t)(1 + run_pick(run, bound));
+    for (size_t i = 0; i < run->line_count; i++) {
+        run->line[i] = (struct place){.proposer = (node_id_t)(1 + run_pick(run, 40))};
+        run->line[i].incarnation = 1 + run_pick(run, 2);
+    }
+}
+
 void run_make_slot(struct run *run)
 {
     run->part_count = 0;
+    run->line_count = 0;
+    if (run_pick(run, 10) == 0) {
+        make_line(run);
+        return;
+    }
     for (size_t i = 0; i < CLIENTS; i++) {
         struct client *client = &run->clients[i];
         acknowledge(run, client);
@@ -235,6 +263,7 @@ void run_make_single(struct run *run)
 {
     struct client *client = &run->clients[0];
     run->part_count = 0;
+    run->line_count = 0;
     if (client->session == 0) {
         add_open(run, client);
         return;
@@ -255,7 +284,9 @@ struct blob *run_encode_slot(const struct run *run)
         size_t size = BLOCK_HEAD_BYTES + block->commands.size;
         bytes[i] = memory_alloc(size);
         block_put_head(bytes[i], block, (uint32_t)block->commands.size);
-        memcpy(bytes[i] + BLOCK_HEAD_BYTES, block->commands.data, block->commands.size);
+        if (block->commands.size > 0) {
+            memcpy(bytes[i] + BLOCK_HEAD_BYTES, block->commands.data, block->commands.size);
+        }
         blocks[i] = slice_borrow(bytes[i], size);
         struct block parsed;
         struct errmsg why;
@@ -263,8 +294,9 @@ struct blob *run_encode_slot(const struct run *run)
             run_fail(run, NULL, &why);
         }
     }
-    struct blob *value = run->part_count == 0 ? value_noop(run->stamp_ms)
-                                              : value_batch(run->stamp_ms, blocks, run->part_count);
+    struct blob *value = run->line_count > 0 ? value_line(run->stamp_ms, run->line, run->line_count)
+                         : run->part_count > 0 ? value_batch(run->stamp_ms, blocks, run->part_count)
+                                               : value_noop(run->stamp_ms);
     for (size_t i = 0; i < run->part_count; i++) {
         free(bytes[i]);
     }

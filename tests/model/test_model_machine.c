@@ -45,6 +45,7 @@ static void run_turn(struct run *run)
         node_restart(node);
     }
     run_check_numbers(run, node);
+    run_check_oracle(run, node);
     run_check_reads(run, node);
     arena_reset(&run->arena);
 }

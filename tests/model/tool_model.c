@@ -102,6 +102,8 @@ static json_t *run(struct reference *r, const struct operation *operation, struc
     case OPERATION_REVOKE:
         error = reference_revoke(r, operation->id);
         break;
+    case OPERATION_SETTINGS: /* etcd has none */
+        break;
     case OPERATION_KEEPALIVE:
         describe_number(object, "ttl_ms", reference_keepalive(r, operation->id));
         break;

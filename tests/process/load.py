@@ -19,8 +19,10 @@ class Load:
 
     Kept for each record: when it was given to the command, when its index came back, which index."""
 
-    def __init__(self, cluster, tag, window=500, padding=40):
+    def __init__(self, cluster, tag, window=500, padding=40, pause_seconds=PAUSE_SECONDS,
+                 piece=PIECE):
         self.cluster, self.tag, self.window, self.padding = cluster, tag, window, padding
+        self.pause_seconds, self.piece = pause_seconds, piece
         self.sent_at, self.acked_at, self.indexes = [], [], []
         self.stopping = False
         self.process = spawn([SYNOD, "append", "--cluster", cluster.config, "--timeout", "60s"],
@@ -38,11 +40,11 @@ class Load:
             while not self.stopping:
                 if len(self.sent_at) - len(self.indexes) < self.window:
                     first = len(self.sent_at)
-                    self.sent_at += [time.monotonic()] * PIECE
+                    self.sent_at += [time.monotonic()] * self.piece
                     self.process.stdin.write(b"".join(self.record(first + i) + b"\n"
-                                                      for i in range(PIECE)))
+                                                      for i in range(self.piece)))
                     self.process.stdin.flush()
-                time.sleep(PAUSE_SECONDS)
+                time.sleep(self.pause_seconds)
             self.process.stdin.close()
         except BrokenPipeError:
             pass  # the command ended; stop() says why

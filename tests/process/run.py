@@ -12,6 +12,8 @@ import disks  # noqa: E402
 import failures  # noqa: E402
 import keys  # noqa: E402
 import nonsense  # noqa: E402
+import oracle  # noqa: E402
+import outside  # noqa: E402
 import readme  # noqa: E402
 import recipes  # noqa: E402
 import refusals  # noqa: E402
@@ -23,9 +25,11 @@ GROUPS = {
     "commands": commands.run,
     "keys": keys.run,
     "recipes": recipes.run,
+    "oracle": oracle.run,
     "failures": failures.run,
     "storm": storm.run,
     "coordination": coordination.run,
+    "outside": outside.run,
     "nonsense": nonsense.run,
     "disks": disks.run,
     "readme": readme.run,

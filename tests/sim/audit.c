@@ -7,6 +7,7 @@
 #include "tests/check/log_object.h"
 #include "tests/check/replay.h"
 #include "tests/sim/mirror.h"
+#include "tests/sim/oracles.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -252,6 +253,7 @@ static void on_chosen(void *self, slot_t slot, const struct ballot *ballot, stru
     stamps_on_chosen(sim, ballot, bytes);
     uint64_t before = mirror_last_index(sim->mirror);
     mirror_on_chosen(sim, slot, bytes);
+    oracles_on_chosen(sim);
     for (uint64_t index = before + 1; index <= mirror_last_index(sim->mirror); index++) {
         add_record(sim->audit, index, mirror_record(sim->mirror, index));
     }
@@ -276,4 +278,22 @@ void audit_at_end(struct sim *sim)
     if (log_object_judge(&audit->history, LOG_OBJECT_STEPS_MAX, NULL, &err) != 0) {
         sim_violate(sim, "wing-gong", "%s", err.text);
     }
+}
+
+int audit_is_new(struct slice bytes, uint64_t first)
+{
+    struct value value;
+    struct block block;
+    struct command command;
+    if (value_parse(bytes, &value) != 0 || value.kind != VALUE_BATCH) {
+        return 0;
+    }
+    while (value_next_block(&value.blocks, &block)) {
+        while (block_next_command(&block.commands, &command)) {
+            if (command.op == COMMAND_APPEND && bytes_get_u64(command.payload.data) >= first) {
+                return 1;
+            }
+        }
+    }
+    return 0;
 }

@@ -37,6 +37,9 @@ uint64_t audit_next(const struct audit *audit);
 /* The bytes of the record with that number. */
 void audit_fill(uint8_t *record, uint64_t number, size_t size);
 
+/* 1 if the bytes of a value hold an append with that number, or a later one. */
+int audit_is_new(struct slice bytes, uint64_t first);
+
 /* It was acknowledged with this index. The same answer may come again, never another one. */
 void audit_acknowledge(struct audit *audit, uint64_t number, uint64_t index);
 

@@ -1,6 +1,6 @@
 /* What goes wrong by itself: each kind of fault comes again and again, at random, until the
  * healing. README.md says what each stands for. */
-#include "tests/sim/sim.h"
+#include "tests/sim/oracles.h"
 
 #include "common/base/check.h"
 
@@ -9,7 +9,7 @@ static const char *const names[FAULT_KINDS] = {
     "slow",       "partition",  "link",       "clog",        "slow_disk", "hang_disk",
     "full_disk",  "fail_write", "wipe",       "roll_back",   "damage",    "tail",
     "clock_jump", "clock_rate", "clock_stop", "client_dies", "burst",     "client_sleeps",
-    "straggle",   "stranded",
+    "straggle",   "stranded",   "transfer",   "settings",
 };
 
 const char *fault_name(enum fault fault)
@@ -27,8 +27,9 @@ static size_t below(struct sim *sim, size_t count)
 static void plan_fault(struct sim *sim, enum fault fault)
 {
     time_us_t pace = sim->plan.pace[fault];
+    struct rng *rng = fault < FAULT_TRANSFER ? &sim->fate : &sim->menu;
     if (pace > 0) {
-        sim_at(sim, sim->now + between(&sim->fate, pace / 10, 2 * pace), ITEM_FAULT, fault, 0);
+        sim_at(sim, sim->now + between(rng, pace / 10, 2 * pace), ITEM_FAULT, fault, 0);
     }
 }
 
@@ -177,7 +178,7 @@ void fault_resume(struct sim *sim, size_t index)
         report_line(sim, node, "sim=disk_has_room");
     }
     if (node->disk_low && !process->is_full && sim->now >= process->low_until) {
-        process->is_full = !sim->is_healed;
+        process->is_full = !sim->is_healed && !sim->is_calm;
         process->full_until = sim->now + between(&sim->fate, 1, 4 * SECOND);
         resume_at(sim, index, process->full_until);
     }
@@ -368,6 +369,12 @@ static void strike(struct sim *sim, enum fault fault)
     case FAULT_STRANDED:
         stranded_on_item(sim, 0);
         break;
+    case FAULT_TRANSFER:
+        oracles_transfer(sim);
+        break;
+    case FAULT_SETTINGS:
+        client_set_oracle(sim, rng_below(&sim->menu, sim->plan.clients));
+        break;
     default:
         misbehave(sim, fault, pick(sim));
         break;
@@ -385,6 +392,9 @@ void fault_on_item(struct sim *sim, const struct item *item)
         return;
     }
     plan_fault(sim, fault);
+    if (sim->is_calm) {
+        return;
+    }
     if (sim->stranded.stage != 0 && sim->stranded.is_last) {
         return; /* nothing else happens in the last story */
     }

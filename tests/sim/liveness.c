@@ -4,13 +4,18 @@
 #include "common/protocol/value.h"
 #include "tests/model/reference.h"
 #include "tests/sim/audit.h"
+#include "tests/sim/conformance.h"
 #include "tests/sim/mirror.h"
+#include "tests/sim/oracles.h"
 
 #include <stdio.h>
 
-/* In election timeouts. */
+/* In election timeouts. Under an oracle that takes longer than usual to name somebody, that and as
+ * much as is left of these otherwise. */
 #define DONE_WITHIN 10
+#define DONE_LED_WITHIN 6
 #define ENDED_WITHIN 2
+#define HANDS_OVER_WITHIN 4
 #define WATCH_US (50 * MS)
 
 /* Messages that may wait at a process when all is well. */
@@ -42,13 +47,21 @@ static size_t first_of_core(struct sim *sim, enum role role, size_t total)
     return first;
 }
 
+/* Whoever has to lead the core must never be barred: a change of the settings may be under way. */
+static int may_lead_core(const struct sim *sim, enum role role, size_t position)
+{
+    enum role leaders = sim->options.is_raft ? ROLE_ACCEPTOR : ROLE_PROPOSER;
+    return role != leaders || !oracles_may_be_barred(sim, position);
+}
+
 /* Chooses count nodes of a role among those whose store was not refused. */
 static void choose_core(struct sim *sim, enum role role, size_t total, size_t count)
 {
     size_t offset = first_of_core(sim, role, total);
     for (size_t i = 0; i < total && count > 0; i++) {
-        size_t index = sim_index(sim, sim_node(sim, role, (i + offset) % total));
-        if (process_has_store(sim, index)) {
+        size_t position = (i + offset) % total;
+        size_t index = sim_index(sim, sim_node(sim, role, position));
+        if (process_has_store(sim, index) && may_lead_core(sim, role, position)) {
             sim->is_core[index] = 1;
             count--;
         }
@@ -67,6 +80,10 @@ static void break_for_ever(struct sim *sim, size_t index)
         process_crash(sim, index, 1);
     } else if (mode == 4) {
         sim->processes[index].paused_until = sim->end_at + SECOND;
+    } else if (mode == 3) {
+        /* What has arrived is not heard, either: one that pauses would answer it seconds later,
+         * when all has been well, and tell a leader of a promise that it gave before. */
+        process_drop_waiting(sim, index);
     }
     for (size_t i = 0; i < sim->cluster->node_count; i++) {
         transport_cut(sim, index, i, mode != 3);
@@ -74,7 +91,7 @@ static void break_for_ever(struct sim *sim, size_t index)
     }
 }
 
-static void make_well(struct sim *sim, size_t index)
+void liveness_make_well(struct sim *sim, size_t index)
 {
     struct process *process = &sim->processes[index];
     process->paused_until = 0;
@@ -105,6 +122,7 @@ void liveness_heal(struct sim *sim)
     struct plan *plan = &sim->plan;
     size_t quorum = plan->q1 > plan->q2 ? plan->q1 : plan->q2;
     sim->is_healed = 1;
+    sim->epoch++;
     partition_heal(sim);
     transport_unclog(sim);
     plan->drop = plan->duplicate = plan->reorder = plan->tail = 0;
@@ -115,7 +133,7 @@ void liveness_heal(struct sim *sim)
     for (size_t i = 0; i < sim->servers; i++) {
         if (sim->is_core[i]) {
             report_line(sim, &sim->cluster->nodes[i], "sim=core");
-            make_well(sim, i);
+            liveness_make_well(sim, i);
         } else {
             break_for_ever(sim, i);
         }
@@ -134,20 +152,24 @@ void liveness_on_leading(struct sim *sim, size_t index)
 {
     sim->outcome->leaders++;
     scenario_on_leading(sim);
+    conformance_on_leading(sim, index);
     stranded_on_leading(sim, index);
     sim->led_at = sim->now;
     /* One outside of the core may get a late promise and believe that it leads: as long as it is
      * mute nobody knows, and if somebody did the core would change its leader. */
-    if (sim->is_healed && sim->outcome->healed_us >= 0 && sim->is_core[index]) {
+    if (sim->is_healed && sim->outcome->healed_us >= 0 && sim->is_core[index] &&
+        !oracles_explain(sim, sim->led_by, index)) {
         sim_violate(sim, "stability", "%s begins to lead when all was well",
                     sim->cluster->nodes[index].name);
     }
+    sim->led_by = index;
 }
 
 /* A scenario waits for a value that is new, not for one that was under way when it cut. */
 void liveness_on_chosen(struct sim *sim, struct slice bytes)
 {
     scenario_on_chosen(sim, bytes);
+    conformance_on_chosen(sim, bytes);
 }
 
 /* The core agrees on where the log ends, and has learnt it. Nobody has appended for a while:
@@ -219,19 +241,34 @@ static int has_leader(const struct sim *sim)
     return 0;
 }
 
+static time_us_t done_within(const struct sim *sim)
+{
+    time_us_t usual_us = elections(sim, DONE_WITHIN);
+    time_us_t bound_us = oracles_bound_us(sim) + elections(sim, DONE_LED_WITHIN);
+    return !sim->options.is_raft && bound_us > usual_us ? bound_us : usual_us;
+}
+
+/* By a rule of the settings a leader may have begun to hand over to one that is broken now: it
+ * leads again when it has paused for that one. */
+static time_us_t may_hand_over_for(const struct sim *sim)
+{
+    return oracles_are_steady(sim) ? 0 : elections(sim, HANDS_OVER_WITHIN);
+}
+
 void liveness_on_watch(struct sim *sim)
 {
     char text[200] = "";
     time_us_t since = sim->now - sim->heal_at;
     size_t pending = client_pending(sim, text, sizeof text);
     if (sim->outcome->healed_us < 0) {
-        if (pending == 0 && has_leader(sim)) {
+        if (pending == 0 && has_leader(sim) && since >= may_hand_over_for(sim)) {
             sim->outcome->healed_us = since;
             report_line(sim, NULL, "sim=nothing_pending");
-        } else if (since > elections(sim, DONE_WITHIN)) {
+        } else if (since > done_within(sim)) {
             sim_violate(sim, "progress",
-                        "%zu clients wait after %d election timeouts, %s leads; %s", pending,
-                        DONE_WITHIN, has_leader(sim) ? "somebody" : "nobody", text);
+                        "%zu clients wait after %lld election timeouts, %s leads; %s", pending,
+                        (long long)(done_within(sim) / elections(sim, 1)),
+                        has_leader(sim) ? "somebody" : "nobody", text);
         }
     }
     if (sim->now + elections(sim, 2) < sim->end_at) {

@@ -4,6 +4,7 @@
 #include "common/base/memory.h"
 #include "common/protocol/value.h"
 #include "tests/check/model.h"
+#include "tests/model/reference_oracle.h"
 
 #include <stdlib.h>
 
@@ -185,6 +186,34 @@ static void check_extent(struct sim *sim, const struct node *from,
     }
 }
 
+/* A learner tells of oracles what the log says after the slot that it names. */
+static void check_settings(struct sim *sim, const struct node *from, const struct msg_settings *msg)
+{
+    const struct mirror *mirror = sim->mirror;
+    const struct model *model = mirror->model;
+    if (msg->applied > model_slot(model)) {
+        return; /* the checker says so */
+    }
+    const struct reference_oracle *wanted = model_oracle(model, msg->applied);
+    int is_same = msg->version == wanted->version && slice_equal(msg->settings, wanted->settings) &&
+                  msg->line_count == wanted->line_count;
+    for (size_t i = 0; is_same && i < wanted->line_count; i++) {
+        const struct place *a = &msg->line[i];
+        const struct place *b = &wanted->line[i];
+        is_same = a->proposer == b->proposer && a->incarnation == b->incarnation &&
+                  a->since == b->since && a->expires_ms == b->expires_ms;
+    }
+    if (!is_same) {
+        sim_violate(
+            sim, "model",
+            "%s tells version %llu and a line of %u after slot %llu, not version %llu and a "
+            "line of %zu",
+            from->name, (unsigned long long)msg->version, msg->line_count,
+            (unsigned long long)msg->applied, (unsigned long long)wanted->version,
+            wanted->line_count);
+    }
+}
+
 void mirror_on_send(struct sim *sim, const struct node *from, const struct node *to,
                     const struct message *msg)
 {
@@ -192,5 +221,7 @@ void mirror_on_send(struct sim *sim, const struct node *from, const struct node 
         check_results(sim, from, to, &msg->result);
     } else if (msg->kind == MSG_RECORDS) {
         check_extent(sim, from, &msg->records);
+    } else if (msg->kind == MSG_SETTINGS) {
+        check_settings(sim, from, &msg->settings);
     }
 }

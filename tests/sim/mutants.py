@@ -1,7 +1,9 @@
 #!/usr/bin/env python3
 """Measures the simulator by the bugs it catches. Each seeded bug of common/base/mutant.h is compiled
 into the cores in turn, and synod-sim runs with it until a seed fails; one that survives all seeds
-has to break a scenario of tests/trace, or fails this program. Without a bug the same seeds must pass, or a failure would prove nothing.
+has to break a scenario of tests/trace, or, if it is a bug of one oracle, the unit test of that: two
+that hold one lease, for example, break nothing, which is the point of oracles. Otherwise it fails
+this program. Without a bug the same seeds must pass, or a failure would prove nothing.
 
     make mutants                          all of them
     make mutants MUTANTS="name name"      only these
@@ -24,6 +26,7 @@ from sources import blank_comments_and_strings, c_files, read  # noqa: E402
 BUILD = os.environ.get("BUILD", "build")
 SEEDS = int(os.environ.get("SEEDS") or 500)
 COUNT_MIN = 25
+KINDS = ("connected", "lease", "ring", "floodmax", "gossip", "succession", "static", "external")
 
 FAILED = re.compile(r"^FAILED seed=(\d+) scenario=\S+ checker=([\w-]+)(?: at=\S+)?: (.*)$", re.M)
 CHECK = re.compile(r'check="(.*)" at=(\S+)')
@@ -56,6 +59,27 @@ def scenario(mutant):
     return None
 
 
+def unit(mutant):
+    """What tests/unit/test_oracle_KIND says of the bug: (0, "unit", the test that fails), or None."""
+    name = f"tests/unit/test_oracle_{kind_of(mutant)}"
+    source = os.path.join(BUILD, "obj", name + ".o")
+    if not os.path.exists(source):
+        return None
+    folder = os.path.join(BUILD, "mutants", mutant)
+    objects = [os.path.join(folder, entry) for entry in os.listdir(folder) if entry.endswith(".o")]
+    program = os.path.join(folder, "unit")
+    subprocess.run([*shlex.split(os.environ["LINK"]), "-o", program, source, *objects,
+                    *os.environ["UNIT_PARTS"].split()], check=True)
+    try:
+        done = subprocess.run([program], capture_output=True, text=True, check=False, timeout=60)
+    except subprocess.TimeoutExpired:
+        return 0, "unit", "a test that does not end"
+    if done.returncode == 0:
+        return None
+    failed = re.search(r"^\[  FAILED  \] (test_\w+)", done.stdout + done.stderr, re.M)
+    return 0, "unit", failed.group(1) if failed else f"exit status {done.returncode}"
+
+
 def protocol_of(mutant):
     """Bugs of the Raft core and of who hands over to it are named raft_."""
     return "raft" if mutant.startswith("raft_") else "paxos"
@@ -78,10 +102,20 @@ def build(mutant):
     return program
 
 
-def run(program, protocol):
+def kind_of(mutant):
+    """Bugs of who should lead are named oracle_, and those of one oracle oracle_KIND_: its conformance
+    suite looks for them, or that of `connected`, before the random runs do."""
+    words = mutant.split("_")
+    if words[0] != "oracle":
+        return None
+    return words[1] if words[1] in KINDS else "connected"
+
+
+def run(program, protocol, scenario="swarm"):
     """(seed, checker, sentence) of the first seed that fails, or None."""
     done = subprocess.run([program, "--seeds", f"1..{SEEDS}", "--failures", "1", "--protocol",
-                           protocol], capture_output=True, text=True, check=False)
+                           protocol, "--scenario", scenario], capture_output=True, text=True,
+                          check=False)
     found = FAILED.search(done.stdout)
     if found is None:
         if done.returncode != 0:
@@ -97,11 +131,13 @@ def run(program, protocol):
 def main():
     known = names(ROOT)
     chosen = sys.argv[1:] or known
-    for protocol in sorted({protocol_of(mutant) for mutant in chosen}):
-        found = run(os.path.join(BUILD, "synod-sim"), protocol)
+    runs = {(protocol_of(mutant), "swarm") for mutant in chosen}
+    runs |= {("paxos", f"conformance:{kind_of(mutant)}") for mutant in chosen if kind_of(mutant)}
+    for protocol, name in sorted(runs):
+        found = run(os.path.join(BUILD, "synod-sim"), protocol, name)
         if found:
-            print(f"error: seed {found[0]} fails without a seeded bug ({found[2]}); "
-                  f"try: {BUILD}/synod-sim --protocol {protocol} --seed {found[0]} -v")
+            print(f"error: seed {found[0]} fails without a seeded bug ({found[2]}); try: {BUILD}/"
+                  f"synod-sim --protocol {protocol} --scenario {name} --seed {found[0]} -v")
             return 1
     survivors = []
     print(f"{'seeded bug':36} {'caught by':14} {'seed':>4}  what broke")
@@ -109,7 +145,10 @@ def main():
         if mutant not in known:
             print(f"error: no source mentions MUTANT({mutant}); try: one of {' '.join(known)}")
             return 3
-        found = run(build(mutant), protocol_of(mutant)) or scenario(mutant)
+        program, kind = build(mutant), kind_of(mutant)
+        found = kind and run(program, "paxos", f"conformance:{kind}")
+        found = found or (kind and unit(mutant))
+        found = found or run(program, protocol_of(mutant)) or scenario(mutant)
         if found is None:
             survivors.append(mutant)
             print(f"{mutant:36} {'NOBODY':14} {SEEDS:4}", flush=True)

@@ -2,7 +2,9 @@
 #include "tests/sim/sim.h"
 
 #include "common/base/check.h"
+#include "tests/sim/conformance.h"
 #include "tests/sim/mirror.h"
+#include "tests/sim/oracles.h"
 #include "tests/trace/turn.h"
 
 /* A core that asks for so many turns within one millisecond of its clock spins. */
@@ -122,8 +124,15 @@ static void after_turn(struct sim *sim, size_t index)
         if (state == NODE_LEADING && process->last_state != NODE_LEADING) {
             liveness_on_leading(sim, index);
         }
+        conformance_on_turn(sim);
+        scenario_on_turn(sim);
+        oracles_on_turn(sim, node);
         int is_preparing = state == NODE_PREPARING && process->last_state != NODE_PREPARING;
         process->last_state = state;
+        if (is_preparing &&
+            settings_bar(proposer_settings(node->proposer), (node_id_t)node->self.id)) {
+            sim_violate(sim, "barred", "%s campaigns, and must not lead", node->name);
+        }
         if (is_preparing && process->dies_preparing) {
             process->dies_preparing = 0;
             if (process->prepares_only != 0) { /* and does not hear of it in its next life */

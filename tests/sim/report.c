@@ -85,6 +85,19 @@ void report_message(struct sim *sim, const struct node *from, const struct node 
     text_close(&text);
 }
 
+void sim_say_options(const struct sim_options *options, char *text, size_t size)
+{
+    char oracle[32] = "";
+    char proposers[40] = "";
+    if (options->oracle != 0) {
+        snprintf(oracle, sizeof oracle, " --oracle %s", oracle_kind_name(options->oracle));
+    }
+    if (options->proposers > 0) {
+        snprintf(proposers, sizeof proposers, " --proposers %zu", options->proposers);
+    }
+    snprintf(text, size, "%s%s%s", options->is_raft ? " --protocol raft" : "", oracle, proposers);
+}
+
 void report_failure(const struct sim *sim)
 {
     const struct report *report = sim->report;
@@ -98,8 +111,10 @@ void report_failure(const struct sim *sim)
     printf("FAILED seed=%llu scenario=%s checker=%s at=%lld.%06llds: %s\n",
            (unsigned long long)sim->options.seed, sim->options.scenario, checker->rule,
            (long long)(sim->now / SECOND), (long long)(sim->now % SECOND), checker->violation);
-    printf("replay: build/synod-sim%s --seed %llu --scenario %s --minutes %lld.%03lld -v\n",
-           sim->options.is_raft ? " --protocol raft" : "", (unsigned long long)sim->options.seed,
-           sim->options.scenario, (long long)(sim->options.length_us / (60 * SECOND)),
+    char more[100] = "";
+    sim_say_options(&sim->options, more, sizeof more);
+    printf("replay: build/synod-sim%s --seed %llu --scenario %s --minutes %lld.%03lld -v\n", more,
+           (unsigned long long)sim->options.seed, sim->options.scenario,
+           (long long)(sim->options.length_us / (60 * SECOND)),
            (long long)(sim->options.length_us % (60 * SECOND) / (60 * MS)));
 }

@@ -4,7 +4,8 @@
 #
 # Environment: SIM_PROTOCOL (default paxos; run_raft.sh sets raft), SIM_SEEDS (default 500) random
 # runs of SIM_MINUTES (default 1) virtual minutes each, SIM_PARTITION_SEEDS (default 10) runs of each
-# partition. `make soak` sets the large numbers. How long it took is printed; that depends on the
+# partition, SIM_ORACLE_SEEDS (default 60) of the conformance suite of each oracle. `make soak` sets
+# the large numbers. How long it took is printed; that depends on the
 # machine and proves nothing.
 set -uo pipefail
 cd "$(dirname "$0")/../.." || exit 1
@@ -17,6 +18,7 @@ slower=1
 seeds=${SIM_SEEDS:-$((500 / slower))}
 minutes=${SIM_MINUTES:-1}
 partition_seeds=${SIM_PARTITION_SEEDS:-$((10 / slower > 1 ? 10 / slower : 2))}
+oracle_seeds=${SIM_ORACLE_SEEDS:-$((60 / slower))}
 scratch=$(mktemp -d "${TMPDIR:-/tmp}/sim.XXXXXX") || exit 1
 trap 'rm -rf "$scratch"' EXIT
 
@@ -29,8 +31,9 @@ stamp behind the cluster's time"
 
 # The texts of the marks that the sources of this protocol count: the others it cannot meet.
 expected_marks() {
-    local sources=(acceptor/*.c proposer/{intake,prepare,proposer,recover,standby,time,window}.c)
-    [ "$protocol" = raft ] && sources=(acceptor/raft/*.c proposer/forward.c)
+    local sources=(acceptor/*.c proposer/oracle/*.c
+        proposer/{explain,intake,prepare,proposer,recover,standby,time,transfer,view,window}.c)
+    [ "$protocol" = raft ] && sources=(acceptor/raft/*.c proposer/forward*.c)
     cat "${sources[@]}" proposer/clients.c learner/*.c learner/machine/*.c |
         grep -oE '\bMARK_[A-Z_]+' | sort -u | sed 's/^MARK_/X(/; s/$/,/' |
         grep -hFf - common/protocol/marks.h | sed 's/.*, "\(.*\)").*/\1/'
@@ -146,6 +149,38 @@ partitions() {
     done
 }
 
+# Storms and calms, in which each oracle has to come up to the same, and the partitions under each.
+# In Raft mode an oracle only ranks and bars: one kind stands for all.
+oracles() {
+    local kind shape out=$scratch/oracle status kinds=(connected lease ring floodmax gossip succession
+        static external)
+    [ "$protocol" = raft ] && kinds=(connected)
+    for kind in "${kinds[@]}"; do
+        "${sim[@]}" --scenario "conformance:$kind" --seeds "1..$oracle_seeds" --minutes "$minutes" \
+            --failures 3 >"$out" 2>&1
+        status=$?
+        verdict $status "oracle $kind, $oracle_seeds seeds: $(sed -n 's/^settled //p' "$out")"
+        [ $status = 0 ] || diagnose "$out"
+    done
+    [ "$protocol" = raft ] && return
+    for kind in "${kinds[@]:1}"; do
+        local worst=0 p99
+        status=0
+        for shape in quorum-loss constrained constrained-alone chained majority-ring bridge \
+            isolated-leader halves leader-to-acceptors acceptors-to-leader leader-no-learners; do
+            "${sim[@]}" --scenario "$shape:5" --oracle "$kind" --seeds 1..3 --minutes 0.4 \
+                >"$out" 2>&1 || {
+                status=1
+                echo "# $shape"
+                diagnose "$out"
+            }
+            p99=$(thousandths "$out" p99)
+            [ "${p99:-99999}" -le "$worst" ] || worst=${p99:-99999}
+        done
+        verdict $status "oracle $kind, each partition of 5 acceptors: recovers within $worst/1000 elections"
+    done
+}
+
 # Each line of seeds.txt: scenario, with raft: before it in Raft mode, seed, minutes, a sentence.
 kept() {
     local scenario seed length sentence out=$scratch/kept
@@ -170,6 +205,7 @@ if [ ! -x "${sim[0]}" ]; then
 fi
 swarm
 recipes
+oracles
 speed
 kept
 partitions

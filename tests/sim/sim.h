@@ -44,7 +44,16 @@ enum fault {
     FAULT_CLIENT_SLEEPS, /* perhaps beyond its session */
     FAULT_STRAGGLE,      /* many messages to one process come late, behind later ones */
     FAULT_STRANDED,      /* an acceptor that hears of a deposed leader alone (stranded.c) */
+    FAULT_TRANSFER,      /* an operator wants somebody else to lead */
+    FAULT_SETTINGS,      /* or changes how that is decided, through the log */
     FAULT_KINDS,
+};
+
+/* What the program outside does, to which the oracle `external` listens. */
+enum outside {
+    OUTSIDE_SILENT,
+    OUTSIDE_STEADY, /* names one proposer for ever */
+    OUTSIDE_FICKLE, /* another one now and then, or takes its word back */
 };
 
 /* What a seed draws before the run; a scenario sets it by hand. */
@@ -74,6 +83,10 @@ struct plan {
     int ends_quietly;       /* after the healing clients only read */
     /* faults: the mean time between two of a kind; 0: none */
     time_us_t pace[FAULT_KINDS];
+    /* who should lead */
+    struct settings settings; /* those of cluster.yml */
+    uint32_t may_be_barred;   /* candidates, by position, that some settings bar */
+    enum outside outside;
 };
 
 /* One direction between two nodes. */
@@ -149,6 +162,7 @@ struct client_state;
 struct audit;
 struct mirror;
 struct report;
+struct trial;
 
 struct sim_options {
     uint64_t seed;
@@ -156,7 +170,19 @@ struct sim_options {
     const char *scenario; /* "swarm", or a name of scenarios.c */
     time_us_t length_us;
     int verbose;
+    enum oracle_kind oracle; /* 0: as the scenario draws it */
+    size_t proposers;        /* 0: likewise */
 };
+
+/* What the end of a leader led to, until the next one led. */
+struct failover {
+    time_us_t took_us;
+    uint32_t oracle_messages; /* of oracles, and of their leases */
+    uint32_t messages;        /* all between proposers and acceptors */
+    uint32_t named_max;       /* proposers that named themselves at one instant */
+};
+
+#define TRIALS_MAX 40
 
 /* What a run came to. Plain numbers, so that workers can hand it to their parent. */
 struct outcome_of_run {
@@ -174,8 +200,15 @@ struct outcome_of_run {
     time_us_t healed_us;    /* from the healing until nothing was pending */
     time_us_t recovered_us; /* a scenario: from its cut to the next new value; -1 if it has none */
     uint32_t leaders_after; /* a scenario: changes of leader after that */
+    uint32_t leaders_whole; /* likewise: since its links are whole again */
+    uint32_t named_max;     /* likewise: proposers that named themselves at once, while cut */
     time_ms_t election_ms;
     time_us_t length_us;
+    /* conformance.c */
+    uint64_t oracle_messages, election_messages; /* sent so far, as in struct failover */
+    uint32_t settled_count, failover_count;
+    time_us_t settled_us[TRIALS_MAX]; /* from when all is well until somebody leads for good */
+    struct failover failovers[TRIALS_MAX];
 };
 
 struct sim {
@@ -187,6 +220,7 @@ struct sim {
     time_us_t heal_at; /* faults end, and the core is healed */
     time_us_t end_at;
     struct rng net, fate, work; /* of the network, of faults, of clients */
+    struct rng menu;            /* of oracles, their settings, and operators */
     struct link links[NODES_MAX][NODES_MAX];
     struct connection connections[NODES_MAX][NODES_MAX]; /* [lower][higher] */
     struct process processes[NODES_MAX];
@@ -194,6 +228,9 @@ struct sim {
     struct packet *pool;        /* packets to use again */
     uint8_t is_core[NODES_MAX]; /* after the healing: must be able to go on */
     uint8_t is_healed;
+    uint8_t is_calm;     /* no fault strikes (conformance.c) */
+    uint32_t epoch;      /* clients connect anew in each */
+    struct trial *trial; /* of conformance.c, or NULL */
     struct client_state *clients;
     struct audit *audit;
     struct keys *keys;
@@ -201,15 +238,21 @@ struct sim {
     struct mirror *mirror;
     struct stamps stamps;
     struct stranded stranded;
+    node_id_t outside_names; /* 0: nobody */
+    uint64_t outside_request;
+    struct settings ruling, ruled; /* those of the log, and before; version 0: of cluster.yml */
+    time_us_t ruled_until;         /* some may go by the ones before */
+    uint64_t settings_version;     /* the newest that a client was told of */
     struct report *report;
     struct outcome_of_run *outcome;
     /* a scenario: the host in the middle, when it cut, the first operation that began after that */
     size_t scenario_hub;
-    time_us_t scenario_cut_at;
+    time_us_t scenario_cut_at, scenario_whole_at;
     uint64_t scenario_first;
     slot_t drain_to;    /* chosen long enough before the end for everybody to know it */
     slot_t accepted_to; /* accepted in the core long enough before the end to be chosen */
     time_us_t led_at;   /* when somebody last began to lead */
+    size_t led_by;      /* and who did */
 };
 
 enum item_kind {
@@ -224,8 +267,10 @@ enum item_kind {
     ITEM_SHUTDOWN,   /* SIGTERM to a */
     ITEM_CLIENT,     /* client a acts */
     ITEM_HEAL,
-    ITEM_WATCH, /* the progress of the healed core, or of a scenario */
-    ITEM_CUT,   /* a scenario cuts its links */
+    ITEM_WATCH,   /* the progress of the healed core, or of a scenario */
+    ITEM_CUT,     /* a scenario cuts its links */
+    ITEM_OUTSIDE, /* the program outside speaks */
+    ITEM_TRIAL,   /* the conformance suite looks */
 };
 
 /* ---- world.c */
@@ -297,6 +342,7 @@ void swarm_draw(struct sim *sim);
 int scenario_exists(const char *name);
 void scenario_prepare(struct sim *sim);
 void scenario_on_leading(struct sim *sim);
+void scenario_on_turn(struct sim *sim); /* of a proposer */
 void scenario_start(struct sim *sim);
 void scenario_on_item(struct sim *sim, const struct item *item);
 void scenario_on_chosen(struct sim *sim, struct slice value);
@@ -311,6 +357,7 @@ void client_take(struct sim *sim, size_t node, const struct message *msg);
 void client_die(struct sim *sim, size_t position);
 void client_burst(struct sim *sim, size_t position);
 void client_flood(struct sim *sim, size_t position);
+void client_set_oracle(struct sim *sim, size_t position);
 void client_sleep(struct sim *sim, size_t position, time_us_t for_us);
 size_t client_pending(const struct sim *sim, char *text, size_t size);
 
@@ -325,6 +372,9 @@ uint64_t stamps_now_ms(const struct sim *sim);
 
 /* ---- liveness.c */
 void liveness_heal(struct sim *sim);
+
+/* The process is up, or will be at once, and nothing of it is slow, full or late. */
+void liveness_make_well(struct sim *sim, size_t index);
 void liveness_on_watch(struct sim *sim);
 void liveness_on_leading(struct sim *sim, size_t index);
 void liveness_on_chosen(struct sim *sim, struct slice bytes);
@@ -336,6 +386,9 @@ void report_line(struct sim *sim, const struct node *node, const char *fmt, ...)
 void report_mix(struct sim *sim, uint64_t a, uint64_t b);
 uint64_t report_hash(const struct sim *sim);
 void report_failure(const struct sim *sim);
+
+/* The options of a run, but seed, scenario and length, as its command line has them. */
+void sim_say_options(const struct sim_options *options, char *text, size_t size);
 
 /* With -v twice: a message arrives. */
 void report_message(struct sim *sim, const struct node *from, const struct node *to,

@@ -14,6 +14,7 @@ static void draw_members(struct sim *sim)
     static const size_t sizes[] = {3, 3, 3, 3, 5, 5, 4, 2, 1, 7};
     plan->acceptors = sizes[rng_below(&sim->fate, sizeof sizes / sizeof sizes[0])];
     plan->proposers = (size_t)between(&sim->fate, 1, 3);
+    plan->proposers = sim->options.proposers > 0 ? sim->options.proposers : plan->proposers;
     plan->learners = (size_t)between(&sim->fate, 1, 3);
     plan->clients = (size_t)between(&sim->fate, 1, 6);
     plan->q1 = plan->q2 = quorum_of(plan->acceptors);

@@ -21,7 +21,15 @@ struct arguments {
     time_us_t length_us;
     int verbose;
     int marks; /* print them all */
+    enum oracle_kind oracle;
+    size_t proposers;
     uint64_t failures_max;
+};
+
+/* Numbers that grow. */
+struct numbers {
+    int64_t *values;
+    size_t count, capacity;
 };
 
 /* What all seeds came to. */
@@ -31,9 +39,11 @@ struct totals {
     uint64_t faults[FAULT_KINDS];
     uint64_t marks[MARK_COUNT];
     time_us_t virtual_us;
-    int64_t *recoveries; /* in thousandths of an election timeout */
-    size_t recovery_count, recovery_capacity;
-    uint32_t leaders_after_max;
+    struct numbers recoveries; /* in thousandths of an election timeout */
+    /* of the conformance suite: likewise; the messages; the most at once */
+    struct numbers settled, failovers, failover_ms, oracle_messages, all_messages;
+    uint32_t named_max;
+    uint32_t leaders_after_max, leaders_whole_max;
     int64_t healed_max; /* likewise */
     uint64_t hash;      /* of the hashes of all seeds, in whatever order they came */
 };
@@ -42,6 +52,7 @@ static void print_help(void)
 {
     printf("usage: synod-sim [--seed N | --seeds A..B] [--scenario NAME[:ACCEPTORS]] [-v]\n"
            "                 [--protocol paxos|raft] [--minutes M] [--failures N] [--marks]\n"
+           "                 [--oracle KIND] [--proposers N]\n"
            "scenarios: %s\n",
            scenario_list());
 }
@@ -91,6 +102,13 @@ static int parse_option(const char *name, const char *value, struct arguments *a
     if (strcmp(name, "--minutes") == 0) {
         return parse_minutes(value, &arguments->length_us);
     }
+    if (strcmp(name, "--oracle") == 0) {
+        return oracle_kind_parse(value, &arguments->oracle);
+    }
+    if (strcmp(name, "--proposers") == 0) {
+        arguments->proposers = strtoull(value, NULL, 10);
+        return arguments->proposers >= 1 && arguments->proposers <= MEMBERS_MAX ? 0 : -1;
+    }
     if (strcmp(name, "--failures") == 0) {
         arguments->failures_max = strtoull(value, NULL, 10);
         return 0;
@@ -119,15 +137,45 @@ static int parse(int argc, char **argv, struct arguments *arguments)
     return 0;
 }
 
+static struct sim_options options_of(const struct arguments *arguments, uint64_t seed)
+{
+    return (struct sim_options){.seed = seed,
+                                .is_raft = arguments->is_raft,
+                                .scenario = arguments->scenario,
+                                .length_us = arguments->length_us,
+                                .verbose = arguments->verbose,
+                                .oracle = arguments->oracle,
+                                .proposers = arguments->proposers};
+}
+
 static void run_seed(const struct arguments *arguments, uint64_t seed,
                      struct outcome_of_run *outcome)
 {
-    const struct sim_options options = {.seed = seed,
-                                        .is_raft = arguments->is_raft,
-                                        .scenario = arguments->scenario,
-                                        .length_us = arguments->length_us,
-                                        .verbose = arguments->verbose};
+    const struct sim_options options = options_of(arguments, seed);
     sim_run(&options, outcome);
+}
+
+static void add_number(struct numbers *numbers, int64_t value)
+{
+    numbers->values = memory_grow(numbers->values, &numbers->capacity, numbers->count + 1,
+                                  sizeof *numbers->values);
+    numbers->values[numbers->count++] = value;
+}
+
+static void add_trials(struct totals *totals, const struct outcome_of_run *outcome)
+{
+    for (uint32_t i = 0; i < outcome->settled_count; i++) {
+        add_number(&totals->settled, outcome->settled_us[i] / outcome->election_ms);
+    }
+    for (uint32_t i = 0; i < outcome->failover_count; i++) {
+        const struct failover *failover = &outcome->failovers[i];
+        add_number(&totals->failovers, failover->took_us / outcome->election_ms);
+        add_number(&totals->failover_ms, failover->took_us);
+        add_number(&totals->oracle_messages, (int64_t)failover->oracle_messages * 1000);
+        add_number(&totals->all_messages, (int64_t)failover->messages * 1000);
+        totals->named_max =
+            failover->named_max > totals->named_max ? failover->named_max : totals->named_max;
+    }
 }
 
 static void add(struct totals *totals, const struct outcome_of_run *outcome)
@@ -155,12 +203,17 @@ static void add(struct totals *totals, const struct outcome_of_run *outcome)
     if (outcome->election_ms == 0) {
         return; /* it did not come to an end */
     }
+    add_trials(totals, outcome);
     int64_t healed = outcome->healed_us / outcome->election_ms;
     totals->healed_max = healed > totals->healed_max ? healed : totals->healed_max;
     if (outcome->recovered_us >= 0) {
-        totals->recoveries = memory_grow(totals->recoveries, &totals->recovery_capacity,
-                                         totals->recovery_count + 1, sizeof *totals->recoveries);
-        totals->recoveries[totals->recovery_count++] = outcome->recovered_us / outcome->election_ms;
+        add_number(&totals->recoveries, outcome->recovered_us / outcome->election_ms);
+    }
+    if (outcome->named_max > totals->named_max) {
+        totals->named_max = outcome->named_max;
+    }
+    if (outcome->leaders_whole > totals->leaders_whole_max) {
+        totals->leaders_whole_max = outcome->leaders_whole;
     }
     if (outcome->leaders_after > totals->leaders_after_max) {
         totals->leaders_after_max = outcome->leaders_after;
@@ -233,8 +286,11 @@ static void end(const struct arguments *arguments, struct worker *worker, struct
     if (WIFSIGNALED(status)) {
         printf("FAILED seed=%" PRIu64 " scenario=%s checker=signal: ended by signal %d\n",
                worker->next, arguments->scenario, WTERMSIG(status));
-        printf("replay: build/synod-sim%s --seed %" PRIu64 " --scenario %s -v\n",
-               arguments->is_raft ? " --protocol raft" : "", worker->next, arguments->scenario);
+        char more[100];
+        const struct sim_options options = options_of(arguments, worker->next);
+        sim_say_options(&options, more, sizeof more);
+        printf("replay: build/synod-sim%s --seed %" PRIu64 " --scenario %s -v\n", more,
+               worker->next, arguments->scenario);
     }
     totals->seeds++;
     totals->failed++;
@@ -291,6 +347,18 @@ static int compare_numbers(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
+/* Numbers of thousandths. */
+static void print_spread(const char *name, struct numbers *numbers)
+{
+    qsort(numbers->values, numbers->count, sizeof *numbers->values, compare_numbers);
+    int64_t median = numbers->values[(numbers->count - 1) / 2];
+    int64_t p99 = numbers->values[(numbers->count * 99 + 99) / 100 - 1];
+    int64_t most = numbers->values[numbers->count - 1];
+    printf("%s count=%zu median=%lld.%03lld p99=%lld.%03lld max=%lld.%03lld", name, numbers->count,
+           (long long)(median / 1000), (long long)(median % 1000), (long long)(p99 / 1000),
+           (long long)(p99 % 1000), (long long)(most / 1000), (long long)(most % 1000));
+}
+
 static void print_totals(const struct arguments *arguments, struct totals *totals, double seconds)
 {
     printf("seeds=%" PRIu64 " failed=%" PRIu64 " scenario=%s virtual_s=%lld", totals->seeds,
@@ -309,16 +377,22 @@ static void print_totals(const struct arguments *arguments, struct totals *total
     }
     printf("\nhealed_max=%lld.%03lld elections\n", (long long)(totals->healed_max / 1000),
            (long long)(totals->healed_max % 1000));
-    if (totals->recovery_count > 0) {
-        qsort(totals->recoveries, totals->recovery_count, sizeof *totals->recoveries,
-              compare_numbers);
-        size_t p99 = (totals->recovery_count * 99 + 99) / 100 - 1;
-        int64_t most = totals->recoveries[totals->recovery_count - 1];
-        printf("recovery p99=%lld.%03lld max=%lld.%03lld elections, leader changes after it at "
-               "most %u\n",
-               (long long)(totals->recoveries[p99] / 1000),
-               (long long)(totals->recoveries[p99] % 1000), (long long)(most / 1000),
-               (long long)(most % 1000), totals->leaders_after_max);
+    if (totals->recoveries.count > 0) {
+        print_spread("recovery", &totals->recoveries);
+        printf(" elections, named at once at most %u, leader changes when healed at most %u, after "
+               "it at most %u\n",
+               totals->named_max, totals->leaders_whole_max, totals->leaders_after_max);
+    }
+    if (totals->settled.count > 0) {
+        print_spread("settled", &totals->settled);
+        printf(" elections\n");
+    }
+    if (totals->failovers.count > 0) {
+        print_spread("failover", &totals->failovers);
+        print_spread(" elections", &totals->failover_ms);
+        print_spread(" ms, oracle messages", &totals->oracle_messages);
+        print_spread(" messages", &totals->all_messages);
+        printf(" named at once at most %u\n", totals->named_max);
     }
     printf("hash=%016" PRIx64 "\n", totals->hash);
     for (size_t i = 0; arguments->marks && i < MARK_COUNT; i++) {
@@ -360,6 +434,11 @@ int main(int argc, char **argv)
         return 1;
     }
     print_totals(&arguments, &totals, processor_seconds());
-    free(totals.recoveries);
+    free(totals.recoveries.values);
+    free(totals.settled.values);
+    free(totals.failovers.values);
+    free(totals.failover_ms.values);
+    free(totals.oracle_messages.values);
+    free(totals.all_messages.values);
     return totals.failed == 0 ? 0 : 1;
 }

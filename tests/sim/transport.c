@@ -3,6 +3,7 @@
 
 #include "common/base/check.h"
 #include "common/base/memory.h"
+#include "tests/sim/conformance.h"
 #include "tests/sim/mirror.h"
 #include "tests/trace/clone.h"
 
@@ -74,7 +75,7 @@ static void put_packet(struct sim *sim, size_t from, size_t to, const struct mes
     struct packet *packet = transport_packet(sim);
     packet->from = from;
     packet->to = to;
-    packet->is_after_healing = sim->is_healed;
+    packet->epoch = sim->epoch;
     message_clone(msg, &packet->msg);
     sim->links[from][to].in_flight++;
     queue_put(&sim->queue, (struct item){.at = due,
@@ -95,6 +96,7 @@ void transport_send(void *self, const struct node *from, const struct node *to,
     if (from->learner != NULL) {
         mirror_on_send(sim, from, to, msg);
     }
+    conformance_on_send(sim, from, to, msg);
     size_t only = sim->processes[a].prepares_only;
     if (link->is_cut || (sim->now < link->holes_until && chance(&sim->net, link->holes)) ||
         (msg->kind == MSG_PREPARE && only != 0 && b != only - 1) ||
@@ -139,7 +141,7 @@ void transport_on_packet(struct sim *sim, const struct item *item)
     /* Clients connect anew when all is well, and what was under way on their old connections is
      * lost: over TCP no answer of a time before comes seconds after those of the present. */
     int is_of_client = to >= sim->servers || item->a >= sim->servers;
-    if (is_of_client && packet->is_after_healing != sim->is_healed) {
+    if (is_of_client && packet->epoch != sim->epoch) {
         transport_free(sim, packet);
         return;
     }

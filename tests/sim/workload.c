@@ -1,89 +1,31 @@
 /* Clients that never rest: each has a session, sends blocks of appends to whom it believes to lead,
  * sends them again elsewhere when nothing comes back, reads from a learner, and now and then dies,
  * or sleeps for longer than its session lives. */
+#include "tests/sim/workload.h"
 #include "common/base/bytes.h"
 #include "common/base/check.h"
 #include "common/base/memory.h"
 #include "common/protocol/limits.h"
 #include "common/protocol/value.h"
-#include "tests/sim/audit.h"
-#include "tests/sim/keys.h"
-#include "tests/sim/recipes.h"
+#include "tests/sim/conformance.h"
+#include "tests/sim/oracles.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define BLOCKS_MAX 64
-#define READS_MAX 8
 #define BLOCK_COMMANDS_MAX 4
 #define RETRY_US (120 * MS)
-#define READ_PATIENCE_US SECOND
 #define BURST_RECORD_BYTES 700000
 #define BURST_RECORDS 30
-
-/* Records that client_flood sends: beyond STREAM_EARLY_BYTES a value goes to learners at once. */
-enum flood { FLOOD_NONE, FLOOD_SHORT, FLOOD_LONG };
-#define FLOOD_LONG_BYTES 12000
-
-enum session_state { SESSION_NONE, SESSION_OPENING, SESSION_OPEN };
-
-struct block_sent {
-    struct blob *bytes;
-    uint64_t first_seq;
-    uint32_t count;
-};
-
-/* A command that was submitted. */
-struct issued {
-    uint64_t number; /* of the audit; 0: a command on keys or leases */
-    int is_recipe;   /* a step of a lock or a queue */
-    uint64_t floor;  /* on keys: the revision known before */
-};
-
-struct read_sent {
-    uint64_t request; /* 0: none */
-    time_us_t until;
-    struct audit_question question;
-    int is_final;
-    int is_scan;
-};
-
-struct client_state {
-    size_t node;
-    uint64_t nonce;
-    uint32_t lives;
-    enum session_state state;
-    uint64_t session, session_lost; /* ids rise: one up to session_lost is never ours again */
-    uint64_t next_seq, acked;       /* in this session */
-    struct issued *issued;          /* by sequence */
-    size_t issued_capacity;
-    struct block_sent blocks[BLOCKS_MAX]; /* without an answer, in order */
-    size_t block_count;
-    struct read_sent reads[READS_MAX];
-    struct keys_client keys;
-    struct recipe_client recipe;
-    uint64_t request;
-    size_t target;    /* proposer */
-    size_t redirects; /* since something was answered */
-    size_t learner;   /* reads go there */
-    time_us_t progress_at, retry_us, hold_until, sleep_until;
-    uint32_t burst; /* so many long records go out at once */
-    enum flood flood;
-    int is_due; /* the target is another one: send again as soon as hold_until allows */
-    /* After the healing: one more append and one more read of each must get through. */
-    uint64_t final_number;
-    int is_final_acked, is_final_read;
-    uint64_t scan_next; /* then one of them reads the whole log: the next index it asks for */
-    int is_scanned;
-};
+#define FEW_PROPOSERS 3
 
 static struct client_state *client_of(struct sim *sim, size_t node)
 {
     return &sim->clients[node - sim->servers];
 }
 
-static void send(struct sim *sim, const struct client_state *client, enum role role,
+void client_send(struct sim *sim, const struct client_state *client, enum role role,
                  size_t position, const struct message *msg)
 {
     cluster_send(sim->cluster, &sim->cluster->nodes[client->node], sim_node(sim, role, position),
@@ -95,7 +37,19 @@ static void submit(struct sim *sim, const struct client_state *client, struct sl
 {
     struct message msg = {.kind = MSG_SUBMIT};
     msg.submit.block = block;
-    send(sim, client, ROLE_PROPOSER, proposer, &msg);
+    client_send(sim, client, ROLE_PROPOSER, proposer, &msg);
+}
+
+/* To whom it believes to lead. In the end, when only one of many may be well, to all: clients with
+ * more patience than that would find it by and by. */
+static void submit_somewhere(struct sim *sim, const struct client_state *client, struct slice block)
+{
+    int asks_all = sim->is_healed && sim->plan.proposers > FEW_PROPOSERS;
+    for (size_t i = 0; i < sim->plan.proposers; i++) {
+        if (asks_all || i == client->target) {
+            submit(sim, client, block, i);
+        }
+    }
 }
 
 static void send_open(struct sim *sim, const struct client_state *client)
@@ -105,7 +59,7 @@ static void send_open(struct sim *sim, const struct client_state *client)
     block_put_head(bytes, &head, COMMAND_HEAD_BYTES + 4);
     command_put_head(bytes + BLOCK_HEAD_BYTES, COMMAND_OPEN_SESSION, 4);
     bytes_put_u32(bytes + BLOCK_HEAD_BYTES + COMMAND_HEAD_BYTES, sim->plan.session_ttl_ms);
-    submit(sim, client, slice_borrow(bytes, sizeof bytes), client->target);
+    submit_somewhere(sim, client, slice_borrow(bytes, sizeof bytes));
 }
 
 static void drop_blocks(struct client_state *client)
@@ -195,7 +149,11 @@ static struct blob *encode(struct sim *sim, struct client_state *client, uint32_
     (void)buffer_extend(&out, BLOCK_HEAD_BYTES);
     for (uint32_t i = 0; i < count; i++) {
         struct issued issued;
-        if (put_recipe(sim, client, &out)) {
+        if (client->sets_oracle) {
+            client->sets_oracle = 0;
+            oracles_put_command(sim, &out);
+            issued = (struct issued){.is_settings = 1};
+        } else if (put_recipe(sim, client, &out)) {
             issued = (struct issued){.is_recipe = 1};
         } else if (is_on_keys(sim, client)) {
             issued = (struct issued){.floor = keys_command(sim, &out)};
@@ -272,7 +230,7 @@ static void resend(struct sim *sim, struct client_state *client, uint64_t from_s
     for (size_t i = 0; i < client->block_count; i++) {
         const struct block_sent *block = &client->blocks[i];
         if (block->first_seq + block->count > from_seq) {
-            submit(sim, client, slice_of(block->bytes), client->target);
+            submit_somewhere(sim, client, slice_of(block->bytes));
         }
     }
 }
@@ -300,120 +258,6 @@ static void maybe_retry(struct sim *sim, struct client_state *client)
     time_us_t most = sim->plan.election_ms * MS;
     client->retry_us = client->retry_us * 2 < most ? client->retry_us * 2 : most;
     resend(sim, client, 0);
-}
-
-/* ---- reads */
-
-static struct read_sent *free_read(struct client_state *client)
-{
-    for (size_t i = 0; i < READS_MAX; i++) {
-        if (client->reads[i].request == 0) {
-            return &client->reads[i];
-        }
-    }
-    return NULL;
-}
-
-static void send_read(struct sim *sim, const struct client_state *client,
-                      const struct msg_read *read)
-{
-    struct message msg = {.kind = MSG_READ};
-    msg.read = *read;
-    for (size_t i = 0; i < sim->plan.learners; i++) {
-        if (i == client->learner || sim->is_healed) { /* then only one of them may be well */
-            send(sim, client, ROLE_LEARNER, i, &msg);
-        }
-    }
-}
-
-static void read_log(struct sim *sim, struct client_state *client)
-{
-    struct read_sent *read = free_read(client);
-    if (read == NULL) {
-        return;
-    }
-    uint64_t floor = audit_floor(sim->audit);
-    /* Mostly its end, often somewhere in the middle, now and then its begin. */
-    uint64_t newest = floor > 20 ? floor - 20 : 1;
-    if (chance(&sim->work, 500)) {
-        newest = chance(&sim->work, 800) ? 1 + rng_below(&sim->work, newest) : 1;
-    }
-    uint64_t from = newest + rng_below(&sim->work, 20);
-    uint64_t count = 1 + rng_below(&sim->work, 20);
-    uint32_t wait_ms = 0;
-    if (!sim->is_healed && chance(&sim->work, 100)) { /* for what is not there yet */
-        from = floor + 1 + rng_below(&sim->work, 3);
-        wait_ms = (uint32_t)between(&sim->work, 1, 500);
-    }
-    int is_local = !sim->is_healed && chance(&sim->work, 100);
-    *read = (struct read_sent){.request = ++client->request,
-                               .until = sim->now + READ_PATIENCE_US,
-                               .question = audit_ask(sim->audit, client->node, from, is_local),
-                               .is_final = sim->is_healed};
-    const struct msg_read asked = {.request = read->request,
-                                   .from = from,
-                                   .count = count,
-                                   .bytes_max = 4096,
-                                   .wait_ms = wait_ms,
-                                   .consistency =
-                                       (uint32_t)(is_local ? READ_LOCAL : READ_LINEARIZABLE)};
-    send_read(sim, client, &asked);
-}
-
-/* The judges see what somebody read: in the end, when all else is done, it is the whole log. */
-static void scan_log(struct sim *sim, struct client_state *client)
-{
-    struct read_sent *read = free_read(client);
-    for (size_t i = 0; i < READS_MAX; i++) {
-        if (client->reads[i].request != 0 && client->reads[i].is_scan) {
-            return; /* a page is under way */
-        }
-    }
-    if (read == NULL || client->is_scanned || client != &sim->clients[0]) {
-        return;
-    }
-    uint64_t from = client->scan_next > 0 ? client->scan_next : 1;
-    *read = (struct read_sent){.request = ++client->request,
-                               .until = sim->now + READ_PATIENCE_US,
-                               .question = audit_ask(sim->audit, client->node, from, 0),
-                               .is_scan = 1};
-    const struct msg_read asked = {.request = read->request,
-                                   .from = from,
-                                   .bytes_max = PAGE_BYTES_TARGET,
-                                   .consistency = READ_LINEARIZABLE};
-    send_read(sim, client, &asked);
-}
-
-/* A query or a watch. */
-static void ask_of_keys(struct sim *sim, struct client_state *client)
-{
-    struct message msg;
-    uint64_t request = ++client->request;
-    int is_asked = chance(&sim->work, 500) ? keys_ask(sim, &client->keys, request, &msg)
-                                           : keys_watch(sim, &client->keys, request, &msg);
-    if (is_asked) {
-        send(sim, client, ROLE_LEARNER, rng_below(&sim->work, sim->plan.learners), &msg);
-    }
-}
-
-static void give_up_reads(struct sim *sim, struct client_state *client)
-{
-    for (size_t i = 0; i < READS_MAX; i++) {
-        if (client->reads[i].request != 0 && sim->now >= client->reads[i].until) {
-            client->reads[i].request = 0;
-            client->learner = rng_below(&sim->work, sim->plan.learners);
-        }
-    }
-}
-
-static int has_final_read(const struct client_state *client)
-{
-    for (size_t i = 0; i < READS_MAX; i++) {
-        if (client->reads[i].request != 0 && client->reads[i].is_final) {
-            return 1;
-        }
-    }
-    return client->is_final_read;
 }
 
 /* ---- answers */
@@ -457,6 +301,14 @@ static void on_opened(struct sim *sim, struct client_state *client,
     }
 }
 
+/* The change was made, or another one was first: value is the present version in either case. */
+static void on_settings(struct sim *sim, const struct result_range *range)
+{
+    if (range->value > sim->settings_version) {
+        sim->settings_version = range->value;
+    }
+}
+
 static void on_executed(struct sim *sim, struct client_state *client,
                         const struct result_range *range)
 {
@@ -470,6 +322,10 @@ static void on_executed(struct sim *sim, struct client_state *client,
         const struct issued *issued = &client->issued[seq];
         if (issued->is_recipe) {
             recipes_on_result(sim, client->node - sim->servers, &client->recipe, seq, range);
+            continue;
+        }
+        if (issued->is_settings) {
+            on_settings(sim, range);
             continue;
         }
         if (issued->number == 0) {
@@ -506,6 +362,7 @@ static void on_range(struct sim *sim, struct client_state *client, uint64_t sess
     case RESULT_LEASES_FULL:
     case RESULT_KEY_NOT_FOUND:
     case RESULT_TOO_LARGE:
+    case RESULT_CHANGED:
         on_executed(sim, client, range);
         break;
     case RESULT_GAP:
@@ -564,26 +421,6 @@ static void on_reject(struct sim *sim, struct client_state *client, const struct
     }
 }
 
-static void on_records(struct sim *sim, struct client_state *client, const struct message *msg)
-{
-    for (size_t i = 0; i < READS_MAX; i++) {
-        struct read_sent *read = &client->reads[i];
-        if (read->request == 0 || read->request != msg->records.request) {
-            continue;
-        }
-        read->request = 0;
-        if (msg->records.status == READ_OK) {
-            audit_answer(sim->audit, &sim->cluster->nodes[client->node], &read->question,
-                         &msg->records);
-            client->is_final_read |= read->is_final;
-            if (read->is_scan) {
-                client->scan_next = msg->records.from + msg->records.record_count;
-                client->is_scanned = client->scan_next > msg->records.last;
-            }
-        }
-    }
-}
-
 void client_take(struct sim *sim, size_t node, const struct message *msg)
 {
     struct client_state *client = client_of(sim, node);
@@ -601,7 +438,7 @@ void client_take(struct sim *sim, size_t node, const struct message *msg)
         break;
     case MSG_RECORDS:
         if (msg->echo == client->nonce) {
-            on_records(sim, client, msg);
+            reads_on_records(sim, client, msg);
         }
         break;
     case MSG_ANSWER:
@@ -613,6 +450,9 @@ void client_take(struct sim *sim, size_t node, const struct message *msg)
         if (msg->echo == client->nonce) {
             keys_on_events(sim, &client->keys, msg);
         }
+        break;
+    case MSG_TRANSFERRED:
+        conformance_on_transferred(sim, &msg->transferred);
         break;
     case MSG_LEADING:
         client->target = msg->from.id - 1;
@@ -643,10 +483,10 @@ static void act_healed(struct sim *sim, struct client_state *client)
     } else if (client->state == SESSION_OPEN && client->final_number == 0) {
         append(sim, client);
     }
-    if (!has_final_read(client)) {
-        read_log(sim, client);
+    if (!reads_is_final_sent(client)) {
+        reads_log(sim, client);
     } else if (client->is_final_read && client->is_final_acked) {
-        scan_log(sim, client);
+        reads_scan(sim, client);
     }
 }
 
@@ -657,7 +497,7 @@ void client_on_item(struct sim *sim, const struct item *item)
     if (sim->now < client->sleep_until) {
         return;
     }
-    give_up_reads(sim, client);
+    reads_give_up(sim, client);
     keys_give_up(sim, &client->keys);
     maybe_retry(sim, client);
     if (client->state == SESSION_NONE) {
@@ -667,9 +507,9 @@ void client_on_item(struct sim *sim, const struct item *item)
         act_healed(sim, client);
     } else if (chance(&sim->work, sim->plan.reads)) {
         if (is_on_keys(sim, client)) {
-            ask_of_keys(sim, client);
+            reads_ask_of_keys(sim, client);
         } else {
-            read_log(sim, client);
+            reads_log(sim, client);
         }
     } else if (client->state == SESSION_OPEN) {
         append(sim, client);
@@ -756,6 +596,11 @@ void client_die(struct sim *sim, size_t position)
     node->incarnation = client->nonce;
     sim->processes[client->node].life++;
     transport_changed(sim, node, EVENT_PEER_UP);
+}
+
+void client_set_oracle(struct sim *sim, size_t position)
+{
+    sim->clients[position].sets_oracle = !sim->is_healed;
 }
 
 void client_sleep(struct sim *sim, size_t position, time_us_t for_us)

@@ -4,8 +4,10 @@
 #include "common/base/check.h"
 #include "common/base/memory.h"
 #include "tests/sim/audit.h"
+#include "tests/sim/conformance.h"
 #include "tests/sim/keys.h"
 #include "tests/sim/mirror.h"
+#include "tests/sim/oracles.h"
 #include "tests/sim/recipes.h"
 
 #include <stdarg.h>
@@ -70,7 +72,7 @@ static void on_ended(void *self, const struct node *node, const char *reason)
     struct sim *sim = self;
     size_t index = sim_index(sim, node);
     report_line(sim, node, "sim=ended reason=\"%s\"", reason);
-    process_start_in(sim, index, between(&sim->fate, 1 * MS, SECOND));
+    process_start_in(sim, index, between(&sim->fate, 1 * MS, sim->is_calm ? 20 * MS : SECOND));
 }
 
 static void on_writes(void *self, const struct node *node, const struct effects *fx)
@@ -105,7 +107,8 @@ static void make_cluster(struct sim *sim)
     struct cluster_options options = {.is_raft = sim->options.is_raft,
                                       .heartbeat_ms = plan->heartbeat_ms,
                                       .election_ms = plan->election_ms,
-                                      .seed = sim->options.seed};
+                                      .seed = sim->options.seed,
+                                      .settings = plan->settings};
     make_members(plan, &options.members);
     const struct cluster_observer observer = {
         .self = sim, .noted = on_noted, .writes = on_writes, .ended = on_ended};
@@ -138,8 +141,12 @@ static struct sim *sim_new(const struct sim_options *options, struct outcome_of_
     rng_init(&sim->net, options->seed * 4 + 1);
     rng_init(&sim->fate, options->seed * 4 + 2);
     rng_init(&sim->work, options->seed * 4 + 3);
+    rng_init(&sim->menu, options->seed * 4);
     sim->end_at = options->length_us;
     scenario_prepare(sim);
+    if (sim->plan.settings.kind == 0) {
+        settings_init(&sim->plan.settings);
+    }
     sim->heal_at = sim->end_at - 20 * sim->plan.election_ms * MS;
     make_cluster(sim);
     sim->report = report_new(sim);
@@ -156,6 +163,7 @@ static struct sim *sim_new(const struct sim_options *options, struct outcome_of_
     }
     client_start_all(sim);
     scenario_start(sim);
+    oracles_start(sim);
     sim_at(sim, sim->heal_at, ITEM_HEAL, NODES_MAX, 0);
     return sim;
 }
@@ -170,6 +178,7 @@ static void sim_free(struct sim *sim)
     mirror_free(sim->mirror);
     keys_free(sim->keys);
     recipes_free(sim->recipes);
+    conformance_free(sim);
     report_free(sim->report);
     transport_close(sim);
     cluster_free(sim->cluster);
@@ -214,6 +223,12 @@ static void dispatch(struct sim *sim, const struct item *item)
         break;
     case ITEM_CUT:
         scenario_on_item(sim, item);
+        break;
+    case ITEM_OUTSIDE:
+        oracles_on_item(sim);
+        break;
+    case ITEM_TRIAL:
+        conformance_on_item(sim, item);
         break;
     }
 }

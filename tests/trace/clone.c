@@ -49,32 +49,19 @@ static void drop_slices(struct slice *slices, uint32_t count)
     free(slices);
 }
 
-void message_clone(const struct message *msg, struct message *copy)
+static void copy_explanation(const struct message *msg, struct message *copy)
 {
-    *copy = *msg;
+    const struct msg_explanation *from = &msg->explanation;
+    copy->explanation.oracle = slice_keep(from->oracle);
+    copy->explanation.acceptors =
+        copy_array(from->acceptors, from->acceptor_count, sizeof *from->acceptors);
+    copy->explanation.links = copy_array(from->links, from->link_count, sizeof *from->links);
+}
+
+/* What clients and learners, and oracles, say. */
+static void clone_client(const struct message *msg, struct message *copy)
+{
     switch (msg->kind) {
-    case MSG_REFUSED:
-        copy->refused.text = slice_keep(msg->refused.text);
-        break;
-    case MSG_PROMISE:
-        copy->promise.entries = copy_entries(msg->promise.entries, msg->promise.entry_count);
-        break;
-    case MSG_ACCEPT:
-        copy->accept.value = slice_keep(msg->accept.value);
-        break;
-    case MSG_APPEND:
-        copy->append.entries = copy_entries(msg->append.entries, msg->append.entry_count);
-        break;
-    case MSG_PROPOSE:
-        copy->propose.value = slice_keep(msg->propose.value);
-        break;
-    case MSG_CHOSEN:
-        copy->chosen.entries = copy_entries(msg->chosen.entries, msg->chosen.entry_count);
-        break;
-    case MSG_REPORT:
-        copy->report.proposers = copy_array(msg->report.proposers, msg->report.proposer_count,
-                                            sizeof *msg->report.proposers);
-        break;
     case MSG_SUBMIT:
         copy->submit.block = slice_keep(msg->submit.block);
         break;
@@ -105,35 +92,58 @@ void message_clone(const struct message *msg, struct message *copy)
     case MSG_EVENTS:
         copy->events.events = slice_keep(msg->events.events);
         break;
+    case MSG_ORACLE:
+        copy->oracle.rumors =
+            copy_array(msg->oracle.rumors, msg->oracle.rumor_count, sizeof *msg->oracle.rumors);
+        break;
+    case MSG_SETTINGS:
+        copy->settings.settings = slice_keep(msg->settings.settings);
+        copy->settings.line =
+            copy_array(msg->settings.line, msg->settings.line_count, sizeof *msg->settings.line);
+        break;
+    case MSG_EXPLANATION:
+        copy_explanation(msg, copy);
+        break;
     default:
         break; /* plain numbers */
     }
 }
 
-void message_drop(struct message *copy)
+void message_clone(const struct message *msg, struct message *copy)
 {
-    switch (copy->kind) {
+    *copy = *msg;
+    switch (msg->kind) {
     case MSG_REFUSED:
-        slice_drop(&copy->refused.text);
+        copy->refused.text = slice_keep(msg->refused.text);
         break;
     case MSG_PROMISE:
-        drop_entries(copy->promise.entries, copy->promise.entry_count);
+        copy->promise.entries = copy_entries(msg->promise.entries, msg->promise.entry_count);
         break;
     case MSG_ACCEPT:
-        slice_drop(&copy->accept.value);
+        copy->accept.value = slice_keep(msg->accept.value);
         break;
     case MSG_APPEND:
-        drop_entries(copy->append.entries, copy->append.entry_count);
+        copy->append.entries = copy_entries(msg->append.entries, msg->append.entry_count);
         break;
     case MSG_PROPOSE:
-        slice_drop(&copy->propose.value);
+        copy->propose.value = slice_keep(msg->propose.value);
         break;
     case MSG_CHOSEN:
-        drop_entries(copy->chosen.entries, copy->chosen.entry_count);
+        copy->chosen.entries = copy_entries(msg->chosen.entries, msg->chosen.entry_count);
         break;
     case MSG_REPORT:
-        free(copy->report.proposers);
+        copy->report.proposers = copy_array(msg->report.proposers, msg->report.proposer_count,
+                                            sizeof *msg->report.proposers);
         break;
+    default:
+        clone_client(msg, copy);
+        break;
+    }
+}
+
+static void drop_client(struct message *copy)
+{
+    switch (copy->kind) {
     case MSG_SUBMIT:
         slice_drop(&copy->submit.block);
         break;
@@ -162,7 +172,49 @@ void message_drop(struct message *copy)
     case MSG_EVENTS:
         slice_drop(&copy->events.events);
         break;
+    case MSG_ORACLE:
+        free(copy->oracle.rumors);
+        break;
+    case MSG_SETTINGS:
+        slice_drop(&copy->settings.settings);
+        free(copy->settings.line);
+        break;
+    case MSG_EXPLANATION:
+        slice_drop(&copy->explanation.oracle);
+        free(copy->explanation.acceptors);
+        free(copy->explanation.links);
+        break;
     default:
+        break;
+    }
+}
+
+void message_drop(struct message *copy)
+{
+    switch (copy->kind) {
+    case MSG_REFUSED:
+        slice_drop(&copy->refused.text);
+        break;
+    case MSG_PROMISE:
+        drop_entries(copy->promise.entries, copy->promise.entry_count);
+        break;
+    case MSG_ACCEPT:
+        slice_drop(&copy->accept.value);
+        break;
+    case MSG_APPEND:
+        drop_entries(copy->append.entries, copy->append.entry_count);
+        break;
+    case MSG_PROPOSE:
+        slice_drop(&copy->propose.value);
+        break;
+    case MSG_CHOSEN:
+        drop_entries(copy->chosen.entries, copy->chosen.entry_count);
+        break;
+    case MSG_REPORT:
+        free(copy->report.proposers);
+        break;
+    default:
+        drop_client(copy);
         break;
     }
     memset(copy, 0, sizeof *copy);

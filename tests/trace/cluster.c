@@ -31,6 +31,9 @@ struct cluster *cluster_new(const struct cluster_options *options,
 {
     struct cluster *cluster = memory_calloc(1, sizeof *cluster);
     cluster->options = *options;
+    if (cluster->options.settings.kind == 0) {
+        settings_init(&cluster->options.settings);
+    }
     cluster->observer = *observer;
     cluster->now = CLUSTER_EPOCH_MS;
     const struct members *members = &cluster->options.members;
@@ -113,19 +116,38 @@ size_t cluster_index(const struct cluster *cluster, const struct node *node)
     return (size_t)(node - cluster->nodes);
 }
 
+/* As cluster.yml would say it: the candidates are all nodes of a role. */
+static void make_settings(const struct cluster *cluster, enum role role, struct settings *settings)
+{
+    *settings = cluster->options.settings;
+    if (settings->candidate_count > 0) {
+        return;
+    }
+    for (size_t i = 0; i < cluster->node_count; i++) {
+        const struct node *node = &cluster->nodes[i];
+        if (node->self.role == role) {
+            struct candidate_settings *candidate =
+                &settings->candidates[settings->candidate_count++];
+            candidate->id = (node_id_t)node->self.id;
+            candidate->priority = node->priority;
+        }
+    }
+}
+
 static void make_raft(const struct cluster *cluster, struct node *node)
 {
     const struct cluster_options *options = &cluster->options;
+    struct settings settings;
+    make_settings(cluster, ROLE_ACCEPTOR, &settings);
     struct raft_options o = {.id = (node_id_t)node->self.id,
                              .incarnation = node->incarnation,
                              .seed = options->seed ^ node->incarnation,
                              .members = options->members,
                              .heartbeat_ms = options->heartbeat_ms,
                              .election_ms = options->election_ms,
+                             .settings = settings,
+                             .leads_anyway = node->leads_anyway,
                              .reader = disk_reader(node->disk)};
-    for (size_t i = 0; i < options->members.acceptor_count; i++) {
-        o.priorities[i] = cluster->nodes[i].priority; /* the acceptors come first */
-    }
     node->raft = raft_new(&o);
     node->core = raft_core(node->raft);
 }
@@ -136,6 +158,7 @@ static void make_forward(const struct cluster *cluster, struct node *node)
     struct proposer_options o = {.id = (node_id_t)node->self.id,
                                  .incarnation = node->incarnation,
                                  .members = options->members,
+                                 .settings = options->settings,
                                  .heartbeat_ms = options->heartbeat_ms,
                                  .election_ms = options->election_ms};
     node->forward = forward_new(&o);
@@ -166,11 +189,14 @@ static void make_core(const struct cluster *cluster, struct node *node)
         break;
     }
     case ROLE_PROPOSER: {
+        struct settings settings;
+        make_settings(cluster, ROLE_PROPOSER, &settings);
         struct proposer_options o = {.id = id,
                                      .incarnation = node->incarnation,
                                      .seed = options->seed ^ node->incarnation,
                                      .members = options->members,
-                                     .priority = node->priority,
+                                     .settings = settings,
+                                     .leads_anyway = node->leads_anyway,
                                      .heartbeat_ms = options->heartbeat_ms,
                                      .election_ms = options->election_ms};
         node->proposer = proposer_new(&o);

@@ -62,6 +62,7 @@ struct node {
     int disk_held;            /* synced writes do not complete */
     int write_waits;          /* a turn's write waits for the disk: the process hangs in it */
     uint32_t priority;        /* of a proposer, in Raft mode of an acceptor */
+    int leads_anyway;         /* likewise: it may lead though settings bar it */
 };
 
 struct cluster_options {
@@ -71,6 +72,8 @@ struct cluster_options {
     time_ms_t election_ms;
     time_ms_t latency_ms;
     uint64_t seed;
+    struct settings settings; /* of the oracle; candidates and priorities are filled in if it has
+                                 none. Zeroed: `connected` */
 };
 
 /* How another runner than cluster_run takes part. With a function that is NULL the cluster does as

@@ -1,6 +1,7 @@
 #include "tests/trace/words.h"
 
 #include "common/base/memory.h"
+#include "tests/trace/inject.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -90,6 +91,18 @@ static void client_do_read(struct scenario *s, struct client *client, char **w, 
     client_read(s->cluster, client, read, via);
 }
 
+/* transfer [to=ID] via P, explain via P: what an operator asks. */
+static int client_ask_operator(struct scenario *s, struct client *client, char **w, size_t n,
+                               const struct node *via, struct errmsg *err)
+{
+    struct message msg;
+    int rc = inject_parse(w, n, &msg, err);
+    if (rc == 0) {
+        cluster_send(s->cluster, client->node, via, &msg);
+    }
+    return rc;
+}
+
 static int client_do(struct scenario *s, struct client *client, char **w, size_t n,
                      const struct node *via, struct errmsg *err)
 {
@@ -112,6 +125,8 @@ static int client_do(struct scenario *s, struct client *client, char **w, size_t
         client_garbage(s->cluster, client, via);
     } else if (strcmp(verb, "read") == 0) {
         client_do_read(s, client, w, n, via);
+    } else if (strcmp(verb, "transfer") == 0 || strcmp(verb, "explain") == 0) {
+        return client_ask_operator(s, client, w + 2, n - 2, via, err);
     } else {
         return errmsg_set(err, ERROR_USAGE, "a client cannot '%s'", verb);
     }

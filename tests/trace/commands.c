@@ -30,6 +30,7 @@ static int start_cluster(struct scenario *s, char **w, size_t n, struct errmsg *
     uint8_t down[NODES_MAX] = {0};
     const char *names = words_field(w, n, "puppets");
     const char *prefer = words_field(w, n, "prefer");
+    const char *anyway = words_field(w, n, "anyway");
     if (names != NULL && scenario_nodes(s, names, puppets, err) != 0) {
         return ERROR_USAGE;
     }
@@ -43,6 +44,7 @@ static int start_cluster(struct scenario *s, char **w, size_t n, struct errmsg *
         if (prefer != NULL && strcmp(prefer, node->name) == 0) {
             node->priority = 200;
         }
+        node->leads_anyway = anyway != NULL && strcmp(anyway, node->name) == 0;
         if (puppets[i]) {
             node->mode = NODE_PUPPET;
             node->starts = 1;
@@ -85,6 +87,7 @@ static int cmd_cluster(struct scenario *s, char **w, size_t n, struct errmsg *er
     s->shown[MSG_REPORT] = 0;
     s->shown[MSG_PROGRESS] = 0;
     s->shown[MSG_DIGEST] = 0;
+    s->shown[MSG_SETTINGS] = 0;
     int rc = start_cluster(s, w, n, err);
     s->show_notes = 1; /* from here on: that everybody started is no news */
     return rc;

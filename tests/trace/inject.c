@@ -1,5 +1,6 @@
 #include "tests/trace/inject.h"
 
+#include "common/base/check.h"
 #include "common/base/memory.h"
 #include "common/protocol/value.h"
 
@@ -9,6 +10,9 @@
 #include <string.h>
 
 #define ENTRIES_MAX 64
+
+/* Candidates that made-up settings speak of: 1 to this. */
+#define SETTINGS_CANDIDATES 5
 
 int inject_parse_ballot(const char *text, struct ballot *out)
 {
@@ -70,6 +74,45 @@ static uint64_t number(char **words, size_t count, const char *name)
 {
     const char *text = field(words, count, name);
     return text == NULL ? 0 : strtoull(text, NULL, 0);
+}
+
+/* kind=static preempt=1 zone=eu bar=2 priority=2:9 in=2:eu order=2 */
+static struct blob *make_settings(char **w, size_t n)
+{
+    struct settings settings;
+    settings_init(&settings);
+    const char *kind = field(w, n, "kind");
+    const char *zone = field(w, n, "zone");
+    if (kind != NULL) {
+        CHECK(oracle_kind_parse(kind, &settings.kind) == 0);
+    }
+    settings.preempts = number(w, n, "preempt") != 0;
+    snprintf(settings.zone, sizeof settings.zone, "%s", zone != NULL ? zone : "");
+    for (node_id_t id = 1; id <= SETTINGS_CANDIDATES; id++) {
+        struct candidate_settings *candidate = &settings.candidates[settings.candidate_count++];
+        unsigned about;
+        unsigned priority;
+        char in[ZONE_BYTES_MAX];
+        const char *text = field(w, n, "priority");
+        candidate->id = id;
+        candidate->is_barred = number(w, n, "bar") == id;
+        if (text != NULL && sscanf(text, "%u:%u", &about, &priority) == 2 && about == id) {
+            candidate->priority = priority;
+        }
+        text = field(w, n, "in");
+        if (text != NULL && sscanf(text, "%u:%31s", &about, in) == 2 && about == id) {
+            memcpy(candidate->zone, in, sizeof in);
+        }
+    }
+    if (number(w, n, "order") != 0) {
+        settings.order[settings.order_count++] = (node_id_t)number(w, n, "order");
+    }
+    uint8_t bytes[SETTINGS_BYTES_MAX];
+    size_t size = settings_put(bytes, &settings);
+    uint8_t *p;
+    struct blob *blob = blob_new(size, &p);
+    memcpy(p, bytes, size);
+    return blob;
 }
 
 static uint32_t number32(char **words, size_t count, const char *name)
@@ -153,7 +196,7 @@ static void fill_others(char **w, size_t n, const struct ballot *ballot, struct 
                                                 number(w, n, "commit"),
                                                 number32(w, n, "lease"),
                                                 number32(w, n, "quorum"),
-                                                number32(w, n, "priority")};
+                                                number(w, n, "settings")};
         break;
     case MSG_RELEASE:
         msg->release = (struct msg_release){*ballot, number32(w, n, "successor")};
@@ -229,13 +272,36 @@ static void fill_raft(char **w, size_t n, const struct ballot *ballot, struct me
     }
 }
 
+static void fill_operator(char **w, size_t n, struct message *msg)
+{
+    switch (msg->kind) {
+    case MSG_SETTINGS:
+        msg->settings = (struct msg_settings){.applied = number(w, n, "applied"),
+                                              .version = number(w, n, "version"),
+                                              .settings = slice_of(make_settings(w, n))};
+        break;
+    case MSG_TRANSFER:
+        msg->transfer = (struct msg_transfer){number(w, n, "request"), number32(w, n, "to")};
+        break;
+    case MSG_NAME:
+        msg->name = (struct msg_name){number(w, n, "request"), number32(w, n, "proposer"),
+                                      number32(w, n, "valid")};
+        break;
+    case MSG_EXPLAIN:
+        msg->explain = (struct msg_explain){number(w, n, "request")};
+        break;
+    default:
+        break;
+    }
+}
+
 int inject_parse(char **words, size_t count, struct message *msg, struct errmsg *err)
 {
     *msg = (struct message){0};
     if (count == 0) {
         return errmsg_set(err, ERROR_USAGE, "no kind of message");
     }
-    for (int kind = MSG_PREPARE; kind <= MSG_TIMEOUT_NOW; kind++) {
+    for (int kind = MSG_PREPARE; kind <= MSG_EXPLANATION; kind++) {
         if (strcmp(message_kind_name((enum message_kind)kind), words[0]) == 0) {
             msg->kind = (enum message_kind)kind;
         }
@@ -257,6 +323,7 @@ int inject_parse(char **words, size_t count, struct message *msg, struct errmsg 
     fill_votes(words, count, &ballot, msg);
     fill_others(words, count, &ballot, msg);
     fill_raft(words, count, &ballot, msg);
+    fill_operator(words, count, msg);
     return 0;
 }
 
@@ -278,5 +345,7 @@ void inject_release(struct message *msg)
         release_entries(msg->chosen.entries, msg->chosen.entry_count);
     } else if (msg->kind == MSG_ACCEPT) {
         slice_drop(&msg->accept.value);
+    } else if (msg->kind == MSG_SETTINGS) {
+        slice_drop(&msg->settings.settings);
     }
 }

@@ -20,9 +20,9 @@
 struct packet {
     struct packet *next;
     size_t from, to;
-    time_ms_t due_at;     /* not before */
-    int event;            /* 0: msg arrives; else the enum event_kind of news about peer msg.from */
-    int is_after_healing; /* the simulator: it was sent when all was well */
+    time_ms_t due_at; /* not before */
+    int event;        /* 0: msg arrives; else the enum event_kind of news about peer msg.from */
+    uint32_t epoch;   /* the simulator: when it was sent */
     struct message msg;
 };
 

@@ -20,9 +20,7 @@ void trace_ballot(struct text *out, const struct ballot *ballot)
     uint64_t starts = ballot->incarnation & 0xff;
     int is_raft = ballot->incarnation == node_incarnation(acceptor, (uint32_t)starts);
     text_addf(out, "%" PRIu64 ".%s%u", ballot->round, is_raft ? "A" : "", ballot->proposer);
-    if (is_raft) {
-        text_addf(out, "#%" PRIu64, starts);
-    } else if (ballot->incarnation == node_incarnation(proposer, (uint32_t)starts)) {
+    if (is_raft || ballot->incarnation == node_incarnation(proposer, (uint32_t)starts)) {
         text_addf(out, "#%" PRIu64, starts);
     } else {
         text_addf(out, "#0x%" PRIx64, ballot->incarnation);
@@ -104,6 +102,9 @@ static void trace_command(struct text *out, const struct command *command)
     case COMMAND_LEASE_KEEPALIVE:
         text_addf(out, " keepalive %" PRIu64, bytes_get_u64(command->payload.data));
         return;
+    case COMMAND_SETTINGS:
+        text_addf(out, " settings from=%" PRIu64, bytes_get_u64(command->payload.data));
+        return;
     }
     text_addf(out, " op%u", (unsigned)command->op);
 }
@@ -132,6 +133,16 @@ static void trace_block(struct text *out, const struct block *block)
     text_addf(out, "]");
 }
 
+static void trace_line(struct text *out, struct slice rest)
+{
+    struct place place;
+    text_addf(out, "line(");
+    while (value_next_place(&rest, &place)) {
+        text_addf(out, " P%u", place.proposer);
+    }
+    text_addf(out, " )");
+}
+
 void trace_value(struct text *out, struct slice bytes)
 {
     struct value value;
@@ -147,6 +158,9 @@ void trace_value(struct text *out, struct slice bytes)
         text_addf(out, "lead(");
         trace_ballot(out, &value.lead);
         text_addf(out, ")");
+        return;
+    case VALUE_LINE:
+        trace_line(out, value.line);
         return;
     case VALUE_BATCH:
         break;
@@ -245,9 +259,9 @@ static void trace_leading(struct text *out, const struct message *msg)
     switch (msg->kind) {
     case MSG_HEARTBEAT:
         trace_ballot(out, &msg->heartbeat.ballot);
-        text_addf(out, " #%" PRIu64 " commit=%" PRIu64 " lease=%u quorum=%u priority=%u",
+        text_addf(out, " #%" PRIu64 " commit=%" PRIu64 " lease=%u quorum=%u settings=%" PRIu64,
                   msg->heartbeat.sequence, msg->heartbeat.commit, msg->heartbeat.lease_ms,
-                  msg->heartbeat.reaches_quorum, msg->heartbeat.priority);
+                  msg->heartbeat.reaches_quorum, msg->heartbeat.version);
         break;
     case MSG_REPORT:
         text_addf(out, "#%" PRIu64 " promised=", msg->report.sequence);
@@ -273,6 +287,73 @@ static void trace_leading(struct text *out, const struct message *msg)
         break;
     default:
         trace_ballot(out, &msg->leading.ballot);
+        break;
+    }
+}
+
+static void trace_oracle(struct text *out, const struct message *msg)
+{
+    switch (msg->kind) {
+    case MSG_ORACLE:
+        text_addf(out, " %s type=%u settings=%" PRIu64 " round=%" PRIu64 " P%u hops=%u rumors=%u",
+                  oracle_kind_name(msg->oracle.kind), msg->oracle.type, msg->oracle.version,
+                  msg->oracle.round, msg->oracle.subject, msg->oracle.hops,
+                  msg->oracle.rumor_count);
+        break;
+    case MSG_LEASE:
+        text_addf(out, " #%" PRIu64 " lease=%u", msg->lease.sequence, msg->lease.lease_ms);
+        break;
+    case MSG_LEASED:
+        text_addf(out, " #%" PRIu64 " granted=%u holder=%u left=%u", msg->leased.sequence,
+                  msg->leased.granted, msg->leased.holder, msg->leased.left_ms);
+        break;
+    default:
+        text_addf(out, " settings=%" PRIu64 " line=%u", msg->settings.version,
+                  msg->settings.line_count);
+        break;
+    }
+}
+
+static const char *transfer_text(uint32_t status)
+{
+    static const char *const texts[] = {"begun",  "not_leader", "unknown", "unfit",
+                                        "barred", "already",    "busy"};
+    return status < sizeof texts / sizeof texts[0] ? texts[status] : "?";
+}
+
+static const char *gate_text(uint32_t gate)
+{
+    static const char *const texts[] = {
+        "?",      "serves",    "campaigns", "no_quorum", "leader_heard",
+        "barred", "not_named", "pauses",    "open",      "forwards"};
+    return gate < sizeof texts / sizeof texts[0] ? texts[gate] : "?";
+}
+
+static void trace_operator(struct text *out, const struct message *msg)
+{
+    switch (msg->kind) {
+    case MSG_NAME:
+        text_addf(out, " P%u valid=%u", msg->name.proposer, msg->name.valid_ms);
+        break;
+    case MSG_NAMED:
+        text_addf(out, " status=%u leader=%u", msg->named.status, msg->named.leader);
+        break;
+    case MSG_TRANSFER:
+        text_addf(out, " to=%u", msg->transfer.to);
+        break;
+    case MSG_TRANSFERRED:
+        text_addf(out, " %s leader=%u", transfer_text(msg->transferred.status),
+                  msg->transferred.leader);
+        break;
+    case MSG_EXPLANATION:
+        text_addf(out, " gate=%s named=%u leader=", gate_text(msg->explanation.gate),
+                  msg->explanation.named);
+        trace_ballot(out, &msg->explanation.leader);
+        text_addf(out, " settings=%" PRIu64 " pause=%u \"%.*s\"", msg->explanation.version,
+                  msg->explanation.pause_ms, (int)msg->explanation.oracle.size,
+                  (const char *)msg->explanation.oracle.data);
+        break;
+    default:
         break;
     }
 }
@@ -513,6 +594,20 @@ void trace_message(struct text *out, const struct message *msg)
     case MSG_PROPOSE:
     case MSG_PROPOSED:
         trace_handing_over(out, msg);
+        break;
+    case MSG_ORACLE:
+    case MSG_LEASE:
+    case MSG_LEASED:
+    case MSG_SETTINGS:
+        trace_oracle(out, msg);
+        break;
+    case MSG_NAME:
+    case MSG_NAMED:
+    case MSG_TRANSFER:
+    case MSG_TRANSFERRED:
+    case MSG_EXPLAIN:
+    case MSG_EXPLANATION:
+        trace_operator(out, msg);
         break;
     default:
         trace_client(out, msg);

@@ -4,6 +4,7 @@
 #include "common/base/memory.h"
 #include "common/protocol/kv.h"
 #include "common/protocol/value.h"
+#include "tests/unit/fake_leading.h"
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
@@ -24,7 +25,7 @@ static int64_t now_ms(void)
 
 /* ---- sending */
 
-static void send_to(struct fake_node *node, struct peer to, struct message *msg)
+void fake_send(struct fake_node *node, struct peer to, struct message *msg)
 {
     msg->from = node->peer;
     msg->incarnation = node->incarnation;
@@ -55,10 +56,19 @@ static void send_range(struct fake *f, uint64_t session, uint64_t nonce, struct 
             for (int twice = 0; twice <= f->is_results_doubled; twice++) {
                 struct message msg = {.kind = MSG_RESULT};
                 msg.result = (struct msg_result){session, f->last, 1, &range};
-                send_to(node, node->clients[c], &msg);
+                fake_send(node, node->clients[c], &msg);
             }
         }
     }
+}
+
+int fake_count_down(size_t *count)
+{
+    if (*count == 0) {
+        return 0;
+    }
+    --*count;
+    return 1;
 }
 
 /* ---- the log and its sessions */
@@ -132,7 +142,7 @@ static const struct result_range *find_other(const struct fake_session *session,
     return NULL;
 }
 
-/* Executes a command on keys or leases and keeps its result. */
+/* Executes a command on settings, keys or leases and keeps its result. */
 static void apply_other(struct fake *f, struct fake_session *session, uint64_t sequence,
                         const struct command *command)
 {
@@ -144,7 +154,11 @@ static void apply_other(struct fake *f, struct fake_session *session, uint64_t s
         f->keepalive_ms = now_ms();
         f->keepalive_ids_max = count > f->keepalive_ids_max ? count : f->keepalive_ids_max;
     }
-    fake_store_execute(f->store, session->id, command, &range, &body);
+    if (command->op == COMMAND_SETTINGS) {
+        fake_apply_settings(f, command, &range);
+    } else {
+        fake_store_execute(f->store, session->id, command, &range, &body);
+    }
     range.sequence = sequence;
     range.body = slice_keep(range.body);
     session->others = memory_grow(session->others, &session->other_capacity,
@@ -237,16 +251,7 @@ static void reject(struct fake *f, struct fake_node *node, struct peer client,
         msg.reject.session = 0;
         msg.reject.first_seq = 0;
     }
-    send_to(node, client, &msg);
-}
-
-static int count_down(size_t *count)
-{
-    if (*count == 0) {
-        return 0;
-    }
-    --*count;
-    return 1;
+    fake_send(node, client, &msg);
 }
 
 static void on_submit(struct fake *f, struct fake_node *node, const struct message *msg)
@@ -260,11 +265,12 @@ static void on_submit(struct fake *f, struct fake_node *node, const struct messa
     }
     if (node->peer.id != f->leader) {
         reject(f, node, msg->from, &block, REJECT_NOT_LEADER);
-    } else if (f->is_submit_ignored || (block.session != 0 && count_down(&f->drop_submit_count))) {
+    } else if (f->is_submit_ignored ||
+               (block.session != 0 && fake_count_down(&f->drop_submit_count))) {
         return;
-    } else if (block.session != 0 && count_down(&f->busy_count)) {
+    } else if (block.session != 0 && fake_count_down(&f->busy_count)) {
         reject(f, node, msg->from, &block, REJECT_BUSY);
-    } else if (block.session != 0 && count_down(&f->malformed_count)) {
+    } else if (block.session != 0 && fake_count_down(&f->malformed_count)) {
         reject(f, node, msg->from, &block, REJECT_MALFORMED);
     } else if (block.session == 0) {
         struct slice commands = block.commands;
@@ -289,7 +295,7 @@ static void send_records(struct fake *f, struct fake_node *node, struct peer cli
                                  .last = f->last,
                                  .applied = f->last,
                                  .from = read->from};
-    if (read->consistency == READ_LINEARIZABLE && count_down(&f->no_quorum_count)) {
+    if (read->consistency == READ_LINEARIZABLE && fake_count_down(&f->no_quorum_count)) {
         page->status = READ_NO_QUORUM;
     } else if (read->from <= f->trimmed) {
         page->status = READ_TRIMMED;
@@ -301,7 +307,7 @@ static void send_records(struct fake *f, struct fake_node *node, struct peer cli
         page->record_count = (uint32_t)count;
         page->records = &f->log[read->from];
     }
-    send_to(node, client, &msg);
+    fake_send(node, client, &msg);
 }
 
 static void on_read(struct fake *f, struct fake_node *node, const struct message *msg)
@@ -333,25 +339,29 @@ static void on_query(struct fake *f, struct fake_node *node, const struct messag
     node->query_count++;
     node->linear_query_count += query->consistency == READ_LINEARIZABLE;
     node->counting_query_count += (size_t)is_counting(query);
-    if (count_down(&f->drop_query_count)) {
+    if (fake_count_down(&f->drop_query_count)) {
         return;
     }
-    fake_store_query(f->store, query, f->page_kvs, &reply.answer, &body);
+    if (query->op == QUERY_SETTINGS) {
+        fake_answer_settings(f, query, &reply.answer, &body);
+    } else {
+        fake_store_query(f->store, query, f->page_kvs, &reply.answer, &body);
+    }
     enum result_status refused = RESULT_OK;
-    if (query->consistency == READ_LINEARIZABLE && count_down(&f->no_quorum_count)) {
+    if (query->consistency == READ_LINEARIZABLE && fake_count_down(&f->no_quorum_count)) {
         refused = RESULT_NO_QUORUM;
-    } else if (count_down(&f->query_busy_count)) {
+    } else if (fake_count_down(&f->query_busy_count)) {
         refused = RESULT_BUSY;
-    } else if (query->consistency == READ_LOCAL && count_down(&f->query_future_count)) {
+    } else if (query->consistency == READ_LOCAL && fake_count_down(&f->query_future_count)) {
         refused = RESULT_FUTURE;
     }
     if (refused != RESULT_OK) {
         reply.answer.status = refused;
         reply.answer.body = SLICE_EMPTY;
     }
-    send_to(node, msg->from, &reply);
+    fake_send(node, msg->from, &reply);
     buffer_close(&body);
-    if (count_down(&f->put_count)) {
+    if (fake_count_down(&f->put_count)) {
         fake_store_put(f->store, "k4x", "late");
     }
 }
@@ -375,13 +385,13 @@ static void serve_watch(struct fake *f, struct fake_node *node, struct fake_watc
                                            .revision = node->stuck_revision,
                                            .next_revision = watch->watch.revision,
                                            .next_sub = watch->watch.sub};
-    } else if (count_down(&f->watch_busy_count)) {
+    } else if (fake_count_down(&f->watch_busy_count)) {
         count = 1;
         reply.events.status = RESULT_BUSY;
         reply.events.events = SLICE_EMPTY;
     }
     if (count > 0 || now_ms() >= watch->until_ms) {
-        send_to(node, watch->client, &reply);
+        fake_send(node, watch->client, &reply);
         forget_watch(watch);
     }
     buffer_close(&body);
@@ -440,7 +450,7 @@ static void on_status(struct fake *f, struct fake_node *node, const struct messa
     }
     struct message reply = {.kind = MSG_STATUS_REPLY};
     reply.status_reply = (struct msg_status_reply){msg->status.request, count, nodes};
-    send_to(node, msg->from, &reply);
+    fake_send(node, msg->from, &reply);
 }
 
 /* ---- processes */
@@ -458,7 +468,7 @@ static void on_hello(struct fake_node *node, link_t link, const struct message *
     }
     struct message welcome = {.kind = MSG_WELCOME};
     welcome.welcome.version = PROTOCOL_VERSION;
-    send_to(node, msg->from, &welcome);
+    fake_send(node, msg->from, &welcome);
 }
 
 static void on_frame(struct fake *f, struct fake_node *node, const struct inbound *in)
@@ -504,6 +514,15 @@ static void on_frame(struct fake *f, struct fake_node *node, const struct inboun
         break;
     case MSG_STATUS:
         on_status(f, node, &msg);
+        break;
+    case MSG_TRANSFER:
+        fake_on_transfer(f, node, &msg);
+        break;
+    case MSG_EXPLAIN:
+        fake_on_explain(f, node, &msg);
+        break;
+    case MSG_NAME:
+        fake_on_name(f, node, &msg);
         break;
     default:
         break;
@@ -701,7 +720,7 @@ void fake_lead(struct fake *f, node_id_t proposer)
         for (size_t c = 0; node->peer.id == proposer && c < node->client_count; c++) {
             struct message msg = {.kind = MSG_LEADING};
             msg.leading.ballot = (struct ballot){4, proposer, 9};
-            send_to(node, node->clients[c], &msg);
+            fake_send(node, node->clients[c], &msg);
         }
     }
     fake_unlock(f);

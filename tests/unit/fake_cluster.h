@@ -52,8 +52,12 @@ struct fake_node {
     struct fake_watch watches[FAKE_WATCHES_MAX];
 
     /* Script. */
-    int is_down;             /* no process */
-    int is_silent;           /* takes frames and does nothing */
+    int is_down;                  /* no process */
+    int is_silent;                /* takes frames and does nothing */
+    enum name_status name_status; /* what it answers to a word */
+    int is_name_ignored;
+    int is_name_late;        /* it answers the word before */
+    size_t explain_limit;    /* other than 0: it explains so often, and then is silent */
     uint64_t stuck_revision; /* other than 0: cut off there, it answers watches with nothing new */
 
     /* What happened. */
@@ -65,6 +69,10 @@ struct fake_node {
     size_t linear_query_count;
     size_t counting_query_count; /* ranges of which all is counted */
     size_t watch_count;
+    size_t transfer_count;
+    size_t explain_count;
+    size_t name_count;
+    struct msg_name name; /* the last one */
 };
 
 struct fake {
@@ -86,10 +94,23 @@ struct fake {
     uint64_t session_number;
     struct fake_store *store;
 
+    /* What the log says of oracles. */
+    uint64_t settings_version;
+    uint8_t settings[SETTINGS_BYTES_MAX];
+    size_t settings_size;
+    struct place line[FAKE_NODES_MAX];
+    size_t line_count;
+
     /* Script, counted down where it says count. */
-    node_id_t leader;       /* who takes commands; 0: nobody */
-    node_id_t named_leader; /* whom the others name; 0: unknown */
-    int is_submit_ignored;  /* the leader takes nothing and says nothing */
+    size_t changed_count; /* somebody else changes the settings first */
+    size_t transfer_drop_count;
+    size_t transfer_busy_count;
+    size_t transfer_unfit_count;
+    enum transfer_status transfer_status; /* of the leader, for what is not that simple */
+    node_id_t transfer_leader;            /* who leads after a transfer; 0: whom it asked for */
+    node_id_t leader;                     /* who takes commands; 0: nobody */
+    node_id_t named_leader;               /* whom the others name; 0: unknown */
+    int is_submit_ignored;                /* the leader takes nothing and says nothing */
     size_t drop_submit_count;
     size_t drop_result_count;
     size_t busy_count;
@@ -120,6 +141,15 @@ struct fake {
     uint64_t acked_max;       /* highest acknowledgement seen */
     int is_acked_wrong;       /* acknowledged what was never answered */
 };
+
+/* ---- for the fake's own files */
+
+void fake_send(struct fake_node *node, struct peer to, struct message *msg);
+
+/* 1 as often as *count says. */
+int fake_count_down(size_t *count);
+
+/* ---- for tests */
 
 /* Starts processes on free ports, the first proposer leading, and writes cluster.yml. */
 void fake_start(struct fake *f, size_t proposers, size_t learners);

@@ -75,7 +75,7 @@ static void note_outcome(void *arg, const struct outcome *outcome)
     buffer_put(&kit->body, outcome->range.body);
 }
 
-static void apply(struct machine_kit *kit, struct blob *value)
+void machine_kit_apply_value(struct machine_kit *kit, struct blob *value)
 {
     kit->outcome_count = 0;
     machine_apply(kit->machine, ++kit->slot, slice_of(value), note_outcome, kit, &kit->fx);
@@ -89,7 +89,7 @@ static void apply(struct machine_kit *kit, struct blob *value)
 void machine_kit_tick(struct machine_kit *kit, uint64_t now_ms)
 {
     kit->now_ms = now_ms;
-    apply(kit, value_noop(now_ms));
+    machine_kit_apply_value(kit, value_noop(now_ms));
 }
 
 int machine_kit_sweep(struct machine_kit *kit)
@@ -106,7 +106,7 @@ int machine_kit_sweep(struct machine_kit *kit)
 
 void machine_kit_apply(struct machine_kit *kit, struct slice block)
 {
-    apply(kit, value_batch(kit->now_ms, &block, 1));
+    machine_kit_apply_value(kit, value_batch(kit->now_ms, &block, 1));
 }
 
 static void submit(struct machine_kit *kit, uint64_t sequence, enum command_op op,

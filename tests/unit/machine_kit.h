@@ -48,6 +48,9 @@ void machine_kit_tick(struct machine_kit *kit, uint64_t now_ms);
 /* Sweeps to the end. Returns how many pieces that took. */
 int machine_kit_sweep(struct machine_kit *kit);
 
+/* Applies a value in a slot of its own. The reference passes to the kit. */
+void machine_kit_apply_value(struct machine_kit *kit, struct blob *value);
+
 /* Applies one encoded block in a slot of its own. */
 void machine_kit_apply(struct machine_kit *kit, struct slice block);
 

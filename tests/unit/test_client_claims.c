@@ -234,6 +234,52 @@ static void test_queue(void **state)
     stop(s);
 }
 
+#define PUSHERS 6
+
+struct pushing {
+    pthread_t thread;
+    struct synod *s;
+    int code;
+};
+
+static void *push_if_empty(void *arg)
+{
+    struct pushing *p = arg;
+    p->code = synod_queue_push_if_empty(p->s, "q", synod_text("the one"), NULL);
+    return NULL;
+}
+
+/* Proves: of several that push into an empty queue at once one succeeds; a claimed message counts,
+ * messages of other queues do not. */
+static void test_queue_push_if_empty(void **state)
+{
+    (void)state;
+    struct synod *s = start(1, 2);
+    struct pushing pushers[PUSHERS];
+    int pushed = 0;
+    push(s, "q2", "of another queue");
+    for (size_t i = 0; i < PUSHERS; i++) {
+        pushers[i] = (struct pushing){.s = open_client((struct synod_options){0})};
+        pthread_create(&pushers[i].thread, NULL, push_if_empty, &pushers[i]);
+    }
+    for (size_t i = 0; i < PUSHERS; i++) {
+        pthread_join(pushers[i].thread, NULL);
+        pushed += pushers[i].code == SYNOD_OK;
+        assert_true(pushers[i].code == SYNOD_OK || pushers[i].code == SYNOD_E_EXISTS);
+        synod_close(pushers[i].s);
+    }
+    assert_int_equal(pushed, 1);
+    struct synod_message one = take(s, "q", "the one");
+    nothing_to_take(s, "q");
+    assert_refused(s, synod_queue_push_if_empty(s, "q", synod_text("x"), NULL), SYNOD_E_EXISTS,
+                   "claimed");
+    assert_ok(s, synod_queue_acknowledge(s, "q", one.id, one.token));
+    char id[32] = "";
+    assert_ok(s, synod_queue_push_if_empty(s, "q", synod_text("next"), id));
+    assert_string_equal(take(s, "q", "next").id, id);
+    stop(s);
+}
+
 /* Proves: the first free message is found behind many claimed ones. */
 static void test_queue_long(void **state)
 {
@@ -414,6 +460,7 @@ int main(void)
         cmocka_unit_test_teardown(test_work_list, clean_up),
         cmocka_unit_test_teardown(test_work_usage, clean_up),
         cmocka_unit_test_teardown(test_queue, clean_up),
+        cmocka_unit_test_teardown(test_queue_push_if_empty, clean_up),
         cmocka_unit_test_teardown(test_queue_long, clean_up),
         cmocka_unit_test_teardown(test_queue_waiting, clean_up),
         cmocka_unit_test_teardown(test_queue_usage, clean_up),

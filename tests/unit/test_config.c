@@ -25,7 +25,7 @@
 #define ACCEPTORS                                                                                  \
     "acceptors:\n"                                                                                 \
     "  - { id: 2, address: \"tcp://10.0.0.2:7411\" }\n"                                            \
-    "  - { id: 1, address: \"tcp://10.0.0.1:7411\", priority: 9 }\n"                               \
+    "  - { id: 1, address: \"tcp://10.0.0.1:7411\" }\n"                                            \
     "  - { id: 7, address: \"tcp://[fe80::7]:7411\" }\n"
 #define PROPOSERS                                                                                  \
     "proposers:\n"                                                                                 \
@@ -74,9 +74,9 @@ static void test_valid(void **state)
     assert_string_equal(cfg.acceptors[1].address, "tcp://10.0.0.2:7411");
     assert_int_equal(cfg.members.q1, 2);
     assert_int_equal(cfg.members.q2, 2);
-    assert_int_equal(cfg.proposers[0].priority, 3);
-    assert_int_equal(cfg.acceptors[0].priority, 9); /* ids are sorted */
-    assert_int_equal(cfg.acceptors[1].priority, 0);
+    assert_int_equal(cfg.settings.candidate_count, 1);
+    assert_int_equal(cfg.settings.candidates[0].id, 1);
+    assert_int_equal(cfg.settings.candidates[0].priority, 3);
     assert_string_equal(cfg.learners[0].client, "tcp://10.0.0.1:7432");
     assert_int_equal(cfg.heartbeat_ms, 20);
     assert_int_equal(cfg.election_ms, 300);
@@ -88,7 +88,62 @@ static void test_valid(void **state)
     assert_int_equal(cfg.members.q2, 1);
     assert_int_equal(cfg.heartbeat_ms, 50);
     assert_int_equal(cfg.election_ms, 500);
-    assert_string_equal(cfg.oracle, "connected");
+    assert_int_equal(cfg.settings.kind, ORACLE_CONNECTED);
+}
+
+#define RAFT_HEAD "cluster: demo\nid: 6b1f0c9e2a7d4e55\nprotocol: raft\n"
+#define THREE                                                                                      \
+    "proposers:\n"                                                                                 \
+    "  - { id: 3, peer: \"tcp://c:1\", client: \"tcp://c:2\", lead: false }\n"                     \
+    "  - { id: 1, peer: \"tcp://a:1\", client: \"tcp://a:2\", zone: eu, priority: 5 }\n"           \
+    "  - { id: 2, peer: \"tcp://b:1\", client: \"tcp://b:2\", zone: us, lead: true }\n"
+
+/* Proves: everything that can be said of who should lead is read into the settings, with the
+ * candidates in the order of ids and the edges sorted; in Raft mode the candidates are the
+ * acceptors. */
+static void test_oracle(void **state)
+{
+    (void)state;
+    struct config cfg;
+    struct errmsg err;
+    assert_int_equal(
+        parse(HEAD ACCEPTORS THREE LEARNERS
+              "oracle: { kind: floodmax, preempt: true, zone: eu, diameter: 3, order: [2, 1], "
+              "topology: [[3, 2], [1, 2]] }\n",
+              &cfg, &err),
+        0);
+    const struct settings *settings = &cfg.settings;
+    assert_int_equal(settings->kind, ORACLE_FLOODMAX);
+    assert_int_equal(settings->preempts, 1);
+    assert_string_equal(settings->zone, "eu");
+    assert_int_equal(settings->diameter, 3);
+    assert_int_equal(settings->order_count, 2);
+    assert_int_equal(settings->order[0], 2);
+    assert_int_equal(settings->edge_count, 2);
+    assert_int_equal(settings->edges[0].a, 1);
+    assert_int_equal(settings->edges[0].b, 2);
+    assert_int_equal(settings->edges[1].a, 2);
+    assert_int_equal(settings->edges[1].b, 3);
+    assert_int_equal(settings->candidate_count, 3);
+    assert_int_equal(settings->candidates[0].id, 1);
+    assert_int_equal(settings->candidates[0].priority, 5);
+    assert_string_equal(settings->candidates[1].zone, "us");
+    assert_false(settings->candidates[1].is_barred);
+    assert_true(settings->candidates[2].is_barred);
+    assert_int_equal(settings->version, 0);
+
+    assert_int_equal(parse(RAFT_HEAD "acceptors:\n"
+                                     "  - { id: 4, address: \"tcp://d:1\", priority: 9 }\n"
+                                     "  - { id: 2, address: \"tcp://e:1\", lead: false }\n"
+                                     "proposers: [ { id: 1, peer: \"tcp://a:1\", client: "
+                                     "\"tcp://a:2\" } ]\n" LEARNERS
+                                     "oracle: { kind: static, order: [4] }\n",
+                           &cfg, &err),
+                     0);
+    assert_int_equal(settings->candidate_count, 2);
+    assert_int_equal(settings->candidates[0].id, 2);
+    assert_true(settings->candidates[0].is_barred);
+    assert_int_equal(settings->candidates[1].priority, 9);
 }
 
 /* Proves: each kind of mistake is ERROR_USAGE, writes nothing to the result, and the sentence names
@@ -175,6 +230,62 @@ static void test_refused(void **state)
          "c.yml:14: oracle.kind: \"moon\"", "it has: connected"},
         {HEAD ACCEPTORS PROPOSERS LEARNERS "oracle: {}\n", "c.yml:14: oracle: key kind is missing",
          "kind: connected"},
+        {HEAD ACCEPTORS THREE LEARNERS "oracle: { kind: ring, preempt: 1 }\n",
+         "c.yml:16: oracle.preempt: \"1\"", "true or false"},
+        {HEAD ACCEPTORS THREE LEARNERS "oracle: { kind: ring, zone: \"a b\" }\n",
+         "c.yml:16: oracle.zone: \"a b\"", "letters"},
+        {HEAD ACCEPTORS THREE LEARNERS "oracle: { kind: ring, zone: \"\" }\n",
+         "c.yml:16: oracle.zone: \"\"", "letters"},
+        {HEAD ACCEPTORS THREE LEARNERS "oracle: { kind: ring, diameter: 32 }\n",
+         "c.yml:16: oracle.diameter: 32 is out of range", "0 to 31"},
+        {HEAD ACCEPTORS THREE LEARNERS "oracle: { kind: static, order: 2 }\n",
+         "c.yml:16: oracle.order: a single value", "order: [2, 1]"},
+        {HEAD ACCEPTORS THREE LEARNERS "oracle: { kind: static, order: [] }\n",
+         "c.yml:16: oracle.order: an empty list", "order: [2, 1]"},
+        {HEAD ACCEPTORS THREE LEARNERS "oracle: { kind: static, order: [2, x] }\n",
+         "c.yml:16: oracle.order[1]: \"x\"", "try: order: 1"},
+        {HEAD ACCEPTORS THREE LEARNERS "oracle: { kind: static, order: [2, 7] }\n",
+         "c.yml:16: oracle.order[1]: there is no proposer 7", "listed"},
+        {HEAD ACCEPTORS THREE LEARNERS "oracle: { kind: static, order: [2, 1, 2] }\n",
+         "c.yml:16: oracle.order[2]: 2 is there twice", "each id once"},
+        {HEAD ACCEPTORS THREE LEARNERS "oracle: { kind: floodmax, topology: {} }\n",
+         "c.yml:16: oracle.topology: a mapping", "[[1, 2], [2, 3]]"},
+        {HEAD ACCEPTORS THREE LEARNERS "oracle: { kind: floodmax, topology: [] }\n",
+         "c.yml:16: oracle.topology: an empty list", "[[1, 2], [2, 3]]"},
+        {HEAD ACCEPTORS THREE LEARNERS "oracle: { kind: floodmax, topology: [[1, 2, 3]] }\n",
+         "c.yml:16: oracle.topology[0]: no pair", "[1, 2]"},
+        {HEAD ACCEPTORS THREE LEARNERS "oracle: { kind: floodmax, topology: [[1, 2], 3] }\n",
+         "c.yml:16: oracle.topology[1]: no pair", "[1, 2]"},
+        {HEAD ACCEPTORS THREE LEARNERS "oracle: { kind: floodmax, topology: [[1, 9]] }\n",
+         "c.yml:16: oracle.topology[0][1]: there is no proposer 9", "listed"},
+        {HEAD ACCEPTORS THREE LEARNERS "oracle: { kind: floodmax, topology: [[2, 2]] }\n",
+         "c.yml:16: oracle.topology[0]: 2 is joined with itself", "different"},
+        {HEAD ACCEPTORS THREE LEARNERS
+         "oracle: { kind: floodmax, topology: [[1, 2], [2, 3], [2, 1]] }\n",
+         "c.yml:16: oracle.topology[2]: 2 and 1 are joined already", "no direction"},
+        {HEAD ACCEPTORS THREE LEARNERS "oracle: { kind: floodmax, topology: [[1, 2]] }\n",
+         "c.yml:16: oracle.topology: the topology is not connected", "edge more"},
+        {HEAD ACCEPTORS THREE LEARNERS
+         "oracle: { kind: floodmax, diameter: 1, topology: [[1, 2], [2, 3]] }\n",
+         "c.yml:16: oracle.topology: the topology has a diameter of 2, not 1", "try: 2, or 0"},
+        {HEAD ACCEPTORS "proposers: [ { id: 1, peer: \"tcp://a:1\", client: \"tcp://a:2\", "
+                        "lead: false } ]\n" LEARNERS,
+         "c.yml:8: proposers: nobody may lead", "allow one"},
+        {HEAD ACCEPTORS "proposers: [ { id: 1, peer: \"tcp://a:1\", client: \"tcp://a:2\", "
+                        "lead: no } ]\n" LEARNERS,
+         "c.yml:8: proposers[0].lead: \"no\"", "true or false"},
+        {HEAD ACCEPTORS "proposers: [ { id: 1, peer: \"tcp://a:1\", client: \"tcp://a:2\", "
+                        "zone: [ eu ] } ]\n" LEARNERS,
+         "c.yml:8: proposers[0].zone: a list", "name of a zone"},
+        {HEAD "acceptors: [ { id: 1, address: \"tcp://a:1\", priority: 9 } ]\n" PROPOSERS LEARNERS,
+         "c.yml:4: acceptors[0].priority: it would mean nothing", "try: to say it of a proposer"},
+        {RAFT_HEAD "acceptors: [ { id: 1, address: \"tcp://x:1\" } ]\n" THREE LEARNERS,
+         "c.yml:7: proposers[1].priority: it would mean nothing", "it is acceptors that lead"},
+        {RAFT_HEAD "acceptors: [ { id: 1, address: \"tcp://x:1\" } ]\n"
+                   "proposers: [ { id: 1, peer: \"tcp://a:1\", client: \"tcp://a:2\" } ]\n" LEARNERS
+                   "oracle: { kind: ring }\n",
+         "c.yml:10: oracle.kind: the oracle ring means nothing with protocol: raft",
+         "connected or static"},
         {HEAD ACCEPTORS PROPOSERS LEARNERS "security: { curve: true, keys: \"keys\" }\n",
          "c.yml:14: security.curve: CURVE is not in this version yet", "curve: false"},
         {HEAD ACCEPTORS PROPOSERS LEARNERS "security: { curve: \"false\" }\n",
@@ -338,6 +449,27 @@ static int leave(void **state)
     return rc;
 }
 
+/* Everything that settings can say, with as many edges as there can be. */
+static void say_everything(struct settings *settings)
+{
+    settings->kind = ORACLE_FLOODMAX;
+    settings->preempts = 1;
+    snprintf(settings->zone, sizeof settings->zone, "%s", "-.zone_of_thirty-one_bytes.1234");
+    settings->diameter = MEMBERS_MAX - 1;
+    settings->candidates[1].priority = UINT32_MAX;
+    settings->candidates[2].priority = 7;
+    snprintf(settings->candidates[2].zone, sizeof settings->zone, "true");
+    settings->candidates[0].is_barred = 1;
+    for (node_id_t id = MEMBERS_MAX; id > 0; id--) {
+        settings->order[settings->order_count++] = id;
+    }
+    for (node_id_t a = 1; a < MEMBERS_MAX; a++) {
+        for (node_id_t b = a + 1; b <= MEMBERS_MAX; b++) {
+            settings->edges[settings->edge_count++] = (struct edge){a, b};
+        }
+    }
+}
+
 /* Proves: what is written is read back equal, byte for byte of the struct, also with everything
  * that has a default set to something else. */
 static void test_round_trip(void **state)
@@ -355,13 +487,20 @@ static void test_round_trip(void **state)
 
     config_for_localhost(&cfg, "true", UINT64_MAX, MEMBERS_MAX, MEMBERS_MAX, MEMBERS_MAX,
                          65536 - CONFIG_LOCALHOST_PORTS);
-    cfg.protocol = CONFIG_RAFT;
+    config_set_protocol(&cfg, CONFIG_RAFT);
     cfg.members.q1 = MEMBERS_MAX;
     cfg.members.q2 = 1;
-    cfg.proposers[1].priority = UINT32_MAX;
-    cfg.acceptors[2].priority = 7;
+    say_everything(&cfg.settings);
+    cfg.settings.kind = ORACLE_STATIC;
     cfg.heartbeat_ms = 10000;
     cfg.election_ms = 60000;
+    assert_int_equal(config_write(path, &cfg, &err), 0);
+    assert_int_equal(config_load(path, &back, &err), 0);
+    assert_memory_equal(&cfg, &back, sizeof cfg);
+    assert_int_equal(unlink(path), 0);
+
+    config_for_localhost(&cfg, "demo", 7, 3, MEMBERS_MAX, 1, 7400);
+    say_everything(&cfg.settings);
     assert_int_equal(config_write(path, &cfg, &err), 0);
     assert_int_equal(config_load(path, &back, &err), 0);
     assert_memory_equal(&cfg, &back, sizeof cfg);
@@ -527,6 +666,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_valid),
+        cmocka_unit_test(test_oracle),
         cmocka_unit_test(test_refused),
         cmocka_unit_test(test_addresses),
         cmocka_unit_test(test_bounds),

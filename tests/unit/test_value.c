@@ -252,6 +252,28 @@ static void test_closing_a_session_comes_last(void **state)
     assert_refused(one_command(&head, COMMAND_CLOSE_SESSION, "x", 1));
 }
 
+/* Settings are changed from a version, to settings that are well-formed. Few bytes of a version,
+ * settings that are cut off, and bytes behind them are refused. */
+static void test_settings_are_parsed(void **state)
+{
+    (void)state;
+    struct block head = {.session = 5, .client = CLIENT, .first_seq = 1, .count = 1};
+    static const uint8_t payload[8 + 11 + 1] = {[7] = 3, [8] = ORACLE_RING};
+    struct block block;
+    struct command command;
+    struct slice encoded = one_command(&head, COMMAND_SETTINGS, payload, 8 + 11);
+    assert_int_equal(block_parse(encoded, &block, NULL), 0);
+    assert_int_equal(block_next_command(&block.commands, &command), 1);
+    assert_int_equal(command.op, COMMAND_SETTINGS);
+    assert_int_equal(command.payload.size, 8 + 11);
+    for (uint32_t size = 0; size < 8 + 11; size++) {
+        assert_refused(one_command(&head, COMMAND_SETTINGS, payload, size));
+    }
+    assert_refused(one_command(&head, COMMAND_SETTINGS, payload, sizeof payload));
+    static const uint8_t unknown[8 + 11] = {[8] = ORACLE_KIND_END};
+    assert_refused(one_command(&head, COMMAND_SETTINGS, unknown, sizeof unknown));
+}
+
 /* An operation that this version does not know is refused, never skipped. */
 static void test_unknown_commands_are_refused(void **state)
 {
@@ -319,6 +341,32 @@ static void test_batch_is_read_back(void **state)
     blob_unref(blob);
 }
 
+/* A line gives its places back in order, as many as there can be. */
+static void test_line_is_read_back(void **state)
+{
+    (void)state;
+    struct place places[MEMBERS_MAX];
+    for (size_t i = 0; i < MEMBERS_MAX; i++) {
+        places[i] = (struct place){(node_id_t)(i + 1), UINT64_MAX - i, 55, 66};
+    }
+    struct blob *blob = value_line(1234, places, MEMBERS_MAX);
+    assert_int_equal(blob->size, VALUE_HEAD_BYTES + MEMBERS_MAX * 12);
+    struct value value;
+    assert_int_equal(value_parse(slice_of(blob), &value), 0);
+    assert_int_equal(value.kind, VALUE_LINE);
+    assert_true(value.stamp_ms == 1234);
+    struct place place;
+    for (size_t i = 0; i < MEMBERS_MAX; i++) {
+        assert_int_equal(value_next_place(&value.line, &place), 1);
+        assert_int_equal(place.proposer, places[i].proposer);
+        assert_true(place.incarnation == places[i].incarnation);
+        assert_int_equal(place.since, 0); /* where and until when is for the machine to say */
+        assert_int_equal(place.expires_ms, 0);
+    }
+    assert_int_equal(value_next_place(&value.line, &place), 0);
+    blob_unref(blob);
+}
+
 static void assert_corrupt(const void *data, size_t size)
 {
     struct value value = {.stamp_ms = 77};
@@ -356,6 +404,32 @@ static void test_damaged_values_are_corrupt(void **state)
     copy[0] = 4;
     assert_corrupt(copy, lead->size);
     blob_unref(lead);
+}
+
+/* A line without places, with one too many, one that is cut off, or one of nobody is corrupt. */
+static void test_damaged_lines_are_corrupt(void **state)
+{
+    (void)state;
+    uint8_t line[VALUE_HEAD_BYTES + (MEMBERS_MAX + 1) * 12] = {VALUE_LINE};
+    for (size_t i = 0; i <= MEMBERS_MAX; i++) {
+        bytes_put_u32(line + VALUE_HEAD_BYTES + i * 12, (uint32_t)i + 1);
+        bytes_put_u64(line + VALUE_HEAD_BYTES + i * 12 + 4, 9);
+    }
+    struct value value;
+    for (size_t size = 0; size <= sizeof line; size++) {
+        int is_whole =
+            size > VALUE_HEAD_BYTES && size < sizeof line && (size - VALUE_HEAD_BYTES) % 12 == 0;
+        if (is_whole) {
+            assert_int_equal(value_parse(slice_borrow(line, size), &value), 0);
+        } else {
+            assert_corrupt(line, size);
+        }
+    }
+    bytes_put_u32(line + VALUE_HEAD_BYTES + 12, 0);
+    assert_corrupt(line, VALUE_HEAD_BYTES + 24);
+    bytes_put_u32(line + VALUE_HEAD_BYTES + 12, 2);
+    bytes_put_u64(line + VALUE_HEAD_BYTES + 16, 0);
+    assert_corrupt(line, VALUE_HEAD_BYTES + 24);
 }
 
 /* Random damage never makes a read outside of the bytes (a sanitizer build sees it), and what still
@@ -406,11 +480,14 @@ int main(void)
         cmocka_unit_test(test_record_size_is_limited),
         cmocka_unit_test(test_opening_a_session_stands_alone),
         cmocka_unit_test(test_closing_a_session_comes_last),
+        cmocka_unit_test(test_settings_are_parsed),
         cmocka_unit_test(test_unknown_commands_are_refused),
         cmocka_unit_test(test_noop_is_read_back),
         cmocka_unit_test(test_lead_is_read_back),
         cmocka_unit_test(test_batch_is_read_back),
+        cmocka_unit_test(test_line_is_read_back),
         cmocka_unit_test(test_damaged_values_are_corrupt),
+        cmocka_unit_test(test_damaged_lines_are_corrupt),
         cmocka_unit_test(test_random_damage_is_survived),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

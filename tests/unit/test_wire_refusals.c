@@ -142,6 +142,11 @@ static void test_scan_bounds_bytes_and_elements(void **state)
 }
 /* ---- what breaks a rule of the envelope or of a body */
 
+/* Of `connected`; an explanation up to its lists, and an acceptor in it. */
+#define PLAIN_SETTINGS " c40b 0100000000000000000000 "
+#define EXPLANATION " 9d 01 01 08" NONE NONE "01 00 00 00 00 a0 "
+#define SAID(id) "97 " id " 00" NONE NONE "00 00 00 "
+
 static const struct {
     const char *hex;
     enum refusal refusal;
@@ -239,6 +244,10 @@ static const struct {
      "value has 8 bytes, not 9 to"},
     {HEAD "0c" FROM_P "94" BALLOT "01 00 c409 0400000000000003e8", REFUSED_MALFORMED,
      "value is no well-formed value"},
+    {HEAD "0c" FROM_P "94" BALLOT "01 00 c409 0500000000000003e8", REFUSED_MALFORMED,
+     "value is no well-formed value"},
+    {HEAD "0c" FROM_P "94" BALLOT "01 00 c415 0400000000000003e8 00000000 0000000000000009",
+     REFUSED_MALFORMED, "value is no well-formed value"},
     {HEAD "0c" FROM_P "94" BALLOT "01 00 c40a 0100000000000003e800", REFUSED_MALFORMED,
      "value is no well-formed value"},
     {HEAD "0c" FROM_P "94" BALLOT "01 00 c40a 0300000000000003e800", REFUSED_MALFORMED,
@@ -295,6 +304,57 @@ static const struct {
      "nodes[0]: node is nobody"},
     {HEAD "2f" FROM_L "92 01 91 dc0010 9203 02" NODE_REST, REFUSED_MALFORMED,
      "nodes[0] is not the sender"},
+    {HEAD "2b" FROM_L "93 03 01 91 95 01 01 10 00 c400", REFUSED_MALFORMED, "status is 16"},
+    {HEAD "30" FROM_C "94 01 05 00 c400", REFUSED_MALFORMED, "op is 5, not 1 to 4"},
+    {HEAD "31" FROM_L "95 01 0f 01 01 c400", REFUSED_MALFORMED, "status is 15, not 0 to 14"},
+    /* oracles */
+    {HEAD "21" FROM_A "98 01 03 00 00 00 00 00 90", REFUSED_MALFORMED, "no acceptor sends it"},
+    {HEAD "21" FROM_P "98 00 03 00 00 00 00 00 90", REFUSED_MALFORMED, "type is 0, not 1 to 9"},
+    {HEAD "21" FROM_P "98 0a 03 00 00 00 00 00 90", REFUSED_MALFORMED, "type is 10, not 1 to 9"},
+    {HEAD "21" FROM_P "98 01 00 00 00 00 00 00 90", REFUSED_MALFORMED, "kind is 0, not 1 to 8"},
+    {HEAD "21" FROM_P "98 01 09 00 00 00 00 00 90", REFUSED_MALFORMED, "kind is 9, not 1 to 8"},
+    {HEAD "21" FROM_P "98 06 05 00 00 00 00 00 91 94 00 00 00 00", REFUSED_MALFORMED,
+     "rumors[0]: proposer is 0"},
+    {HEAD "21" FROM_P "98 06 05 00 00 00 00 00 91 94 01 03 00 00", REFUSED_MALFORMED,
+     "rumors[0]: state is 3"},
+    {HEAD "22" FROM_L "92 01 05", REFUSED_MALFORMED, "lease (no learner sends it)"},
+    {HEAD "23" FROM_P "94 01 01 01 05", REFUSED_MALFORMED, "leased (no proposer sends it)"},
+    {HEAD "23" FROM_A "94 01 02 01 05", REFUSED_MALFORMED, "granted is 2"},
+    {HEAD "23" FROM_A "94 01 01 00 05", REFUSED_MALFORMED, "a lease is granted that nobody holds"},
+    {HEAD "24" FROM_P "94 2c 00 c400 90", REFUSED_MALFORMED, "settings (no proposer sends it)"},
+    {HEAD "24" FROM_L "94 2c 00" PLAIN_SETTINGS "90", REFUSED_MALFORMED,
+     "11 bytes of settings are no version 0"},
+    {HEAD "24" FROM_L "94 2c 01 c400 90", REFUSED_MALFORMED,
+     "0 bytes of settings are no version 1"},
+    {HEAD "24" FROM_L "94 2c 01 c40b 0900000000000000000000 90", REFUSED_MALFORMED,
+     "the oracle is of unknown kind 9"},
+    {HEAD "24" FROM_L "94 2c 00 c400 91 94 01 09 2d 00", REFUSED_MALFORMED,
+     "line[0]: slot 45 does not lie in 1 to 44"},
+    {HEAD "24" FROM_L "94 2c 00 c400 92 94 01 09 2b 00 94 02 09 2a 00", REFUSED_MALFORMED,
+     "line[1]: slot 42 does not lie in 43 to 44"},
+    {HEAD "24" FROM_L "94 2c 00 c400 92 94 01 09 2b 00 94 01 08 2c 00", REFUSED_MALFORMED,
+     "line[1]: proposer 1 stands in it twice"},
+    {HEAD "24" FROM_L "94 2c 00 c400 91 94 00 09 01 00", REFUSED_MALFORMED, "proposer is 0"},
+    {HEAD "24" FROM_L "94 2c 00 c400 91 94 01 00 01 00", REFUSED_MALFORMED, "incarnation is 0"},
+    /* operators */
+    {HEAD "34" FROM_P "93 01 02 05", REFUSED_MALFORMED, "name (no proposer sends it)"},
+    {HEAD "35" FROM_P "93 01 03 00", REFUSED_MALFORMED, "status is 3, not 0 to 2"},
+    {HEAD "36" FROM_L "92 01 02", REFUSED_MALFORMED, "transfer (no learner sends it)"},
+    {HEAD "37" FROM_C "93 01 00 01", REFUSED_MALFORMED, "transferred (no client sends it)"},
+    {HEAD "37" FROM_P "93 01 07 01", REFUSED_MALFORMED, "status is 7, not 0 to 6"},
+    {HEAD "37" FROM_P "93 01 00 00", REFUSED_MALFORMED, "status 0 comes from no leader"},
+    {HEAD "37" FROM_A "93 01 05 00", REFUSED_MALFORMED, "status 5 comes from no leader"},
+    {HEAD "38" FROM_P "91 01", REFUSED_MALFORMED, "explain (no proposer sends it)"},
+    {HEAD "39" FROM_P "9d 01 01 0a" NONE NONE "01 00 00 00 00 a0 90 90", REFUSED_MALFORMED,
+     "gate is 10, not 1 to 9"},
+    {HEAD "39" FROM_P "9d 01 01 08" NONE NONE "01 00 00 00 00 a20a62 90 90", REFUSED_MALFORMED,
+     "oracle is not UTF-8"},
+    {HEAD "39" FROM_P EXPLANATION "92" SAID("02") SAID("02") "90", REFUSED_MALFORMED,
+     "acceptors[1]: ids do not rise"},
+    {HEAD "39" FROM_P EXPLANATION "90 92 95 01 02 00 00 00 95 01 02 00 00 00", REFUSED_MALFORMED,
+     "links[1]: ids do not rise"},
+    {HEAD "39" FROM_P EXPLANATION "90 92 95 02 01 00 00 00 95 01 02 00 00 00", REFUSED_MALFORMED,
+     "links[1]: ids do not rise"},
 };
 
 /* Each rule of the envelope and of the bodies refuses what breaks it, and says which it was. */
@@ -332,6 +392,18 @@ static void test_the_same_frames_without_the_fault_are_taken(void **state)
         HEAD "2b" FROM_L "93 03 01 92 95 01 00 01 00 c4 00 95 01 00 02 00 c4 00",
         HEAD "2d" FROM_L "97 01 00 05 06 01 05 92 c400 c400",
         HEAD "2f" FROM_L "92 01 91 dc0010 9203 01" NODE_REST,
+        HEAD "2b" FROM_L "93 03 01 91 95 01 01 0f 00 c400",
+        HEAD "30" FROM_C "94 01 04 00 c400",
+        HEAD "0c" FROM_P "94" BALLOT "01 00 c415 0400000000000003e8 00000001 0000000000000009",
+        HEAD "21" FROM_P "98 06 05 00 00 00 00 00 91 94 01 02 00 00",
+        HEAD "23" FROM_A "94 01 01 01 05",
+        HEAD "24" FROM_L "94 2c 01" PLAIN_SETTINGS "90",
+        HEAD "24" FROM_L "94 2c 00 c400 92 94 01 09 2b 00 94 02 09 2b 00",
+        HEAD "35" FROM_P "93 01 02 00",
+        HEAD "37" FROM_P "93 01 06 00",
+        HEAD "37" FROM_A "93 01 05 01",
+        HEAD "39" FROM_P EXPLANATION "92" SAID("01") SAID("02") "90",
+        HEAD "39" FROM_P EXPLANATION "90 92 95 01 02 00 00 00 95 02 01 00 00 00",
     };
     for (size_t i = 0; i < sizeof good / sizeof good[0]; i++) {
         struct outcome o;

@@ -1,6 +1,7 @@
 #include "tests/unit/wire_samples.h"
 
 #include "common/protocol/kv.h"
+#include "common/protocol/settings.h"
 #include "common/protocol/value.h"
 #include "common/wire/layout.h"
 
@@ -39,6 +40,8 @@ enum {
     BLOCK_CLOSE,
     BLOCK_TXN,
     BLOCK_GRANT,
+    LINE,
+    BLOCK_SETTINGS,
     VALUE_COUNT
 };
 
@@ -143,6 +146,38 @@ static struct slice one_event(void)
     return take(&buffer);
 }
 
+/* ---- settings of oracles */
+
+static struct slice some_settings(void)
+{
+    static uint8_t bytes[SETTINGS_BYTES_MAX];
+    struct settings settings;
+    settings_init(&settings);
+    settings.kind = ORACLE_RING;
+    settings.preempts = 1;
+    memcpy(settings.zone, "east", sizeof "east");
+    settings.diameter = 2;
+    settings.candidate_count = 2;
+    settings.candidates[0] = (struct candidate_settings){.id = 1, .priority = 100, .zone = "east"};
+    settings.candidates[1] = (struct candidate_settings){.id = 2, .is_barred = 1};
+    settings.order_count = 2;
+    settings.order[0] = 3;
+    settings.order[1] = 1;
+    settings.edge_count = 2;
+    settings.edges[0] = (struct edge){1, 2};
+    settings.edges[1] = (struct edge){2, 3};
+    return slice_borrow(bytes, settings_put(bytes, &settings));
+}
+
+/* Changes the settings that were changed once. */
+static struct slice settings_payload(void)
+{
+    struct buffer buffer = {0};
+    buffer_put_u64(&buffer, 1);
+    buffer_put(&buffer, some_settings());
+    return take(&buffer);
+}
+
 static void set_value(int which, const char *name, const char *text, struct blob *blob)
 {
     values[which] = (struct value_sample){name, text, slice_of(blob)};
@@ -168,6 +203,7 @@ const struct value_sample *value_samples(size_t *count)
                   "session 3, as its command 15: if \"k\" does not exist it is put, else read",
                   make_block((struct block){3, CLIENT_NONCE, 15, 14, 1, SLICE_EMPTY}, COMMAND_KV,
                              txn.data, txn.size, 0));
+        slice_drop(&txn);
         const uint8_t grant[17] = {[14] = 0x27, [15] = 0x10, [16] = LEASE_BOUND};
         set_value(BLOCK_GRANT, "block-grant",
                   "session 3, as its command 16, asks for a lease of 10,000 ms that ends with it",
@@ -182,6 +218,18 @@ const struct value_sample *value_samples(size_t *count)
         set_value(TWO_BLOCKS, "value-batch-of-two",
                   "a batch of \"block-append\" and \"block-open\" at 1003 ms",
                   value_batch(1003, blocks, 2));
+    }
+    if (values[LINE].name == NULL) {
+        const struct place places[] = {{.proposer = 1, .incarnation = PROPOSER_INCARNATION},
+                                       {.proposer = 2, .incarnation = 0x99}};
+        set_value(LINE, "value-line", "proposers 1 and 2 are registered as successors at 1004 ms",
+                  value_line(1004, places, 2));
+        struct slice payload = settings_payload();
+        set_value(BLOCK_SETTINGS, "block-settings",
+                  "session 3, as its command 17, changes version 1 of the settings of oracles",
+                  make_block((struct block){3, CLIENT_NONCE, 17, 16, 1, SLICE_EMPTY},
+                             COMMAND_SETTINGS, payload.data, payload.size, 0));
+        slice_drop(&payload);
     }
     *count = VALUE_COUNT;
     return values;
@@ -287,11 +335,11 @@ static void add_phase_2(void)
 
 static void add_leadership(void)
 {
-    static struct proposer_report proposers[] = {{1, 12, 1, 100}, {2, UINT32_MAX, 0, 0}};
+    static struct proposer_report proposers[] = {{1, 12, 1, 2}, {2, UINT32_MAX, 0, 0}};
     add("heartbeat", MSG_HEARTBEAT, proposer, "the leader asks for a lease of 500 ms")->heartbeat =
-        (struct msg_heartbeat){ballot, 1001, 44, 500, 1, 100};
+        (struct msg_heartbeat){ballot, 1001, 44, 500, 1, 2};
     add("heartbeat-standby", MSG_HEARTBEAT, proposer, "a standby says that it is alive")
-        ->heartbeat = (struct msg_heartbeat){BALLOT_NONE, 9, 0, 0, 1, 100};
+        ->heartbeat = (struct msg_heartbeat){BALLOT_NONE, 9, 0, 0, 1, 2};
     add_reply("report", MSG_REPORT, acceptor, PROPOSER_INCARNATION,
               "acceptor 2 heard the leader, proposer 1, 12 ms ago, and proposer 2 never")
         ->report = (struct msg_report){.sequence = 1001,
@@ -495,6 +543,86 @@ static void add_reading(void)
         ->status_reply = (struct msg_status_reply){80, 2, nodes};
 }
 
+static void add_oracles(void)
+{
+    static struct rumor rumors[] = {{1, RUMOR_ALIVE, 3, 100}, {2, RUMOR_SUSPECT, 1, 0}};
+    static struct place line[] = {{2, 0x99, 40, 81002}, {1, PROPOSER_INCARNATION, 43, 81002}};
+    add("oracle", MSG_ORACLE, proposer,
+        "gossip: proposer 1 asks another one to probe proposer 2, and says what it has heard")
+        ->oracle = (struct msg_oracle){.type = ORACLE_PING_REQUEST,
+                                       .kind = ORACLE_GOSSIP,
+                                       .version = 2,
+                                       .round = 17,
+                                       .subject = 2,
+                                       .rumor_count = 2,
+                                       .rumors = rumors};
+    add("oracle-token", MSG_ORACLE, proposer,
+        "candidate 2 goes round the ring, in election 5, two places so far")
+        ->oracle = (struct msg_oracle){.type = ORACLE_TOKEN,
+                                       .kind = ORACLE_RING,
+                                       .round = 5,
+                                       .subject = 2,
+                                       .hops = 2,
+                                       .weight = 100};
+    add("lease", MSG_LEASE, proposer, "proposer 1 asks to be named for 1000 ms")->lease =
+        (struct msg_lease){7, 1000};
+    add_reply("leased", MSG_LEASED, acceptor, PROPOSER_INCARNATION, "proposer 1 has acceptor 2's")
+        ->leased = (struct msg_leased){7, 1, 1, 1000};
+    add_reply("leased-restarted", MSG_LEASED, acceptor, PROPOSER_INCARNATION,
+              "acceptor 2 has restarted, and grants nothing for 420 ms")
+        ->leased = (struct msg_leased){8, 0, 0, 420};
+    add("settings", MSG_SETTINGS, learner,
+        "learner 1 has applied slot 44; version 2 of the settings holds, and proposers 2 and 1 "
+        "stand in line")
+        ->settings = (struct msg_settings){44, 2, some_settings(), 2, line};
+    add("settings-none", MSG_SETTINGS, learner, "nothing was ever set: cluster.yml holds")
+        ->settings = (struct msg_settings){.applied = 44};
+    add("query-settings", MSG_QUERY, client, "what the log says of oracles")->query =
+        (struct msg_query){83, QUERY_SETTINGS, READ_LINEARIZABLE, SLICE_EMPTY};
+}
+
+static void add_operators(void)
+{
+    static struct explained_acceptor acceptors[2];
+    static struct explained_link links[] = {{2, 1, 12, 1, 2}, {2, 2, UINT32_MAX, 0, 0}};
+    static const char why[] = "the live proposer of highest rank that reaches a quorum";
+    acceptors[0] = (struct explained_acceptor){.acceptor = 1, .silence_ms = UINT32_MAX};
+    acceptors[1] = (struct explained_acceptor){2, 12, ballot, older, 730, 0, 44};
+    add("name", MSG_NAME, client, "an oracle outside names proposer 2 for 3000 ms")->name =
+        (struct msg_name){84, 2, 3000};
+    add_reply("named", MSG_NAMED, proposer, CLIENT_NONCE, "taken; proposer 1 leads as yet")->named =
+        (struct msg_named){84, NAME_TAKEN, 1};
+    add("transfer", MSG_TRANSFER, client, "proposer 2 is to lead")->transfer =
+        (struct msg_transfer){85, 2};
+    add("transfer-raft", MSG_TRANSFER, proposer,
+        "Raft mode: proposer 1 passes on that whoever is next is to lead")
+        ->transfer = (struct msg_transfer){1, 0};
+    add_reply("transferred", MSG_TRANSFERRED, proposer, CLIENT_NONCE,
+              "proposer 1 leads, and begins to hand over")
+        ->transferred = (struct msg_transferred){85, TRANSFER_BEGUN, 1};
+    add_reply("transferred-raft", MSG_TRANSFERRED, acceptor, PROPOSER_INCARNATION,
+              "Raft mode: acceptor 2 does not lead, and knows nobody who does")
+        ->transferred = (struct msg_transferred){1, TRANSFER_NOT_LEADER, 0};
+    add("explain", MSG_EXPLAIN, client, "a client asks why")->explain = (struct msg_explain){86};
+    add_reply("explanation", MSG_EXPLANATION, proposer, CLIENT_NONCE,
+              "proposer 1 does not campaign: only acceptor 2 answers it")
+        ->explanation = (struct msg_explanation){.request = 86,
+                                                 .state = NODE_STANDBY,
+                                                 .gate = GATE_NO_QUORUM,
+                                                 .ballot = ballot,
+                                                 .leader = older,
+                                                 .kind = ORACLE_CONNECTED,
+                                                 .version = 2,
+                                                 .named = 1,
+                                                 .pause_ms = 250,
+                                                 .attempts = 1,
+                                                 .oracle = slice_borrow(why, sizeof why - 1),
+                                                 .acceptor_count = 2,
+                                                 .acceptors = acceptors,
+                                                 .link_count = 2,
+                                                 .links = links};
+}
+
 const struct wire_sample *wire_samples(size_t *count)
 {
     if (sample_count == 0) {
@@ -510,6 +638,8 @@ const struct wire_sample *wire_samples(size_t *count)
         add_appending();
         add_reading();
         add_keys();
+        add_oracles();
+        add_operators();
     }
     *count = sample_count;
     return samples;
