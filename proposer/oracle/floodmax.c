@@ -200,11 +200,6 @@ static time_ms_t vain_at(const struct floodmax *flood, const struct oracle_view 
 
 /* ---- what is asked of the state */
 
-static const struct oracle_candidate *self_of(const struct oracle_view *view)
-{
-    return oracle_candidate(view, view->self);
-}
-
 static int is_passed_over(const struct floodmax *flood, const struct oracle_view *view,
                           node_id_t id)
 {
@@ -213,18 +208,8 @@ static int is_passed_over(const struct floodmax *flood, const struct oracle_view
 
 static int can_stand(const struct floodmax *flood, const struct oracle_view *view)
 {
-    return view->is_open && oracle_is_fit(self_of(view)) &&
+    return view->is_open && oracle_is_fit(oracle_self(view)) &&
            !is_passed_over(flood, view, view->self);
-}
-
-static int others_are_fit(const struct oracle_view *view)
-{
-    for (size_t i = 0; i < view->candidate_count; i++) {
-        if (view->candidates[i].id != view->self && oracle_is_fit(&view->candidates[i])) {
-            return 1;
-        }
-    }
-    return 0;
 }
 
 static int is_elected(const struct floodmax *flood, const struct oracle_view *view)
@@ -306,7 +291,7 @@ static void begin_rounds(struct floodmax *flood, const struct oracle_view *view)
     }
     if (can_stand(flood, view)) {
         flood->maximum = view->self;
-        flood->weight = self_of(view)->weight;
+        flood->weight = oracle_self(view)->weight;
     }
 }
 
@@ -371,7 +356,7 @@ static void maybe_refute(struct floodmax *flood, const struct oracle_view *view)
 {
     set_t bit = bit_of(view, view->self);
     int is_too_soon = view->now < flood->refuted_at + view->election_ms;
-    int could_lead = view->is_open && oracle_is_fit(self_of(view));
+    int could_lead = view->is_open && oracle_is_fit(oracle_self(view));
     if (!flood->is_active || (flood->dead & bit) == 0 || !could_lead || is_too_soon) {
         return;
     }
@@ -464,7 +449,7 @@ static void judge_maximum(struct floodmax *flood, const struct oracle_view *view
                !MUTANT(oracle_floodmax_waits_in_vain)) {
         effects_mark(out, MARK_ORACLE_FLOODMAX_IN_VAIN);
         int is_alive = oracle_candidate(view, flood->maximum)->is_alive;
-        int is_only_one = flood->maximum == view->self && !others_are_fit(view);
+        int is_only_one = flood->maximum == view->self && !oracle_others_are_fit(view);
         start(flood, view, 0, is_alive && !is_only_one ? bit : 0);
     }
 }
@@ -486,13 +471,13 @@ static void hold(struct floodmax *flood, const struct oracle_view *view, uint32_
     if (flood->is_active && flood->maximum != 0) {
         judge_maximum(flood, view, out);
     }
-    if (!oracle_is_fit(self_of(view))) {
+    if (!oracle_is_fit(oracle_self(view))) {
         return;
     }
     if (!flood->is_active || is_stale(flood, view, diameter)) {
         start(flood, view, 0, 0);
     } else if (!flood->is_decided && can_stand(flood, view)) { /* it may have opened just now */
-        hear_of(flood, view, view->self, self_of(view)->weight);
+        hear_of(flood, view, view->self, oracle_self(view)->weight);
     }
 }
 

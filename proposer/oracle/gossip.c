@@ -88,15 +88,6 @@ static time_ms_t bound_ms(const struct oracle_view *view)
     return suspicion_ms(view) + 2 * view->election_ms;
 }
 
-static size_t index_of(const struct oracle_view *view, node_id_t id)
-{
-    size_t index = 0;
-    while (index < view->candidate_count && view->candidates[index].id != id) {
-        index++;
-    }
-    return index;
-}
-
 static void init(void *state, const struct oracle_view *view, struct rng *rng)
 {
     struct gossip *gossip = state;
@@ -145,7 +136,7 @@ static void hear_of_self(struct gossip *gossip, size_t index, const struct rumor
 static void hear(struct gossip *gossip, const struct rumor *rumor, const struct oracle_view *view,
                  struct effects *out)
 {
-    size_t index = index_of(view, rumor->proposer);
+    size_t index = oracle_index(view, rumor->proposer);
     if (index == view->candidate_count || rumor->version > VERSION_MAX) {
         return;
     }
@@ -202,8 +193,8 @@ static void send(struct gossip *gossip, const struct oracle_view *view, enum ora
     msg->round = round;
     msg->subject = subject;
     msg->rumors = effects_alloc(out, RUMORS_MAX * sizeof *msg->rumors);
-    add_rumor(gossip, view, index_of(view, view->self), msg);
-    size_t index = index_of(view, about);
+    add_rumor(gossip, view, oracle_index(view, view->self), msg);
+    size_t index = oracle_index(view, about);
     if (gossip->held[index].state != RUMOR_ALIVE || about != to) {
         add_rumor(gossip, view, index, msg); /* it is to refute it, or somebody asked */
     }
@@ -223,8 +214,8 @@ static void on_message(void *state, const struct oracle_view *view, const struct
     const struct msg_oracle *word = &msg->oracle;
     node_id_t from = (node_id_t)msg->from.id;
     if (msg->kind != MSG_ORACLE || from == view->self ||
-        index_of(view, from) == view->candidate_count ||
-        index_of(view, word->subject) == view->candidate_count) {
+        oracle_index(view, from) == view->candidate_count ||
+        oracle_index(view, word->subject) == view->candidate_count) {
         return;
     }
     for (uint32_t i = 0; i < word->rumor_count; i++) {

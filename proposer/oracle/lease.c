@@ -130,7 +130,7 @@ static time_ms_t third(const struct oracle_view *view)
 /* How long it lets those go first that rank above it. */
 static time_ms_t rank_delay(const struct oracle_view *view)
 {
-    const struct oracle_candidate *self = oracle_candidate(view, view->self);
+    const struct oracle_candidate *self = oracle_self(view);
     time_ms_t delay_ms = 0;
     for (size_t i = 0; i < view->candidate_count && view->leader != view->self; i++) {
         const struct oracle_candidate *candidate = &view->candidates[i];
@@ -266,7 +266,7 @@ static void on_message(void *state, const struct oracle_view *view, const struct
  * gate is not open then. */
 static int wants(const struct lease *lease, const struct oracle_view *view)
 {
-    const struct oracle_candidate *self = oracle_candidate(view, view->self);
+    const struct oracle_candidate *self = oracle_self(view);
     if (self == NULL || self->is_barred) {
         return 0;
     }

@@ -21,20 +21,40 @@ const struct oracle_class *oracle_class_of(enum oracle_kind kind)
 
 /* ---- what oracles share */
 
+size_t oracle_index(const struct oracle_view *view, uint64_t id)
+{
+    size_t index = 0;
+    while (index < view->candidate_count && view->candidates[index].id != id) {
+        index++;
+    }
+    return index;
+}
+
 const struct oracle_candidate *oracle_candidate(const struct oracle_view *view, node_id_t id)
 {
-    for (size_t i = 0; i < view->candidate_count; i++) {
-        if (view->candidates[i].id == id) {
-            return &view->candidates[i];
-        }
-    }
-    return NULL;
+    size_t index = oracle_index(view, id);
+    return index < view->candidate_count ? &view->candidates[index] : NULL;
+}
+
+const struct oracle_candidate *oracle_self(const struct oracle_view *view)
+{
+    return oracle_candidate(view, view->self);
 }
 
 int oracle_is_fit(const struct oracle_candidate *candidate)
 {
     return candidate->is_alive && candidate->reaches_quorum &&
            (!candidate->is_barred || MUTANT(oracle_barred_campaigns));
+}
+
+int oracle_others_are_fit(const struct oracle_view *view)
+{
+    for (size_t i = 0; i < view->candidate_count; i++) {
+        if (view->candidates[i].id != view->self && oracle_is_fit(&view->candidates[i])) {
+            return 1;
+        }
+    }
+    return 0;
 }
 
 int oracle_rank(const struct oracle_candidate *a, const struct oracle_candidate *b)

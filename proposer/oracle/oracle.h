@@ -45,6 +45,15 @@ struct oracle_view {
 /* The candidate of that id, or NULL. */
 const struct oracle_candidate *oracle_candidate(const struct oracle_view *view, node_id_t id);
 
+/* Its place in view->candidates; candidate_count if there is none of that id. */
+size_t oracle_index(const struct oracle_view *view, uint64_t id);
+
+/* The asker's own; always there. */
+const struct oracle_candidate *oracle_self(const struct oracle_view *view);
+
+/* 1 if anybody but the asker is fit. */
+int oracle_others_are_fit(const struct oracle_view *view);
+
 /* 1 if it is alive, reaches a quorum and may lead. */
 int oracle_is_fit(const struct oracle_candidate *candidate);
 

@@ -112,25 +112,10 @@ static time_ms_t bound_ms(const struct oracle_view *view)
 
 /* ---- what is asked of the state */
 
-static const struct oracle_candidate *self_of(const struct oracle_view *view)
-{
-    return oracle_candidate(view, view->self);
-}
-
-static int others_are_fit(const struct oracle_view *view)
-{
-    for (size_t i = 0; i < view->candidate_count; i++) {
-        if (view->candidates[i].id != view->self && oracle_is_fit(&view->candidates[i])) {
-            return 1;
-        }
-    }
-    return 0;
-}
-
 static int can_stand(const struct ring *ring, const struct oracle_view *view)
 {
-    int rests = view->now < ring->rests_until && others_are_fit(view);
-    return view->is_open && oracle_is_fit(self_of(view)) && !rests;
+    int rests = view->now < ring->rests_until && oracle_others_are_fit(view);
+    return view->is_open && oracle_is_fit(oracle_self(view)) && !rests;
 }
 
 static int winner_is_fresh(const struct ring *ring, const struct oracle_view *view)
@@ -209,7 +194,7 @@ static void acknowledge(const struct ring *ring, const struct oracle_view *view,
 static void win(struct ring *ring, const struct oracle_view *view)
 {
     ring->winner = view->self;
-    ring->winner_weight = self_of(view)->weight;
+    ring->winner_weight = oracle_self(view)->weight;
     ring->elected_at = view->now;
     ring->failures = 0;
 }
@@ -301,7 +286,7 @@ static void enter(struct ring *ring, const struct oracle_view *view, struct tag 
 static void take_part(struct ring *ring, const struct oracle_view *view, struct effects *out)
 {
     ring->is_candidate = 1;
-    send_token(ring, view, view->self, self_of(view)->weight, 1, out);
+    send_token(ring, view, view->self, oracle_self(view)->weight, 1, out);
 }
 
 static void start(struct ring *ring, const struct oracle_view *view, struct effects *out)
@@ -359,7 +344,8 @@ static void on_token(struct ring *ring, const struct oracle_view *view,
         on_own_token(ring, view, msg->hops, out);
         return;
     }
-    int is_smaller = rank_compare(msg->weight, msg->subject, self_of(view)->weight, view->self) < 0;
+    int is_smaller =
+        rank_compare(msg->weight, msg->subject, oracle_self(view)->weight, view->self) < 0;
     int stands = ring->is_candidate || (can_stand(ring, view) && !ring->is_bystander);
     if (!is_smaller || !stands) {
         ring->is_bystander |= is_smaller && !stands;

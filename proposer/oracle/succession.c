@@ -44,15 +44,6 @@ struct succession {
     time_ms_t register_at; /* when it is asked again */
 };
 
-static size_t index_of(const struct oracle_view *view, uint64_t id)
-{
-    size_t index = 0;
-    while (index < view->candidate_count && view->candidates[index].id != id) {
-        index++;
-    }
-    return index;
-}
-
 /* The place in the line, or NULL. */
 static const struct place *place_of(const struct oracle_view *view, node_id_t id)
 {
@@ -97,7 +88,7 @@ static void on_message(void *state, const struct oracle_view *view, const struct
     (void)rng;
     (void)out;
     struct succession *succession = state;
-    size_t index = index_of(view, msg->from.id);
+    size_t index = oracle_index(view, msg->from.id);
     if (msg->kind != MSG_ORACLE || msg->oracle.type != ORACLE_REGISTER ||
         index == view->candidate_count) {
         return;
@@ -136,7 +127,7 @@ static size_t enroll(void *state, const struct oracle_view *view, uint64_t incar
     if (!succession->is_leading) {
         begin_to_lead(succession, view);
     }
-    struct registrant *self = &succession->registrants[index_of(view, view->self)];
+    struct registrant *self = &succession->registrants[oracle_index(view, view->self)];
     self->incarnation = incarnation;
     self->heard_at = view->now;
     int renews = view->now >= succession->renew_at;
