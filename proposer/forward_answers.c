@@ -47,17 +47,11 @@ static void on_status(const struct forward *f, const struct event *event, struct
 
 static void on_settings(struct forward *f, const struct event *event, struct effects *out)
 {
-    const struct msg_settings *msg = &event->msg->settings;
     struct settings settings;
-    if (event->msg->from.role != ROLE_LEARNER ||
-        !members_contain(&f->options.members, event->msg->from) ||
-        msg->version <= f->settings.version ||
-        settings_parse(msg->settings, &settings, NULL) != 0) {
-        return;
+    if (message_tells_settings(event->msg, &f->options.members, f->settings.version, &settings)) {
+        f->settings = settings;
+        effects_mark(out, MARK_SETTINGS_CHANGED);
     }
-    f->settings = settings;
-    f->settings.version = msg->version;
-    effects_mark(out, MARK_SETTINGS_CHANGED);
 }
 
 /* The leading acceptor decides; clients do not speak to it. One request at a time. */

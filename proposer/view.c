@@ -1,6 +1,5 @@
 /* What the oracle is shown, and what it is told: reports of the acceptors, messages of the oracles
  * of other proposers, and what the log says of settings. */
-#include "common/base/mutant.h"
 #include "proposer/state.h"
 
 #include <string.h>
@@ -141,11 +140,9 @@ void proposer_on_settings(struct proposer *p, const struct event *event, struct 
         }
     }
     struct settings settings;
-    if ((msg->version <= p->settings.version && !MUTANT(oracle_older_settings_taken)) ||
-        settings_parse(msg->settings, &settings, NULL) != 0) {
+    if (!message_tells_settings(event->msg, &p->options.members, p->settings.version, &settings)) {
         return;
     }
-    settings.version = msg->version;
     proposer_take_settings(p, &settings);
     effects_mark(out, MARK_SETTINGS_CHANGED);
     effects_note(out, NOTE_INFO, "event=oracle_set version=%llu kind=%s preempts=%d zone=%s",

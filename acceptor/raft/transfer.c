@@ -155,15 +155,10 @@ void raft_take_settings(struct raft *r, const struct settings *settings)
 
 void raft_on_settings(struct raft *r, const struct event *event, struct effects *out)
 {
-    const struct msg_settings *msg = &event->msg->settings;
     struct settings settings;
-    if (event->msg->from.role != ROLE_LEARNER ||
-        !members_contain(&r->options.members, event->msg->from) ||
-        msg->version <= r->settings.version ||
-        settings_parse(msg->settings, &settings, NULL) != 0) {
+    if (!message_tells_settings(event->msg, &r->options.members, r->settings.version, &settings)) {
         return;
     }
-    settings.version = msg->version;
     raft_take_settings(r, &settings);
     r->tried = 0;
     r->tried_in_a_row = 0;

@@ -66,3 +66,16 @@ int message_is_stale(const struct message *msg, uint64_t own_incarnation)
 {
     return msg->echo != 0 && msg->echo != own_incarnation && !MUTANT(stale_echo_taken);
 }
+
+int message_tells_settings(const struct message *msg, const struct members *members,
+                           uint64_t version, struct settings *out)
+{
+    const struct msg_settings *told = &msg->settings;
+    int is_newer = told->version > version || MUTANT(oracle_older_settings_taken);
+    if (msg->from.role != ROLE_LEARNER || !members_contain(members, msg->from) || !is_newer ||
+        settings_parse(told->settings, out, NULL) != 0) {
+        return 0;
+    }
+    out->version = told->version;
+    return 1;
+}

@@ -750,6 +750,11 @@ struct message {
     };
 };
 
+/* 1 if the message is a learner's of these members and tells settings of a higher version, which go
+ * into *out. Else nobody has to go by it. */
+int message_tells_settings(const struct message *msg, const struct members *members,
+                           uint64_t version, struct settings *out);
+
 /* 1 if the message answers another incarnation of this process and must be dropped (DESIGN 4,
  * Names). Both runners ask before every step. */
 int message_is_stale(const struct message *msg, uint64_t own_incarnation);
