@@ -425,3 +425,36 @@ struct settings oracle_kit_settings(enum oracle_kind kind, size_t proposers,
     }
     return settings;
 }
+
+/* ---- storms */
+
+void oracle_kit_rage(struct oracle_kit *kit, struct rng *rng, time_ms_t for_ms)
+{
+    for (time_ms_t at = 0; at < for_ms; at += 200) {
+        size_t node = rng_below(rng, kit->options.proposers);
+        if (!kit->nodes[node].is_up) {
+            oracle_kit_start(kit, node);
+        } else if (rng_below(rng, 5) == 0) {
+            oracle_kit_kill(kit, node);
+        }
+        oracle_kit_run(kit, 200);
+    }
+}
+
+time_ms_t oracle_kit_heal(struct oracle_kit *kit, time_ms_t bound_ms)
+{
+    for (size_t i = 0; i < kit->options.proposers; i++) {
+        if (!kit->nodes[i].is_up) {
+            oracle_kit_start(kit, i);
+        }
+    }
+    kit->options.lost_percent = 0;
+    kit->options.doubled_percent = 0;
+    kit->options.delay_max_ms = 30;
+    kit->leads_after_ms = 30;
+    time_ms_t healed_at = kit->now;
+    while (kit->leader == 0 && kit->now < healed_at + bound_ms) {
+        oracle_kit_run(kit, 10);
+    }
+    return kit->now - healed_at;
+}

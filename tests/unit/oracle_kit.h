@@ -103,6 +103,13 @@ void oracle_kit_run(struct oracle_kit *kit, time_ms_t for_ms);
  * long it took, or -1. */
 time_ms_t oracle_kit_run_until_named(struct oracle_kit *kit, time_ms_t for_ms);
 
+/* Time passes while nodes die and start anew at random. */
+void oracle_kit_rage(struct oracle_kit *kit, struct rng *rng, time_ms_t for_ms);
+
+/* All nodes start that are down, and the network is well, until the winner leads or bound_ms are
+ * over: then kit->leader is 0. Returns how long that took. */
+time_ms_t oracle_kit_heal(struct oracle_kit *kit, time_ms_t bound_ms);
+
 /* A message out of nowhere, to that node. */
 void oracle_kit_inject(struct oracle_kit *kit, size_t from, size_t to, const struct msg_oracle *msg,
                        time_ms_t after_ms);
