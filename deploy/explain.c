@@ -203,20 +203,11 @@ static void print_reach(const struct synod_explanation *e)
 
 int verb_explain(int argc, char **argv)
 {
-    static const struct option longs[] = {COMMON_LONG_OPTIONS, {NULL, 0, NULL, 0}};
     struct common_options common = {.form = OUTPUT_PLAIN};
     struct synod *s = NULL;
     struct synod_explanation *e = NULL;
-    int status = 0;
-    if (options_parse(argc, argv, longs, &common, NULL, NULL, &status)) {
-        return status;
-    }
-    if (options_arguments(argc, argv, 0, 0, "no arguments, only options") < 0) {
-        return 3;
-    }
-    output_init();
-    status = options_open(&common, &s);
-    if (status != 0) {
+    int status = options_open_alone(argc, argv, &common, &s);
+    if (s == NULL) {
         return status;
     }
     int rc = synod_explain(s, &e);

@@ -266,6 +266,21 @@ int options_open(const struct common_options *common, struct synod **out)
     return rc == SYNOD_OK ? 0 : options_fail(rc, why);
 }
 
+int options_open_alone(int argc, char **argv, struct common_options *common, struct synod **out)
+{
+    static const struct option longs[] = {COMMON_LONG_OPTIONS, {NULL, 0, NULL, 0}};
+    int status = 0;
+    *out = NULL;
+    if (options_parse(argc, argv, longs, common, NULL, NULL, &status)) {
+        return status;
+    }
+    if (options_arguments(argc, argv, 0, 0, "no arguments, only options") < 0) {
+        return 3;
+    }
+    output_init();
+    return options_open(common, out);
+}
+
 int options_close(struct synod *s, int code)
 {
     int status = 0;

@@ -67,6 +67,10 @@ int options_consistency(const char *verb, const char *text, enum synod_consisten
  * library ends with SYNOD_E_INTERRUPTED. 0, or the exit status, all said. */
 int options_open(const struct common_options *common, struct synod **out);
 
+/* For a verb that takes common options only: parses them, refuses arguments, begins the output and
+ * opens the handle. With *out NULL the verb ends with what is returned, all said. */
+int options_open_alone(int argc, char **argv, struct common_options *common, struct synod **out);
+
 /* Ends the output and closes the handle. Returns the exit status for the code of the last call,
  * after saying its sentence; an interruption needs none. */
 int options_close(struct synod *s, int code);

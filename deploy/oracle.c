@@ -87,16 +87,8 @@ int verb_oracle_show(int argc, char **argv)
 {
     struct common_options common = {.form = OUTPUT_TABLE};
     struct synod *s = NULL;
-    int status = 0;
-    if (options_parse(argc, argv, plain_longs, &common, NULL, NULL, &status)) {
-        return status;
-    }
-    if (options_arguments(argc, argv, 0, 0, "no arguments, only options") < 0) {
-        return 3;
-    }
-    output_init();
-    status = options_open(&common, &s);
-    if (status != 0) {
+    int status = options_open_alone(argc, argv, &common, &s);
+    if (s == NULL) {
         return status;
     }
     struct synod_oracle oracle;
@@ -413,16 +405,8 @@ int verb_oracle_line(int argc, char **argv)
     struct synod *s = NULL;
     struct synod_place places[SYNOD_MEMBERS_MAX];
     size_t count = 0;
-    int status = 0;
-    if (options_parse(argc, argv, plain_longs, &common, NULL, NULL, &status)) {
-        return status;
-    }
-    if (options_arguments(argc, argv, 0, 0, "no arguments, only options") < 0) {
-        return 3;
-    }
-    output_init();
-    status = options_open(&common, &s);
-    if (status != 0) {
+    int status = options_open_alone(argc, argv, &common, &s);
+    if (s == NULL) {
         return status;
     }
     const char *sentence = NULL;
