@@ -68,12 +68,9 @@ void proposer_on_explain(struct proposer *p, const struct event *event, struct e
 {
     struct oracle_view view;
     proposer_view(p, event->now, &view);
-    node_id_t named = p->oracle.class != NULL ? oracle_names(&p->oracle, &view) : 0;
+    node_id_t named = oracle_names(&p->oracle, &view);
     char *sentence = effects_alloc(out, SENTENCE_BYTES_MAX);
-    sentence[0] = '\0';
-    if (p->oracle.class != NULL) {
-        oracle_explain(&p->oracle, &view, sentence, SENTENCE_BYTES_MAX);
-    }
+    oracle_explain(&p->oracle, &view, sentence, SENTENCE_BYTES_MAX);
     int is_serving = proposer_is_serving(p);
     struct msg_explanation reply = {
         .request = event->msg->explain.request,

@@ -227,6 +227,7 @@ void proposer_step(struct proposer *p, const struct event *event, struct effects
     case EVENT_START:
         p->heartbeat_due_at = event->now;
         proposer_send_heartbeat(p, event->now, out);
+        proposer_begin_oracle(p, event->now, out);
         break;
     case EVENT_MESSAGE:
         on_message(p, event, out);
@@ -286,7 +287,7 @@ static node_id_t named(const struct proposer *p, int is_leaderless, time_ms_t no
     struct oracle_view view;
     proposer_view(p, now, &view);
     view.leader = is_leaderless ? 0 : view.leader;
-    return p->oracle.class != NULL ? oracle_names(&p->oracle, &view) : 0;
+    return oracle_names(&p->oracle, &view);
 }
 
 node_id_t proposer_names(const struct proposer *p, time_ms_t now)

@@ -153,7 +153,7 @@ void proposer_maybe_campaign(struct proposer *p, time_ms_t now, struct effects *
         proposer_campaign(p, now, out);
         return;
     }
-    if (p->oracle.class == NULL || (!proposer_gate_is_open(p, now) && !MUTANT(oracle_unseats))) {
+    if (!proposer_gate_is_open(p, now) && !MUTANT(oracle_unseats)) {
         return;
     }
     struct oracle_view view;

@@ -154,6 +154,9 @@ int proposer_gate_is_open(const struct proposer *p, time_ms_t now);
 
 /* ---- view.c */
 void proposer_view(const struct proposer *p, time_ms_t now, struct oracle_view *view);
+
+/* Begins the oracle that the settings name: at the start, and when they change. */
+void proposer_begin_oracle(struct proposer *p, time_ms_t now, struct effects *out);
 void proposer_tick_oracle(struct proposer *p, time_ms_t now, struct effects *out);
 void proposer_on_oracle(struct proposer *p, const struct event *event, struct effects *out);
 void proposer_on_name(struct proposer *p, const struct event *event, struct effects *out);

@@ -17,8 +17,7 @@ node_id_t proposer_successor(const struct proposer *p, time_ms_t now)
             view.candidates[i].is_alive = 0;
         }
     }
-    const struct oracle_candidate *named =
-        p->oracle.class != NULL ? oracle_candidate(&view, oracle_names(&p->oracle, &view)) : NULL;
+    const struct oracle_candidate *named = oracle_candidate(&view, oracle_names(&p->oracle, &view));
     return named != NULL && oracle_is_fit(named) ? named->id : oracle_best(&view);
 }
 

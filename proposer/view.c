@@ -57,7 +57,7 @@ void proposer_view(const struct proposer *p, time_ms_t now, struct oracle_view *
     }
 }
 
-static void begin_oracle(struct proposer *p, time_ms_t now, struct effects *out)
+void proposer_begin_oracle(struct proposer *p, time_ms_t now, struct effects *out)
 {
     struct oracle_view view;
     proposer_view(p, now, &view);
@@ -66,9 +66,6 @@ static void begin_oracle(struct proposer *p, time_ms_t now, struct effects *out)
 
 void proposer_tick_oracle(struct proposer *p, time_ms_t now, struct effects *out)
 {
-    if (p->oracle.class == NULL) {
-        begin_oracle(p, now, out);
-    }
     /* While somebody serves, nothing hangs on an oracle that is not due. */
     if (p->state == NODE_STANDBY || now >= p->oracle.due_at) {
         struct oracle_view view;
@@ -90,7 +87,7 @@ void proposer_on_oracle(struct proposer *p, const struct event *event, struct ef
             ? msg->from.role == ROLE_PROPOSER && msg->from.id != p->options.id &&
                   members_proposer_index(members, msg->from.id) >= 0
             : msg->from.role == ROLE_ACCEPTOR && members_acceptor_index(members, msg->from.id) >= 0;
-    if (!is_peer || p->oracle.class == NULL) {
+    if (!is_peer) {
         return;
     }
     struct oracle_view view;
@@ -102,7 +99,7 @@ void proposer_on_name(struct proposer *p, const struct event *event, struct effe
 {
     const struct message *msg = event->msg;
     enum name_status status = NAME_TAKEN;
-    if (p->settings.kind != ORACLE_EXTERNAL || p->oracle.class == NULL) {
+    if (p->settings.kind != ORACLE_EXTERNAL) {
         status = NAME_NOT_ASKED;
     } else if (msg->name.proposer != 0 &&
                members_proposer_index(&p->options.members, msg->name.proposer) < 0) {
@@ -148,12 +145,12 @@ void proposer_on_settings(struct proposer *p, const struct event *event, struct 
     effects_note(out, NOTE_INFO, "event=oracle_set version=%llu kind=%s preempts=%d zone=%s",
                  (unsigned long long)settings.version, oracle_kind_name(settings.kind),
                  settings.preempts, settings.zone);
-    begin_oracle(p, event->now, out);
+    proposer_begin_oracle(p, event->now, out);
 }
 
 void proposer_enroll(struct proposer *p, time_ms_t now, struct effects *out)
 {
-    if (p->state != NODE_LEADING || p->oracle.class == NULL || p->oracle.class->enroll == NULL ||
+    if (p->state != NODE_LEADING || p->oracle.class->enroll == NULL ||
         !proposer_window_has_room(p)) {
         return;
     }
