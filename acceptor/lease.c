@@ -2,14 +2,6 @@
 
 #include "common/base/mutant.h"
 
-static uint32_t saturate_ms(time_ms_t ms)
-{
-    if (ms < 0) {
-        return 0;
-    }
-    return ms > (time_ms_t)UINT32_MAX ? UINT32_MAX : (uint32_t)ms;
-}
-
 time_ms_t acceptor_lease_left(const struct acceptor *a, const struct ballot *ballot, time_ms_t now)
 {
     time_ms_t left = 0;

@@ -28,12 +28,6 @@ static enum gate judge_gate(const struct proposer *p, time_ms_t now, node_id_t n
     return now < p->pause_until ? GATE_PAUSES : GATE_OPEN;
 }
 
-static uint32_t silence_of(const struct acceptor_view *view, time_ms_t now)
-{
-    time_ms_t silence_ms = view->is_heard ? now - view->heard_at : UINT32_MAX;
-    return silence_ms < UINT32_MAX ? (uint32_t)silence_ms : UINT32_MAX;
-}
-
 static void describe_acceptors(const struct proposer *p, time_ms_t now,
                                struct msg_explanation *reply, struct effects *out)
 {
@@ -48,7 +42,7 @@ static void describe_acceptors(const struct proposer *p, time_ms_t now,
         const struct acceptor_view *view = &p->acceptors[i];
         reply->acceptors[reply->acceptor_count++] = (struct explained_acceptor){
             .acceptor = members->acceptors[i],
-            .silence_ms = silence_of(view, now),
+            .silence_ms = view->is_heard ? saturate_ms(now - view->heard_at) : UINT32_MAX,
             .promised = view->report.promised,
             .leader = view->report.leader,
             .leader_silence_ms = view->report.leader_silence_ms,
@@ -81,7 +75,7 @@ void proposer_on_explain(struct proposer *p, const struct event *event, struct e
         .kind = p->settings.kind,
         .version = p->settings.version,
         .named = named,
-        .pause_ms = event->now < p->pause_until ? (uint32_t)(p->pause_until - event->now) : 0,
+        .pause_ms = saturate_ms(p->pause_until - event->now),
         .attempts = p->attempts,
         .oracle = {(const uint8_t *)sentence, strlen(sentence), NULL},
     };

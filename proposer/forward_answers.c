@@ -27,11 +27,10 @@ static void on_status(const struct forward *f, const struct event *event, struct
     };
     for (uint32_t i = 0; i < members->acceptor_count; i++) {
         const struct node_view *view = &f->acceptors[i];
-        time_ms_t silence_ms = view->is_heard ? event->now - view->heard_at : UINT32_MAX;
         nodes[i + 1] = (struct node_status){
             .node = {ROLE_ACCEPTOR, members->acceptors[i]},
             .state = acceptor_state(f, i, event->now),
-            .silence_ms = silence_ms < UINT32_MAX ? (uint32_t)silence_ms : UINT32_MAX,
+            .silence_ms = view->is_heard ? saturate_ms(event->now - view->heard_at) : UINT32_MAX,
             .ballot = view->report.promised,
             .leader = view->report.leader.proposer,
             .chosen = view->report.chosen,
@@ -98,10 +97,9 @@ static void on_explain(const struct forward *f, const struct event *event, struc
     reply.acceptors = effects_alloc(out, members->acceptor_count * sizeof *reply.acceptors);
     for (size_t i = 0; i < members->acceptor_count; i++) {
         const struct node_view *view = &f->acceptors[i];
-        time_ms_t silence_ms = view->is_heard ? event->now - view->heard_at : UINT32_MAX;
         reply.acceptors[reply.acceptor_count++] = (struct explained_acceptor){
             .acceptor = members->acceptors[i],
-            .silence_ms = silence_ms < UINT32_MAX ? (uint32_t)silence_ms : UINT32_MAX,
+            .silence_ms = view->is_heard ? saturate_ms(event->now - view->heard_at) : UINT32_MAX,
             .promised = view->report.promised,
             .leader = view->report.leader,
             .leader_silence_ms = view->report.leader_silence_ms,

@@ -107,11 +107,10 @@ static void on_status(struct proposer *p, const struct event *event, struct effe
     };
     for (uint32_t i = 0; i < members->acceptor_count; i++) {
         const struct acceptor_view *view = &p->acceptors[i];
-        time_ms_t silence_ms = view->is_heard ? event->now - view->heard_at : UINT32_MAX;
         nodes[i + 1] = (struct node_status){
             .node = {ROLE_ACCEPTOR, members->acceptors[i]},
             .state = acceptor_state(p, view, event->now),
-            .silence_ms = silence_ms < UINT32_MAX ? (uint32_t)silence_ms : UINT32_MAX,
+            .silence_ms = view->is_heard ? saturate_ms(event->now - view->heard_at) : UINT32_MAX,
             .ballot = view->report.promised,
             .leader = view->report.leader.proposer,
             .chosen = view->report.chosen,

@@ -1,14 +1,6 @@
 /* What proposers and learners ask a Raft node, answered as an acceptor of Paxos mode does. */
 #include "acceptor/raft/state.h"
 
-static uint32_t saturate_ms(time_ms_t ms)
-{
-    if (ms < 0) {
-        return 0;
-    }
-    return ms > (time_ms_t)UINT32_MAX ? UINT32_MAX : (uint32_t)ms;
-}
-
 void raft_on_heartbeat(struct raft *r, const struct event *event, struct effects *out)
 {
     time_ms_t silence_ms = r->role == RAFT_LEADER ? 0 : event->now - r->heard_at;

@@ -10,6 +10,15 @@ typedef int64_t time_ms_t;  /* milliseconds of a monotonic clock with an arbitra
 
 #define TIME_NEVER INT64_MAX
 
+/* A span as messages carry it: none below 0, none above UINT32_MAX. */
+static inline uint32_t saturate_ms(time_ms_t ms)
+{
+    if (ms < 0) {
+        return 0;
+    }
+    return ms > (time_ms_t)UINT32_MAX ? UINT32_MAX : (uint32_t)ms;
+}
+
 enum role {
     ROLE_NONE = 0,
     ROLE_ACCEPTOR = 1,
