@@ -146,7 +146,8 @@ static int newer_settings_exist(const struct proposer *p, time_ms_t now)
 
 /* Who ranks above this leader and is fit; 0 if nobody does, or the rule is off. Whoever is cut off
  * from the learners and goes by older ranks would give back at once what it was given by the newer
- * ones, for ever. */
+ * ones, for ever. A quorum has to hear it: what one acceptor hears may be the late words of a
+ * proposer that is dead. */
 static node_id_t better_leader(const struct proposer *p, time_ms_t now)
 {
     if ((!p->settings.preempts && !MUTANT(oracle_preempts_unasked)) ||
@@ -155,6 +156,13 @@ static node_id_t better_leader(const struct proposer *p, time_ms_t now)
     }
     struct oracle_view view;
     proposer_view(p, now, &view);
+    for (size_t i = 0; i < view.candidate_count; i++) {
+        struct oracle_candidate *candidate = &view.candidates[i];
+        if (candidate->id != p->options.id && !MUTANT(oracle_preempts_by_hearsay) &&
+            !is_prepare_quorum(&p->options.members, candidate->heard_by)) {
+            candidate->is_alive = 0;
+        }
+    }
     node_id_t best = oracle_best(&view);
     /* An id alone is no reason to change. */
     return best != 0 && settings_weight(&p->settings, best) >

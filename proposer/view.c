@@ -16,7 +16,11 @@ static void describe_other(const struct proposer *p, size_t index, time_ms_t now
             continue;
         }
         const struct proposer_report *heard = &acceptor->proposers[index];
-        if (heard->proposer == candidate->id && heard->silence_ms < silence_ms) {
+        if (heard->proposer != candidate->id || heard->silence_ms >= p->options.election_ms) {
+            continue;
+        }
+        candidate->heard_by |= (acceptor_set_t)1 << k;
+        if (heard->silence_ms < silence_ms) {
             silence_ms = heard->silence_ms;
             candidate->is_alive = 1;
             candidate->reaches_quorum = heard->reaches_quorum != 0;

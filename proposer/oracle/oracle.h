@@ -20,10 +20,11 @@
 /* One proposer, as the acceptors' reports and the settings show it. */
 struct oracle_candidate {
     node_id_t id;
-    uint64_t weight;    /* what is compared is (weight, id) */
-    int is_barred;      /* must not lead */
-    int is_alive;       /* heard by an acceptor within one election timeout */
-    int reaches_quorum; /* by its own word, which is also that it is not barred */
+    uint64_t weight;         /* what is compared is (weight, id) */
+    int is_barred;           /* must not lead */
+    int is_alive;            /* heard by an acceptor within one election timeout */
+    acceptor_set_t heard_by; /* the acceptors that have; of the asker itself none */
+    int reaches_quorum;      /* by its own word, which is also that it is not barred */
 };
 
 /* What an oracle may know, made anew for each call. */
