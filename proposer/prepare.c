@@ -196,7 +196,7 @@ void proposer_on_nack(struct proposer *p, const struct event *event, struct effe
         }
         if (nack->reason == NACK_BALLOT) {
             effects_mark(out, MARK_STEP_DOWN_BY_NACK);
-            proposer_step_down(p, "an acceptor refused our ballot", event->now, out);
+            proposer_on_deposed(p, index, "an acceptor refused our ballot", event->now, out);
         }
         return; /* too far: it repairs itself, and retransmission reaches it later */
     }

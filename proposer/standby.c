@@ -79,6 +79,35 @@ void proposer_send_heartbeat(struct proposer *p, time_ms_t now, struct effects *
     }
 }
 
+/* The acceptors that have answered a heartbeat of the last election timeout as followers of this
+ * leader: so long their lease keeps them from promising to anybody else. */
+static acceptor_set_t following_acceptors(const struct proposer *p, time_ms_t now)
+{
+    acceptor_set_t following = reached_acceptors(p, now);
+    for (size_t i = 0; i < p->options.members.acceptor_count; i++) {
+        const struct msg_report *report = &p->acceptors[i].report;
+        if (!ballot_equal(&report->promised, &p->ballot) ||
+            !ballot_equal(&report->leader, &p->ballot)) {
+            following &= ~((acceptor_set_t)1 << i);
+        }
+    }
+    return following;
+}
+
+void proposer_on_deposed(struct proposer *p, int index, const char *reason, time_ms_t now,
+                         struct effects *out)
+{
+    acceptor_set_t following = following_acceptors(p, now) & ~((acceptor_set_t)1 << index);
+    int renews = p->state != NODE_DRAINING && !settings_bar(&p->settings, p->options.id) &&
+                 is_prepare_quorum(&p->options.members, following) &&
+                 is_accept_quorum(&p->options.members, following) && !MUTANT(refused_leader_waits);
+    proposer_step_down(p, reason, now, out);
+    if (renews) {
+        effects_mark(out, MARK_BALLOT_RENEWED);
+        proposer_campaign(p, now, out);
+    }
+}
+
 void proposer_on_report(struct proposer *p, const struct event *event, struct effects *out)
 {
     const struct message *msg = event->msg;
@@ -115,7 +144,7 @@ void proposer_on_report(struct proposer *p, const struct event *event, struct ef
     if (proposer_is_serving(p) &&
         (order > 0 || (order == 0 && !ballot_equal(&msg->report.promised, &p->ballot)))) {
         effects_mark(out, MARK_STEP_DOWN_BY_REPORT);
-        proposer_step_down(p, "an acceptor promised another ballot", event->now, out);
+        proposer_on_deposed(p, index, "an acceptor promised another ballot", event->now, out);
     }
 }
 

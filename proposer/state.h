@@ -138,6 +138,13 @@ uint64_t proposer_stamp(const struct proposer *p, time_ms_t now);
 void proposer_on_report(struct proposer *p, const struct event *event, struct effects *out);
 void proposer_send_heartbeat(struct proposer *p, time_ms_t now, struct effects *out);
 
+/* An acceptor will take nothing more of this leader, because it has promised another ballot: only a
+ * higher one gets it back. The leader steps down. If it is sure that nobody else can lead, since
+ * quorums without that acceptor are under its lease, it prepares a higher ballot at once instead of
+ * leaving the cluster without a leader for an election timeout. index: of the acceptor. */
+void proposer_on_deposed(struct proposer *p, int index, const char *reason, time_ms_t now,
+                         struct effects *out);
+
 /* Both quorums answer: it could win and serve. */
 int proposer_reaches_quorum(const struct proposer *p, time_ms_t now);
 

@@ -50,6 +50,7 @@
     X(REPORT_TOO_OLD, "report of a forgotten heartbeat")                                           \
     X(STEP_DOWN_BY_REPORT, "leader steps down by a report")                                        \
     X(STEP_DOWN_BY_NACK, "leader steps down by a nack")                                            \
+    X(BALLOT_RENEWED, "leader that one acceptor refuses prepares a higher ballot at once")         \
     X(STEP_DOWN_BY_SILENCE, "leader steps down because no quorum answers")                         \
     X(RELEASE_INVITES, "proposer invited by a release")                                            \
     /* proposer: view.c, transfer.c, oracle */                                                     \

@@ -148,13 +148,24 @@ void liveness_heal(struct sim *sim)
 
 /* ---- watching */
 
+/* The leader has prepared a higher ballot, because one acceptor refused its own, and it took round
+ * trips and no timeout: nobody would call that a change of leader. */
+static int is_renewal(const struct sim *sim, size_t index)
+{
+    time_us_t led_until = sim->processes[index].led_until;
+    return index == sim->led_by && led_until > 0 && 2 * (sim->now - led_until) < elections(sim, 1);
+}
+
 void liveness_on_leading(struct sim *sim, size_t index)
 {
     sim->outcome->leaders++;
-    scenario_on_leading(sim);
-    conformance_on_leading(sim, index);
     stranded_on_leading(sim, index);
     sim->led_at = sim->now;
+    if (is_renewal(sim, index)) {
+        return;
+    }
+    scenario_on_leading(sim);
+    conformance_on_leading(sim, index);
     /* One outside of the core may get a late promise and believe that it leads: as long as it is
      * mute nobody knows, and if somebody did the core would change its leader. */
     if (sim->is_healed && sim->outcome->healed_us >= 0 && sim->is_core[index] &&

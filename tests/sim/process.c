@@ -124,6 +124,7 @@ static void after_turn(struct sim *sim, size_t index)
         if (state == NODE_LEADING && process->last_state != NODE_LEADING) {
             liveness_on_leading(sim, index);
         }
+        process->led_until = state == NODE_LEADING ? sim->now : process->led_until;
         conformance_on_turn(sim);
         scenario_on_turn(sim);
         oracles_on_turn(sim, node);
@@ -336,6 +337,7 @@ void process_start(struct sim *sim, size_t index)
     process->poll_at = TIME_US_NEVER;
     process->wake_item_at = TIME_US_NEVER;
     process->last_state = NODE_STANDBY;
+    process->led_until = 0;
     process->prepares_only = 0;
     process->turns_at_once = 0;
     look_at_clock(sim, index);

@@ -154,6 +154,7 @@ struct process {
     int has_copy;         /* of its store, for a roll-back */
     time_us_t full_until, low_until, stopped_until; /* the disk, the clock */
     enum node_state last_state;                     /* of a proposer, after its last turn */
+    time_us_t led_until;                            /* when it led last; 0 in this life never */
     struct ballot last_leading;
     uint32_t turns_at_once; /* turns in one millisecond of its clock */
 };
