@@ -52,7 +52,9 @@ verdict() { # status description
     fi
 }
 
+# Every failed seed, and how the last one ended.
 diagnose() {
+    grep -E '^(FAILED|replay:)' "$1" | sed 's/^/# /'
     grep -vE '^mark ' "$1" | tail -n 60 | sed 's/^/# /'
 }
 
