@@ -37,7 +37,7 @@ static void deliver(struct learner *l, slot_t slot, struct slice value, time_ms_
  * at a slot that it covers (DESIGN 4, Learner). */
 static void deliver_decided(struct learner *l, time_ms_t now, struct effects *out)
 {
-    while (out->fatal == 0) {
+    while (out->fatal == 0 && !l->verdict.is_reached) {
         if (machine_is_full(l->machine)) { /* the rest in the next turn */
             l->is_full = 1;
             return;

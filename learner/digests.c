@@ -1,74 +1,194 @@
 /* Learners tell each other the digests of their states, by way of the leader, and who differs ends
- * itself: an error of memory, disk or program must not be served to clients as agreed data. */
+ * itself for good: an error of memory, disk or program must not be served to clients as agreed
+ * data. The digest of a slot rests on those before it, so that two learners which have the same at
+ * one slot had the same at all before, and two that differ go on to do so. */
+#include "common/base/bytes.h"
 #include "learner/state.h"
 
-static struct checkpoint *checkpoint_at(struct learner *l, slot_t slot)
+/* A learner tells its digest after so many slots, or an election timeout after the last time. */
+#define TELL_SLOTS 64
+
+/* When nothing new comes it tells its last digest so many times more: one may be lost, or go to
+ * somebody who led no longer. */
+#define TELL_AGAIN_MAX 3
+
+/* In election timeouts. When two differ and those that could say who is right are silent for so
+ * long, both end: one of them serves what was never agreed on. */
+#define PATIENCE_ELECTIONS 20
+
+/* Key 'x': the verdict. Slot, own digest, the other learner's id, its digest. */
+#define VERDICT_BYTES 28
+
+/* ---- the verdict */
+
+/* Stops serving, in this very step. The verdict is written down, so that the next start does not
+ * serve either, and our digest is told to the others, of which one may learn from it alone that it
+ * differs; then the process ends. */
+static void condemn(struct learner *l, size_t index, time_ms_t now, struct effects *out)
 {
-    struct checkpoint *checkpoint = &l->checkpoints[slot / DIGEST_SLOTS % CHECKPOINTS_KEPT];
-    if (checkpoint->slot > slot) {
-        return NULL; /* older than what is kept */
-    }
-    if (checkpoint->slot < slot) {
-        *checkpoint = (struct checkpoint){.slot = slot};
-    }
-    return checkpoint;
+    const struct other_learner *other = &l->others[index];
+    l->verdict = (struct verdict){.is_reached = 1, .other = index, .tell_at = now};
+    l->verdict.ends_at = now + l->options.election_ms;
+    uint8_t head[VERDICT_BYTES];
+    bytes_put_u64(head, other->differs_at);
+    bytes_put_u64(head + 8, other->own_digest);
+    bytes_put_u32(head + 16, l->options.members.learners[index]);
+    bytes_put_u64(head + 20, other->its_digest);
+    effects_put(out, RECORD_DURABLE, slice_borrow("x", 1), slice_borrow(head, sizeof head),
+                SLICE_EMPTY);
+    effects_note(out, NOTE_WARN, "event=differs learner=%u slot=%llu same_to=%llu",
+                 l->options.members.learners[index], (unsigned long long)other->differs_at,
+                 (unsigned long long)other->same_to);
 }
 
-/* How many learners reported that digest for the slot. */
-static size_t count_equal(const struct checkpoint *checkpoint, size_t count, uint64_t digest)
+void learner_tick_verdict(struct learner *l, time_ms_t now, struct effects *out)
 {
-    size_t equal = 0;
-    for (size_t i = 0; i < count; i++) {
-        equal += (checkpoint->reported >> i & 1) != 0 && checkpoint->digests[i] == digest;
-    }
-    return equal;
-}
-
-/* Ends this learner if a majority of all has another state at the slot. When all have spoken and no
- * majority agrees nobody can tell who is right, and nobody goes on. */
-static void judge(const struct learner *l, const struct checkpoint *checkpoint, struct effects *out)
-{
-    const struct members *members = &l->options.members;
-    size_t count = members->learner_count;
-    int self = members_learner_index(members, l->options.id);
-    if (self < 0 || (checkpoint->reported >> self & 1) == 0) {
+    const struct other_learner *other = &l->others[l->verdict.other];
+    if (now >= l->verdict.ends_at) {
+        effects_fatal(
+            out, ERROR_CORRUPT,
+            "this learner differs from learner %u at slot %llu (digests %016llx and %016llx; they "
+            "were the same at slot %llu); try: remove its directory and make it anew with "
+            "synod init",
+            l->options.members.learners[l->verdict.other], (unsigned long long)other->differs_at,
+            (unsigned long long)other->own_digest, (unsigned long long)other->its_digest,
+            (unsigned long long)other->same_to);
         return;
     }
-    uint64_t own = checkpoint->digests[self];
-    size_t most = 0; /* learners that agree on another digest */
-    size_t other = 0;
-    for (size_t i = 0; i < count; i++) {
-        if ((checkpoint->reported >> i & 1) == 0 || checkpoint->digests[i] == own) {
-            continue;
-        }
-        size_t equal = count_equal(checkpoint, count, checkpoint->digests[i]);
-        if (equal > most) {
-            most = equal;
-            other = i;
-        }
+    if (now >= l->verdict.tell_at) {
+        l->verdict.tell_at = now + l->options.heartbeat_ms;
+        learner_tell_progress(l, now, out);
     }
-    size_t majority = majority_of(count);
-    int is_tied = acceptor_set_count(checkpoint->reported) == count && most > 0 &&
-                  count_equal(checkpoint, count, own) < majority;
-    if (most >= majority || is_tied) {
+    effects_wake(out, l->verdict.tell_at);
+}
+
+int learner_load_verdict(const struct learner *l, struct effects *out)
+{
+    struct blob *blob;
+    const struct store_reader *reader = &l->options.reader;
+    int rc = reader->get(reader->self, slice_borrow("x", 1), &blob);
+    if (rc == ERROR_NOT_FOUND) {
+        return 0;
+    }
+    if (rc == 0 && blob->size == VERDICT_BYTES) {
         effects_fatal(out, ERROR_CORRUPT,
-                      "this learner differs from learner %u at slot %llu (digests %016llx and "
-                      "%016llx); try: remove its directory and make it anew with synod init",
-                      members->learners[other], (unsigned long long)checkpoint->slot,
-                      (unsigned long long)own, (unsigned long long)checkpoint->digests[other]);
+                      "this learner was found to differ from learner %u at slot %llu (digests "
+                      "%016llx and %016llx) and must not serve; try: remove its directory and make "
+                      "it anew with synod init",
+                      bytes_get_u32(blob->data + 16), (unsigned long long)bytes_get_u64(blob->data),
+                      (unsigned long long)bytes_get_u64(blob->data + 8),
+                      (unsigned long long)bytes_get_u64(blob->data + 20));
+    } else {
+        effects_fatal(out, ERROR_CORRUPT,
+                      "the record of what this learner was found to differ in cannot be read; try: "
+                      "remove its directory and make it anew with synod init");
+    }
+    if (rc == 0) {
+        blob_unref(blob);
+    }
+    return ERROR_CORRUPT;
+}
+
+/* ---- comparing */
+
+/* Who has the same state, this one included, as of a slot at which others differ. */
+static size_t count_same(const struct learner *l, slot_t slot)
+{
+    size_t count = 1;
+    for (size_t i = 0; i < l->options.members.learner_count; i++) {
+        count += l->others[i].differs_at == 0 && l->others[i].same_to >= slot;
+    }
+    return count;
+}
+
+/* Ends this learner if no majority of all can have its state, and also if that cannot be found out:
+ * of two that differ nobody can tell who is right. */
+static void judge(struct learner *l, time_ms_t now, struct effects *out)
+{
+    if (l->verdict.is_reached) {
+        return;
+    }
+    size_t count = l->options.members.learner_count;
+    size_t majority = majority_of(count);
+    size_t differing = 0;
+    size_t first = 0; /* of them: at the lowest slot */
+    for (size_t i = 0; i < count; i++) {
+        slot_t at = l->others[i].differs_at;
+        if (at != 0 && (differing++ == 0 || at < l->others[first].differs_at)) {
+            first = i;
+        }
+    }
+    if (differing == 0) {
+        l->differs_since = TIME_NEVER;
+        return;
+    }
+    if (l->differs_since == TIME_NEVER) {
+        l->differs_since = now;
+    }
+    int is_undecided = count_same(l, l->others[first].differs_at) < majority;
+    time_ms_t patient_until = l->differs_since + PATIENCE_ELECTIONS * l->options.election_ms;
+    if (count - differing < majority || (is_undecided && now >= patient_until)) {
+        condemn(l, first, now, out);
+    } else if (is_undecided) {
+        effects_wake(out, patient_until);
     }
 }
 
-static void note_digest(struct learner *l, int index, slot_t slot, uint64_t digest,
-                        struct effects *out)
+static int has_own_digest(const struct learner *l, slot_t slot)
 {
-    struct checkpoint *checkpoint = checkpoint_at(l, slot);
-    if (checkpoint == NULL) {
+    return slot >= l->digests_from && slot <= machine_applied(l->machine) &&
+           slot + DIGESTS_KEPT > machine_applied(l->machine);
+}
+
+static void compare(struct learner *l, size_t index, slot_t slot, uint64_t digest, time_ms_t now,
+                    struct effects *out)
+{
+    struct other_learner *other = &l->others[index];
+    uint64_t own_digest = l->digests[slot % DIGESTS_KEPT];
+    if (slot <= other->same_to) {
+        return; /* late, or of its former life: it has been made anew since */
+    }
+    if (digest == own_digest) {
+        other->same_to = slot;
+        other->differs_at = 0;
+    } else if (other->differs_at == 0 || slot < other->differs_at) {
+        other->differs_at = slot;
+        other->own_digest = own_digest;
+        other->its_digest = digest;
+    }
+    judge(l, now, out);
+}
+
+void learner_on_digest(struct learner *l, const struct event *event, struct effects *out)
+{
+    const struct msg_digest *digest = &event->msg->digest;
+    int index = members_learner_index(&l->options.members, digest->learner);
+    int is_leader =
+        event->msg->from.role == ROLE_PROPOSER || event->msg->from.role == ROLE_ACCEPTOR;
+    if (!is_leader || index < 0 || digest->learner == l->options.id) {
         return;
     }
-    checkpoint->reported |= (acceptor_set_t)1 << index;
-    checkpoint->digests[index] = digest;
-    judge(l, checkpoint, out);
+    struct other_learner *other = &l->others[index];
+    slot_t applied = machine_applied(l->machine);
+    if (digest->slot > applied && other->told_at <= applied) {
+        other->told_at = digest->slot; /* the first ahead: it is compared when it is applied here */
+        other->told = digest->digest;
+    } else if (has_own_digest(l, digest->slot)) {
+        compare(l, (size_t)index, digest->slot, digest->digest, event->now, out);
+    }
+}
+
+static void note_digest(struct learner *l)
+{
+    l->digests[machine_applied(l->machine) % DIGESTS_KEPT] = machine_digest(l->machine);
+}
+
+void learner_begin_digests(struct learner *l, time_ms_t now)
+{
+    l->digests_from = machine_applied(l->machine);
+    l->differs_since = TIME_NEVER;
+    l->told_at = now;
+    note_digest(l);
 }
 
 void learner_note_applied(struct learner *l, time_ms_t now, struct effects *out)
@@ -79,49 +199,50 @@ void learner_note_applied(struct learner *l, time_ms_t now, struct effects *out)
         l->stamp_seen_ms = stamp_ms;
         l->stamp_seen_at = now;
     }
-    int self = members_learner_index(&l->options.members, l->options.id);
-    if (applied % DIGEST_SLOTS == 0 && self >= 0) {
-        l->digest_slot = applied;
-        l->digest = machine_digest(l->machine);
-        note_digest(l, self, applied, l->digest, out);
+    note_digest(l);
+    for (size_t i = 0; i < l->options.members.learner_count; i++) {
+        if (l->others[i].told_at == applied) {
+            compare(l, i, applied, l->others[i].told, now, out);
+        }
     }
 }
 
-void learner_on_digest(struct learner *l, const struct event *event, struct effects *out)
+/* ---- telling */
+
+/* What is due earlier than was told cannot wait, nor what is due next when the time that was told
+ * has passed. That every block of a session puts its end off can. */
+static int must_tell_due(const struct learner *l, uint64_t due_ms)
 {
-    const struct msg_digest *digest = &event->msg->digest;
-    int index = members_learner_index(&l->options.members, digest->learner);
-    int is_leader =
-        event->msg->from.role == ROLE_PROPOSER || event->msg->from.role == ROLE_ACCEPTOR;
-    if (!is_leader || index < 0 || digest->learner == l->options.id ||
-        digest->slot % DIGEST_SLOTS != 0) {
-        return;
-    }
-    note_digest(l, index, digest->slot, digest->digest, out);
+    int is_told = l->told_due_ms != 0 && machine_stamp_ms(l->machine) <= l->told_due_ms;
+    return due_ms != 0 && (!is_told || due_ms < l->told_due_ms);
 }
 
 void learner_tell_progress(struct learner *l, time_ms_t now, struct effects *out)
 {
+    slot_t applied = machine_applied(l->machine);
     uint64_t due_ms = machine_due_ms(l->machine);
-    /* Every block of a session puts its end off: that can wait. What is due earlier cannot, nor
-     * what is due next when the time that was told has passed. */
-    int is_told = l->told_due_ms != 0 && machine_stamp_ms(l->machine) <= l->told_due_ms;
-    int is_earlier = due_ms != 0 && (!is_told || due_ms < l->told_due_ms);
-    int is_news = l->digest_slot != l->told_digest_slot || is_earlier;
-    int is_time = now >= l->told_at + l->options.election_ms && due_ms != 0;
-    if (is_news || is_time) { /* again, for a proposer that is new or missed it */
+    time_ms_t again_at = l->told_at + l->options.election_ms;
+    int is_far = applied >= l->told_applied + TELL_SLOTS;
+    int has_rest = applied != l->told_applied || l->tells_left > 0 || due_ms != 0;
+    if (is_far || must_tell_due(l, due_ms) || l->verdict.is_reached ||
+        (has_rest && now >= again_at)) {
         /* Whoever leads has to hear it: a proposer, or in Raft mode an acceptor. */
-        struct msg_progress progress = {.applied = machine_applied(l->machine),
-                                        .digest_slot = l->digest_slot,
-                                        .digest = l->digest,
-                                        .due_ms = due_ms};
+        struct msg_progress progress = {
+            .applied = applied, .digest = machine_digest(l->machine), .due_ms = due_ms};
         effects_broadcast(out, SEND_NOW, ROLE_PROPOSER, MSG_PROGRESS)->progress = progress;
         effects_broadcast(out, SEND_NOW, ROLE_ACCEPTOR, MSG_PROGRESS)->progress = progress;
-        l->told_digest_slot = l->digest_slot;
+        l->tells_left = applied != l->told_applied ? TELL_AGAIN_MAX : l->tells_left;
+        l->tells_left -= l->tells_left > 0;
+        l->told_applied = applied;
         l->told_due_ms = due_ms;
         l->told_at = now;
+        again_at = now + l->options.election_ms;
+        has_rest = l->tells_left > 0 || due_ms != 0;
     }
-    if (due_ms != 0) {
-        effects_wake(out, l->told_at + l->options.election_ms);
+    if (has_rest) {
+        effects_wake(out, again_at);
+    }
+    if (l->differs_since != TIME_NEVER) {
+        judge(l, now, out);
     }
 }

@@ -32,7 +32,11 @@ void learner_free(struct learner *l)
 static void on_start(struct learner *l, time_ms_t now, struct effects *out)
 {
     l->leader_heard_at = now;
+    if (learner_load_verdict(l, out) != 0) {
+        return;
+    }
     machine_load(l->machine, out);
+    learner_begin_digests(l, now);
     l->readable = machine_applied(l->machine);
     l->stamp_seen_ms = machine_stamp_ms(l->machine);
     l->stamp_seen_at = now;
@@ -100,6 +104,10 @@ static void on_message(struct learner *l, const struct event *event, struct effe
 
 static void on_flush(struct learner *l, time_ms_t now, struct effects *out)
 {
+    if (l->verdict.is_reached) {
+        learner_tick_verdict(l, now, out);
+        return;
+    }
     learner_deliver_rest(l, now, out);
     learner_maybe_fetch(l, now, out);
     learner_send_results(l, out);
@@ -124,6 +132,9 @@ static void on_flush(struct learner *l, time_ms_t now, struct effects *out)
 
 void learner_step(struct learner *l, const struct event *event, struct effects *out)
 {
+    if (l->verdict.is_reached && event->kind != EVENT_FLUSH && event->kind != EVENT_SHUTDOWN) {
+        return; /* it serves nobody any more */
+    }
     switch (event->kind) {
     case EVENT_START:
         on_start(l, event->now, out);

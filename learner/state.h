@@ -46,16 +46,27 @@ struct question {
     time_ms_t wait_until; /* long poll: answer that there is nothing new then */
 };
 
-/* The digests that learners have reported for one slot. */
-struct checkpoint {
-    slot_t slot; /* a multiple of DIGEST_SLOTS; 0: none */
-    acceptor_set_t reported;
-    uint64_t digests[MEMBERS_MAX]; /* by index in members.learners */
+/* Applied slots whose digests are remembered. One that is further behind compares itself with what
+ * it was told. */
+#define DIGESTS_KEPT 4096
+
+/* What is known of the state of another learner. */
+struct other_learner {
+    slot_t told_at;      /* above what is applied: to be compared there; else nothing */
+    uint64_t told;       /* its digest there */
+    slot_t same_to;      /* highest slot at which it was found to be the same; 0: none */
+    slot_t differs_at;   /* lowest slot above that at which it was found to differ; 0: none */
+    uint64_t own_digest; /* meaningful with differs_at */
+    uint64_t its_digest; /* likewise */
 };
 
-/* Checkpoints of which digests are remembered. A learner that is further behind compares itself
- * when it reports its own. */
-#define CHECKPOINTS_KEPT 64
+/* This learner differs from so many that it must not serve. */
+struct verdict {
+    int is_reached;
+    size_t other;      /* index of one of them */
+    time_ms_t tell_at; /* its digest to the others, again */
+    time_ms_t ends_at; /* the process */
+};
 
 /* What the acceptors are asked, for every question that was waiting then. */
 struct read_round {
@@ -99,10 +110,13 @@ struct learner {
     int is_sweeping; /* there is more to delete of what was compacted */
 
     /* digests.c */
-    struct checkpoint checkpoints[CHECKPOINTS_KEPT]; /* by slot / DIGEST_SLOTS */
-    slot_t digest_slot; /* the last checkpoint that was applied here, 0: none since the start */
-    uint64_t digest;    /* there */
-    slot_t told_digest_slot;
+    uint64_t digests[DIGESTS_KEPT];           /* by slot % DIGESTS_KEPT */
+    slot_t digests_from;                      /* those before are not known: applied at the start */
+    struct other_learner others[MEMBERS_MAX]; /* by index in members.learners */
+    time_ms_t differs_since;                  /* TIME_NEVER: nobody does */
+    struct verdict verdict;
+    slot_t told_applied; /* with its digest */
+    int tells_left;      /* of the same again */
     uint64_t told_due_ms;
     time_ms_t told_at;
     uint64_t stamp_seen_ms; /* highest stamp applied, and when that was */
@@ -166,11 +180,19 @@ void answer_failure(struct learner *l, const struct question *question, enum ans
 
 /* ---- digests.c */
 
+/* At the start: 0, or an error after saying that a former life was found to differ. */
+int learner_load_verdict(const struct learner *l, struct effects *out);
+void learner_begin_digests(struct learner *l, time_ms_t now);
+
+/* In place of all else, when the verdict is reached. */
+void learner_tick_verdict(struct learner *l, time_ms_t now, struct effects *out);
+
 /* After each slot. */
 void learner_note_applied(struct learner *l, time_ms_t now, struct effects *out);
 void learner_on_digest(struct learner *l, const struct event *event, struct effects *out);
 
-/* Tells the proposers how far this learner is and what is due, if that is news. */
+/* Tells who leads how far this learner is, its digest, and what is due, if that is news; and judges
+ * again if others differ. */
 void learner_tell_progress(struct learner *l, time_ms_t now, struct effects *out);
 
 /* ---- settings.c */

@@ -16,12 +16,12 @@ void proposer_on_progress(struct proposer *p, const struct event *event, struct 
         view->applied = progress->applied;
         view->due_ms = progress->due_ms;
     }
-    if (p->state != NODE_LEADING || progress->digest_slot == 0) {
+    if (p->state != NODE_LEADING || progress->applied == 0) {
         return;
     }
     struct message *msg = effects_broadcast(out, SEND_NOW, ROLE_LEARNER, MSG_DIGEST);
     msg->digest = (struct msg_digest){.learner = (node_id_t)event->msg->from.id,
-                                      .slot = progress->digest_slot,
+                                      .slot = progress->applied,
                                       .digest = progress->digest};
 }
 

@@ -210,12 +210,12 @@ void raft_on_progress(struct raft *r, const struct event *event, struct effects 
         view->applied = progress->applied;
         view->due_ms = progress->due_ms;
     }
-    if (r->role != RAFT_LEADER || progress->digest_slot == 0) {
+    if (r->role != RAFT_LEADER || progress->applied == 0) {
         return;
     }
     struct message *msg = effects_broadcast(out, SEND_NOW, ROLE_LEARNER, MSG_DIGEST);
     msg->digest = (struct msg_digest){.learner = (node_id_t)event->msg->from.id,
-                                      .slot = progress->digest_slot,
+                                      .slot = progress->applied,
                                       .digest = progress->digest};
 }
 

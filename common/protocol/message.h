@@ -242,14 +242,10 @@ struct msg_read_index_reply {
 
 /* ---- what learners tell */
 
-/* Learners compare digests at slots that are multiples of this. */
-#define DIGEST_SLOTS 64
-
 struct msg_progress {
     slot_t applied;
-    slot_t digest_slot; /* the last multiple of DIGEST_SLOTS that was applied; 0: none yet */
-    uint64_t digest;    /* of the state there */
-    uint64_t due_ms;    /* cluster time at which a lease is up; 0 if there is none. When that passes
+    uint64_t digest; /* of the state there */
+    uint64_t due_ms; /* cluster time at which a lease is up; 0 if there is none. When that passes
                            and no slot has told it, the leader proposes a no-op with its stamp */
 };
 

@@ -354,7 +354,6 @@ static const struct field status_reply_fields[] = {
 
 static const struct field progress_fields[] = {
     U64(msg_progress, applied, 0, POSITION_MAX),
-    U64(msg_progress, digest_slot, 0, POSITION_MAX),
     U64(msg_progress, digest, 0, UINT64_MAX),
     U64(msg_progress, due_ms, 0, UINT64_MAX),
 };

@@ -8,6 +8,7 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 import commands  # noqa: E402
 import coordination  # noqa: E402
+import digests  # noqa: E402
 import disks  # noqa: E402
 import failures  # noqa: E402
 import keys  # noqa: E402
@@ -29,6 +30,7 @@ GROUPS = {
     "failures": failures.run,
     "storm": storm.run,
     "coordination": coordination.run,
+    "digests": digests.run,
     "outside": outside.run,
     "nonsense": nonsense.run,
     "disks": disks.run,

@@ -478,11 +478,11 @@ static void add_appending(void)
 static void add_keys(void)
 {
     add("progress", MSG_PROGRESS, learner,
-        "learner 1 has applied slot 130, tells its digest at slot 128, and that a lease is up at "
-        "cluster time 71,000 ms")
-        ->progress = (struct msg_progress){130, 128, 0xd1d2d3d4d5d6d7d8, 71000};
+        "learner 1 has applied slot 130, tells its digest there, and that a lease is up at cluster "
+        "time 71,000 ms")
+        ->progress = (struct msg_progress){130, 0xd1d2d3d4d5d6d7d8, 71000};
     add("digest", MSG_DIGEST, proposer, "the leader passes on what learner 2 told")->digest =
-        (struct msg_digest){2, 128, 0xd1d2d3d4d5d6d7d8};
+        (struct msg_digest){2, 130, 0xd1d2d3d4d5d6d7d8};
     add("query", MSG_QUERY, client, "the first ten keys from \"k\" to before \"l\"")->query =
         (struct msg_query){81, QUERY_KV, READ_LINEARIZABLE, range_request()};
     add_reply("answer", MSG_ANSWER, learner, CLIENT_NONCE, "there is one, \"k\"")->answer =
