@@ -294,8 +294,8 @@ static int parse(struct bench *b, int argc, char **argv, int *status)
     if (options_parse(argc, argv, longs, &b->common, take_own_option, b, status)) {
         return -1;
     }
-    if (optind < argc) {
-        *status = verb_usage(argv[0], "it takes no arguments, only options");
+    if (options_arguments(argc, argv, 0, 0, "no arguments, only options") < 0) {
+        *status = 3;
         return -1;
     }
     return 0;

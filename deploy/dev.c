@@ -7,6 +7,7 @@
 #include "deploy/children.h"
 #include "deploy/dev_probe.h"
 #include "deploy/local.h"
+#include "deploy/options.h"
 #include "deploy/ports.h"
 #include "deploy/verbs.h"
 
@@ -94,8 +95,8 @@ static int parse_options(int argc, char **argv, struct dev *dev, int *exit_statu
             *exit_status = verb_usage("dev", problem);
         }
     }
-    if (*exit_status == 0 && optind < argc) {
-        *exit_status = verb_usage("dev", "it takes options only");
+    if (*exit_status == 0 && options_arguments(argc, argv, 0, 0, "options only") < 0) {
+        *exit_status = 3;
     }
     return *exit_status != 0;
 }

@@ -1,5 +1,6 @@
 /* synod init: cluster.yml and stores for one machine, or one store of an existing cluster. */
 #include "deploy/local.h"
+#include "deploy/options.h"
 #include "deploy/verbs.h"
 
 #include <getopt.h>
@@ -94,8 +95,8 @@ static int parse_options(int argc, char **argv, struct init_options *out, int *e
             return 1;
         }
     }
-    if (optind < argc) {
-        *exit_status = verb_usage("init", "it takes options only");
+    if (options_arguments(argc, argv, 0, 0, "options only") < 0) {
+        *exit_status = 3;
     } else if (out->whole_given && out->store_given) {
         *exit_status = verb_usage("init", "--dir makes a whole cluster and --cluster-file one "
                                           "store; they do not go together");

@@ -168,30 +168,12 @@ static int judge(size_t needed, const struct synod_node *nodes, size_t count)
     return 0;
 }
 
-static int parse(struct common_options *common, int argc, char **argv, int *status)
-{
-    static const struct option longs[] = {COMMON_LONG_OPTIONS, {NULL, 0, NULL, 0}};
-    if (options_parse(argc, argv, longs, common, NULL, NULL, status)) {
-        return -1;
-    }
-    if (optind < argc) {
-        *status = verb_usage(argv[0], "it takes no arguments, only options");
-        return -1;
-    }
-    return 0;
-}
-
 int verb_status(int argc, char **argv)
 {
     struct common_options common = {.form = OUTPUT_TABLE};
     struct synod *s = NULL;
-    int status = 0;
-    if (parse(&common, argc, argv, &status) != 0) {
-        return status;
-    }
-    output_init();
-    status = options_open(&common, &s);
-    if (status != 0) {
+    int status = options_open_alone(argc, argv, &common, &s);
+    if (s == NULL) {
         return status;
     }
     struct config *config = load_config(&common);
@@ -273,22 +255,14 @@ int verb_leader(int argc, char **argv)
 {
     struct common_options common = {.form = OUTPUT_PLAIN};
     struct synod *s = NULL;
-    int status = 0;
-    if (parse(&common, argc, argv, &status) != 0) {
-        return status;
-    }
-    output_init();
-    status = options_open(&common, &s);
-    if (status != 0) {
+    int status = options_open_alone(argc, argv, &common, &s);
+    if (s == NULL) {
         return status;
     }
     struct synod_leader leader;
     int rc = synod_leader(s, &leader);
     if (rc == SYNOD_OK) {
         print_leader(common.form, &leader);
-    } else {
-        status = options_fail(rc, synod_error(s));
     }
-    synod_close(s);
-    return output_finish(status);
+    return options_close(s, rc);
 }

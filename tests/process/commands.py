@@ -186,7 +186,10 @@ def bad_words(cluster):
     expect(USAGE, "read", "--frm", "1", words=("--frm",), cluster=cluster)
     expect(USAGE, "read", "--from", "first", words=("--from", "first"), cluster=cluster)
     expect(USAGE, "read", "--from", "0", cluster=cluster)
-    expect(USAGE, "read", "1", cluster=cluster)
+    for verb in ("read", "tail", "bench", "status", "leader", "explain"):
+        expect(USAGE, verb, "now", words=("no arguments", '"now" is too much'), cluster=cluster)
+    for verb in ("dev", "init"):
+        expect(USAGE, verb, "now", words=("options only", '"now" is too much'))
     expect(USAGE, "read", "--from", cluster=None)
     expect(USAGE, "read", "-o", "xml", words=("xml",), cluster=cluster)
     expect(USAGE, "append", "x", "--timeout", "10", words=("--timeout",), cluster=cluster)
