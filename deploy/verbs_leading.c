@@ -2,8 +2,8 @@
 #include "deploy/verbs.h"
 
 static const char leader_help[] =
-    "Prints which proposer leads, under which ballot, and since which slot of the log. Ends\n"
-    "with 2 if nobody does.\n";
+    "Prints which proposer leads, under which ballot, and since which slot of the log, if a\n"
+    "learner knows it (-o json: else null). Ends with 2 if nobody leads.\n";
 
 static const char explain_help[] =
     "Says in sentences who leads, under which ballot, by which acceptors it is heard, until\n"

@@ -559,7 +559,7 @@ struct synod_leader {
     enum synod_role role; /* SYNOD_PROPOSER; in Raft mode SYNOD_ACCEPTOR */
     uint32_t id;
     uint64_t round; /* of its ballot; in Raft mode its term */
-    uint64_t since; /* slot of its announcement in the log */
+    uint64_t since; /* slot of its announcement in the log; 0: no learner told of it */
 };
 
 /* SYNOD_E_UNAVAILABLE if nobody leads, or nobody could say. */

@@ -131,7 +131,7 @@ def json_forms(cluster):
     """Every client verb answers JSON that a program can use."""
     leader = json.loads(run_ok("leader", "-o", "json", cluster=cluster))
     number = leader["term"] if PROTOCOL == "raft" else leader["ballot"]["round"]
-    check(leader[LEADER_ROLE] in (1, 2, 3) and number > 0 and leader["since"] > 0,
+    check(leader[LEADER_ROLE] in (1, 2, 3) and number > 0 and leader["since"],
           f"leader: {leader}")
     nodes = json.loads(run_ok("status", "-o", "json", cluster=cluster))["nodes"]
     names = sorted((node["role"], node["id"]) for node in nodes)
@@ -145,6 +145,31 @@ def json_forms(cluster):
     rated = json.loads(run_ok("bench", "--rate", "500", "--duration", "500ms", "--warmup", "100ms",
                               "-o", "json", cluster=cluster))
     check(100 <= rated["records_per_s"] <= 1000 and rated["errors"] == 0, f"bench: {rated}")
+
+
+def without_learners(cluster):
+    """Since when the leader leads is known to learners only: without them nothing is said of it."""
+    leader = cluster.leader()
+    dead = cluster.members("learner")
+    for node in dead:
+        node.kill()
+    try:
+        def told():
+            status, out, _ = command("leader", "-o", "json", cluster=cluster)
+            return status == DONE and json.loads(out)
+        told = wait_until(told, 10, "the leader without a learner")
+        check(told[LEADER_ROLE] == leader.id and told["since"] is None, f"leader: {told}")
+        plain = run_ok("leader", cluster=cluster)
+        check(plain.startswith(f"{LEADER_ROLE} {leader.id} ".encode()) and b"since" not in plain,
+              f"it says {plain!r}")
+        table = run_ok("leader", "-o", "table", cluster=cluster).split()
+        check(table[-1] == b"-", f"the table says {table}")
+    finally:
+        for node in dead:
+            node.start()
+    wait_until(lambda: json.loads(run_ok("leader", "-o", "json", cluster=cluster))["since"], 20,
+               "since when it leads")
+    return plain.decode().strip()
 
 
 def one_dead(cluster):
@@ -283,6 +308,9 @@ def nobody_there(cluster):
     """No cluster running: 2, within the timeout that was asked for."""
     for arguments in (["append", "x"], ["read"], ["tail"], ["leader"], ["status"], ["bench"]):
         expect(UNAVAILABLE, *arguments, "--timeout", "300ms", cluster=cluster)
+    for verb in ("leader", "status", "transfer"):
+        expect(UNAVAILABLE, verb, "--timeout", "300ms", words=("try: synod explain",),
+               cluster=cluster)
     return expect(UNAVAILABLE, "append", "x", "--timeout", "300ms", cluster=cluster)
 
 
@@ -344,6 +372,7 @@ def run(report):
                 ("Ctrl-C ends with 5", interrupted),
                 ("output that nobody takes", broken_outputs),
                 ("unreachable members are shown, and a pinned one that is dead ends with 2", one_dead),
+                ("leader without a learner says nothing of since when", without_learners),
                 ("no quorum ends with 2, and local reads go on", no_quorum)):
             report.test(what, lambda function=function: function(cluster))
         cluster.kill_all()
