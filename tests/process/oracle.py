@@ -13,6 +13,7 @@ RAFT = PROTOCOL == "raft"
 KINDS = ["static", "connected"] if RAFT else ["ring", "floodmax", "gossip", "lease", "succession",
                                               "static", "external", "connected"]
 ID = LEADER_ROLE
+NUMBER = "term" if RAFT else "ballot"
 
 
 def show(cluster):
@@ -189,8 +190,12 @@ def transfers(cluster):
             before = cluster.leader().id
             done = json.loads(run_ok("transfer", "--to", str(node.id), "-o", "json",
                                      cluster=cluster))
+            number = done.pop(NUMBER, "nothing")
             check(done == {"role": ID, "from": before, "to": node.id, "already": before == node.id},
                   f"{done}, and {before} led before")
+            now = json.loads(run_ok("leader", "-o", "json", cluster=cluster))
+            check(number == (None if done["already"] else now[NUMBER]),
+                  f"{done} is said to be under {number}; {now}")
             check(cluster.leader_id() == node.id, f"{node} does not lead")
             load.wait_for_more(50)
         text = run_ok("transfer", "--to", str(node.id), cluster=cluster).decode()
