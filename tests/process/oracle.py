@@ -319,16 +319,23 @@ def explain_no_quorum(cluster):
 
 
 def explain_nobody_there(cluster):
-    """Every proposer down: that is said, within the time given."""
+    """Every proposer down: that is said as soon as a learner has answered, not after the timeout;
+    without learners, too, within the time given."""
     for node in cluster.members("proposer"):
         node.kill()
     try:
-        status, told = explain(cluster, "--timeout", "1s")
+        status, told = explain(cluster, "--timeout", "1h")
         check(status == UNAVAILABLE and told["leader"] is None, f"{told}")
         check(told["missing"] == ["Proposers 1, 2 and 3 are silent."], f"{told}")
+        for node in cluster.members("learner"):
+            node.kill()
+        status, told = explain(cluster, "--timeout", "1s")
+        check(status == UNAVAILABLE and not told["oracle"]["known"], f"{told}")
+        check("Proposers 1, 2 and 3 are silent." in told["missing"], f"{told}")
     finally:
-        for node in cluster.members("proposer"):
-            node.start()
+        for node in cluster.members("proposer") + cluster.members("learner"):
+            if not node.is_running():
+                node.start()
     cluster.leader()
 
 
