@@ -350,7 +350,6 @@ int verb_append(int argc, char **argv)
         append_all(&run);
         status = finish(&run);
         synod_close(run.s);
-        status = output_finish(status);
     }
     free(run.slots);
     input_close(&run.input);

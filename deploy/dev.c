@@ -8,6 +8,7 @@
 #include "deploy/dev_probe.h"
 #include "deploy/local.h"
 #include "deploy/options.h"
+#include "deploy/output.h"
 #include "deploy/ports.h"
 #include "deploy/verbs.h"
 
@@ -324,8 +325,8 @@ static int reap_children(struct dev *dev, struct errmsg *err)
             return errmsg_set(err, ERROR_INTERNAL, "%s %u did not start (%s); try: read %s",
                               role_name(child->role), (unsigned)child->id, end, child->log);
         }
-        printf("%s %u  pid %ld  ended: %s\n", role_name(child->role), (unsigned)child->id,
-               (long)pid, end);
+        output_text("%s %u  pid %ld  ended: %s\n", role_name(child->role), (unsigned)child->id,
+                    (long)pid, end);
         if (dev->restart) {
             int was_stable = now_ms() - child->started_at >= RESTART_STABLE_MS;
             time_ms_t pause = was_stable ? RESTART_PAUSE_MS : child->pause_ms;
@@ -352,8 +353,8 @@ static time_ms_t restart_children(struct dev *dev)
             if (child_start(child, dev->cluster_path, now_ms(), &err) == 0) {
                 child_print(child, "restarted");
             } else {
-                printf("%s %u  not restarted: %s\n", role_name(child->role), (unsigned)child->id,
-                       err.text);
+                output_text("%s %u  not restarted: %s\n", role_name(child->role),
+                            (unsigned)child->id, err.text);
                 child->restart_at = now_ms() + RESTART_PAUSE_MS_MAX;
             }
         }
@@ -365,11 +366,12 @@ static time_ms_t restart_children(struct dev *dev)
 static void say_ready(struct dev *dev)
 {
     dev->is_ready = 1;
-    printf("ready %s\n", dev->cluster_path);
+    output_text("ready %s\n", dev->cluster_path);
     if (isatty(STDOUT_FILENO)) {
-        printf("In another terminal: export SYNOD_CLUSTER=%s\n", dev->cluster_path);
-        printf("and then, for example: synod append hello && synod read --from 1\n");
-        printf("Ctrl-C stops all%s.\n", dev->dir_is_temporary ? " and removes the directory" : "");
+        output_text("In another terminal: export SYNOD_CLUSTER=%s\n", dev->cluster_path);
+        output_text("and then, for example: synod append hello && synod read --from 1\n");
+        output_text("Ctrl-C stops all%s.\n",
+                    dev->dir_is_temporary ? " and removes the directory" : "");
     }
 }
 

@@ -269,7 +269,6 @@ int holder_run(const struct holder_options *options, const struct holder *hold)
         h.signal_fd = take_signals();
         status = rc == SYNOD_OK ? hold_it(&h) : fail_acquire(&h, rc);
         synod_close(h.s);
-        status = output_finish(status);
     }
     job_drop(&h.job);
     if (h.signal_fd >= 0) {

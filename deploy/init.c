@@ -1,6 +1,7 @@
 /* synod init: cluster.yml and stores for one machine, or one store of an existing cluster. */
 #include "deploy/local.h"
 #include "deploy/options.h"
+#include "deploy/output.h"
 #include "deploy/verbs.h"
 
 #include <getopt.h>
@@ -127,10 +128,10 @@ static int init_cluster(const struct init_options *options, struct errmsg *err)
     if (rc != 0) {
         return rc;
     }
-    printf("made %s/cluster.yml: cluster %s, %zu acceptors, %zu proposers, %zu learners\n", dir,
-           cfg.cluster, cfg.members.acceptor_count, cfg.members.proposer_count,
-           cfg.members.learner_count);
-    printf("start it: synod dev --dir %s\n", dir);
+    output_text("made %s/cluster.yml: cluster %s, %zu acceptors, %zu proposers, %zu learners\n",
+                dir, cfg.cluster, cfg.members.acceptor_count, cfg.members.proposer_count,
+                cfg.members.learner_count);
+    output_text("start it: synod dev --dir %s\n", dir);
     return 0;
 }
 
@@ -142,10 +143,10 @@ static int init_store(const struct init_options *options, struct errmsg *err)
         rc = local_init_store(&cfg, options->role, options->id, options->data, err);
     }
     if (rc == 0) {
-        printf("made %s: the store of %s %u of cluster %s\n", options->data,
-               role_name(options->role), (unsigned)options->id, cfg.cluster);
-        printf("start it: synod-%s --cluster %s --id %u --data %s\n", role_name(options->role),
-               options->cluster_file, (unsigned)options->id, options->data);
+        output_text("made %s: the store of %s %u of cluster %s\n", options->data,
+                    role_name(options->role), (unsigned)options->id, cfg.cluster);
+        output_text("start it: synod-%s --cluster %s --id %u --data %s\n", role_name(options->role),
+                    options->cluster_file, (unsigned)options->id, options->data);
     }
     return rc;
 }

@@ -291,7 +291,7 @@ int options_close(struct synod *s, int code)
         status = options_fail(code, synod_error(s));
     }
     synod_close(s);
-    return output_finish(status);
+    return status;
 }
 
 int options_ping(struct synod *s, enum synod_consistency consistency, uint64_t *revision)

@@ -192,7 +192,7 @@ int verb_status(int argc, char **argv)
         rc == SYNOD_OK ? judge(config->members.q2, nodes, count) : options_fail(rc, synod_error(s));
     synod_close(s);
     free(config);
-    return output_finish(status);
+    return status;
 }
 
 /* Which slot that was only a learner can say. */

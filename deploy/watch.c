@@ -227,7 +227,6 @@ static int finish(struct watch_run *run, int rc)
     } else {
         status = options_fail(run->code, run->problem);
         synod_close(run->s);
-        status = output_finish(status);
     }
     if (run->job_status != 0) {
         fprintf(stderr,

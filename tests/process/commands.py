@@ -6,9 +6,11 @@ import os
 import shutil
 import signal
 import subprocess
+import tempfile
 import time
 
-from cluster import LEADER_ROLE, PROTOCOL, SYNOD, Cluster, check, command, rewrite, spawn, wait_until
+from cluster import (BUILD, LEADER_ROLE, PROTOCOL, SLOWER, SYNOD, Cluster, check, command, rewrite, spawn,
+                     wait_until)
 from load import Load, read_log, record_of
 
 DONE, FAILED, UNAVAILABLE, USAGE, INTERRUPTED = 0, 1, 2, 3, 5
@@ -251,6 +253,31 @@ def helps():
               f"{verb} --help: {status} {text[:80]!r} {err!r}")
 
 
+def full_outputs():
+    """What was asked for and could not be written is a failure of every program, with a sentence."""
+    names = ["synod", "synod-acceptor", "synod-proposer", "synod-learner", "synod-sim",
+             "synod-oracle-queue"]
+    programs = {name: os.path.join(BUILD, name) for name in names}
+    with tempfile.TemporaryDirectory() as directory:
+        commands = [[programs[name], "--help"] for name in names]
+        commands += [[programs[name], "--version"] for name in names[:4]]
+        commands += [[SYNOD, *words] for words in (
+            ["help"], ["help", "put"], ["put", "--help"], ["lease", "--help"], ["dev", "-h"],
+            ["lease", "grant", "--help"], ["init", "--dir", f"{directory}/cluster"])]
+        commands += [[programs["synod-sim"], "--seed", "1", "--minutes", "0.5"],
+                     [programs["synod-sim"], "--seeds", "1..2", "--minutes", "0.5"]]
+        for arguments in commands:
+            with open("/dev/full", "wb") as full:
+                process = spawn(arguments, stdin=subprocess.DEVNULL, stdout=full,
+                                stderr=subprocess.PIPE)
+                _, err = process.communicate(timeout=60 * SLOWER)
+            what = " ".join(os.path.basename(word) for word in arguments)
+            check(process.returncode == FAILED, f"{what}: {process.returncode} {err!r}")
+            check(err.startswith(b"error: standard output cannot be written (No space left on device)"
+                                 b"; try: ") and err.count(b"\n") == 1, f"{what} says {err!r}")
+    return f"{len(commands)} commands"
+
+
 def interrupted(cluster):
     """Ctrl-C while it waits for input: what was acknowledged is said, and 5."""
     process = spawn([SYNOD, "append", "--cluster", cluster.config], stdin=subprocess.PIPE,
@@ -354,6 +381,7 @@ def two_clients(cluster):
 
 def run(report):
     report.test("every verb has its help", helps)
+    report.test("output that cannot be written ends with 1, of every program", full_outputs)
     report.test("synod dev starts, serves and cleans up", dev)
     with Cluster(name="commands") as cluster:
         for what, function in (

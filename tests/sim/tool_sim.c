@@ -2,6 +2,7 @@
 #include "common/base/memory.h"
 #include "tests/sim/sim.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
@@ -414,7 +415,7 @@ static double processor_seconds(void)
     return seconds + (double)children.ru_stime.tv_sec + (double)children.ru_stime.tv_usec / 1e6;
 }
 
-int main(int argc, char **argv)
+static int run(int argc, char **argv)
 {
     struct arguments arguments = {.first = 1, .last = 1, .scenario = "swarm"};
     struct totals totals = {0};
@@ -441,4 +442,16 @@ int main(int argc, char **argv)
     free(totals.oracle_messages.values);
     free(totals.all_messages.values);
     return totals.failed == 0 ? 0 : 1;
+}
+
+int main(int argc, char **argv)
+{
+    int status = run(argc, argv);
+    int reason = fflush(stdout) != 0 ? errno : ferror(stdout) ? EIO : 0;
+    if (reason == 0) {
+        return status;
+    }
+    fprintf(stderr, "error: standard output cannot be written (%s); try: another place\n",
+            strerror(reason));
+    return status != 0 ? status : 1;
 }
