@@ -1,5 +1,6 @@
 /* synod bench: load with a latency histogram, closed loop or open loop. */
 #include "common/base/memory.h"
+#include "common/runtime/log.h"
 #include "deploy/histogram.h"
 #include "deploy/options.h"
 #include "deploy/output.h"
@@ -332,7 +333,7 @@ static int run(struct bench *b)
     print_report(b, seconds);
     output_flush();
     if (options_is_interrupted()) {
-        fprintf(stderr, "interrupted: the figures are of %.1f s\n", seconds);
+        log_say("interrupted: the figures are of %.1f s", seconds);
         return 5;
     }
     return b->code != 0 ? options_fail(b->code, b->problem) : 0;

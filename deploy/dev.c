@@ -4,6 +4,7 @@
  * them ended. This process never touches the network itself; who leads is asked by a child of its
  * own (dev_probe.c), because a process that forks must not have used ZeroMQ before (TRAPS 5). */
 #include "common/base/memory.h"
+#include "common/runtime/log.h"
 #include "deploy/children.h"
 #include "deploy/dev_probe.h"
 #include "deploy/local.h"
@@ -516,11 +517,11 @@ static int live(struct dev *dev)
         rc = run(dev, &err);
     }
     if (rc != 0) {
-        fprintf(stderr, "error: %s\n", err.text);
+        log_error("%s", err.text);
     }
     stop_children(dev);
     if (dev->dir_is_temporary && dev->child_count > 0 && rc != 0) {
-        fprintf(stderr, "kept for its logs: %s\n", dev->dir);
+        log_say("kept for its logs: %s", dev->dir);
     } else if (dev->dir_is_temporary) {
         local_remove(dev->dir);
     }

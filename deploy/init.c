@@ -1,4 +1,5 @@
 /* synod init: cluster.yml and stores for one machine, or one store of an existing cluster. */
+#include "common/runtime/log.h"
 #include "deploy/local.h"
 #include "deploy/options.h"
 #include "deploy/output.h"
@@ -168,7 +169,7 @@ int verb_init(int argc, char **argv)
     sigprocmask(SIG_BLOCK, &blocked, NULL);
     int rc = options.store_given ? init_store(&options, &err) : init_cluster(&options, &err);
     if (rc != 0) {
-        fprintf(stderr, "error: %s\n", err.text);
+        log_error("%s", err.text);
     }
     return error_exit_status(rc);
 }

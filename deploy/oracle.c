@@ -2,6 +2,7 @@
 #include "deploy/oracle.h"
 
 #include "common/base/memory.h"
+#include "common/runtime/log.h"
 #include "deploy/options.h"
 #include "deploy/show.h"
 #include "deploy/verbs.h"
@@ -453,7 +454,7 @@ int verb_oracle_line(int argc, char **argv)
     }
     status = options_close(s, rc);
     if (rc == SYNOD_OK && count == 0) {
-        fprintf(stderr, "error: %s\n", sentence);
+        log_error("%s", sentence);
         status = 1;
     }
     return status;

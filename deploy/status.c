@@ -1,6 +1,7 @@
 /* synod status and synod leader: what the processes of the cluster say of themselves. */
 #include "common/base/memory.h"
 #include "common/config/config.h"
+#include "common/runtime/log.h"
 #include "deploy/options.h"
 #include "deploy/output.h"
 #include "deploy/verbs.h"
@@ -154,15 +155,15 @@ static int judge(size_t needed, const struct synod_node *nodes, size_t count)
         is_led |= nodes[i].role == SYNOD_PROPOSER && strcmp(nodes[i].state, "leading") == 0;
     }
     if (voting < needed) {
-        fprintf(stderr,
-                "error: no quorum (%zu of %zu acceptors answer, %zu are needed); try: to start "
-                "those that are unreachable\n",
-                voting, acceptors, needed);
+        log_error(
+            "no quorum (%zu of %zu acceptors answer, %zu are needed); try: to start those that "
+            "are unreachable",
+            voting, acceptors, needed);
         return 2;
     }
     if (!is_led) {
-        fprintf(stderr, "error: nobody leads (no proposer says so); try: again in a moment, or to "
-                        "start a proposer\n");
+        log_error("nobody leads (no proposer says so); try: again in a moment, or to "
+                  "start a proposer");
         return 2;
     }
     return 0;

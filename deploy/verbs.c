@@ -1,5 +1,6 @@
 #include "deploy/verbs.h"
 
+#include "common/runtime/log.h"
 #include "deploy/output.h"
 
 #include <stdio.h>
@@ -144,9 +145,8 @@ const char *verb_command(void)
 
 int verb_usage(const char *name, const char *problem)
 {
-    fprintf(stderr, "error: %s%s%s; try: %s%s --help\n", place != NULL ? place : "",
-            place != NULL ? ": " : "", problem, verb_command(),
-            program != NULL ? program->name : name);
+    log_error("%s%s%s; try: %s%s --help", place != NULL ? place : "", place != NULL ? ": " : "",
+              problem, verb_command(), program != NULL ? program->name : name);
     return 3;
 }
 
@@ -202,13 +202,11 @@ static int unknown(const struct verb *of, const char *name)
     const char *verb = of != NULL ? of->name : "";
     const char *space = of != NULL ? " " : "";
     if (nearest != NULL) {
-        fprintf(stderr,
-                "error: \"%s%s%.40s\" is no verb (did you mean %s?); try: synod %s%s%s "
-                "--help\n",
-                verb, space, name, nearest, verb, space, nearest);
+        log_error("\"%s%s%.40s\" is no verb (did you mean %s?); try: synod %s%s%s --help", verb,
+                  space, name, nearest, verb, space, nearest);
     } else {
-        fprintf(stderr, "error: \"%s%s%.40s\" is no verb; try: synod %s%s--help\n", verb, space,
-                name, verb, space);
+        log_error("\"%s%s%.40s\" is no verb; try: synod %s%s--help", verb, space, name, verb,
+                  space);
     }
     return 3;
 }

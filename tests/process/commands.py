@@ -233,6 +233,34 @@ def bad_words(cluster):
     return expect(USAGE, "append", "x", "--cluster", "/nowhere/cluster.yml", words=("/nowhere",))
 
 
+def words_with_escapes(cluster):
+    """A sentence that quotes what was typed moves no cursor and is one line, whatever was typed."""
+    odd = "\x1b[2J\r\nerror: \x07\x7f\u009bx\u00fc"
+    shown = r"\x1b[2J\x0d\x0aerror: \x07\x7f\xc2\x9bx" + "\u00fc"
+    refused = [
+        [odd], ["help", odd], ["lease", odd], ["get", "a", "b", odd], ["append", f"--{odd}"],
+        ["append", "--file", f"/nowhere/{odd}"], ["txn", f"/nowhere/{odd}"],
+        ["get", odd], ["read", "--from", odd], ["read", "-o", odd], ["read", "--timeout", odd],
+        ["read", "--consistency", odd], ["init", "--dir", f"/proc/{odd}/x"], ["dev", f"--{odd}"],
+        ["dev", "--oracle", odd], ["oracle", "set", odd], ["oracle", "zone", f"1={odd}"],
+        ["oracle", "set", "static", "--order", odd], ["lock", "odd", "--", f"/nowhere/{odd}"],
+        ["status", "--cluster", f"/nowhere/{odd}"]]
+    runs = [[SYNOD, *words] for words in refused]
+    runs.append([os.path.join(BUILD, "synod-acceptor"), "--id", odd])
+    for arguments in runs:
+        process = spawn(arguments, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                        stderr=subprocess.PIPE, env=dict(os.environ, SYNOD_CLUSTER=cluster.config))
+        out, err = process.communicate(timeout=60 * SLOWER)
+        text = err.decode()
+        check(process.returncode != DONE and out == b"" and text.startswith("error: "),
+              f"{arguments}: {process.returncode} {out!r} {text!r}")
+        check(text.count("\n") == 1 and text.endswith("\n") and text[:-1].isprintable(),
+              f"{arguments} says {text!r}")
+        check(shown[:14] in text, f"{arguments} does not quote it: {text!r}")
+    check(shown in text, f"it says {text!r}")
+    return f"{len(runs)} commands, the last: {text.strip()}"
+
+
 def bad_config(cluster):
     """A client finds a mistake in cluster.yml as a daemon does: file, line and key."""
     path = f"{cluster.directory}/bad.yml"
@@ -396,6 +424,7 @@ def run(report):
                 ("two clients at once, one order", two_clients),
                 ("every verb answers JSON", json_forms),
                 ("bad options and arguments end with 3", bad_words),
+                ("what was typed is quoted without its control characters", words_with_escapes),
                 ("a mistake in cluster.yml ends with 3, file, line and key", bad_config),
                 ("Ctrl-C ends with 5", interrupted),
                 ("output that nobody takes", broken_outputs),
