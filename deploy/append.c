@@ -1,5 +1,6 @@
 /* synod append: records from arguments or lines, acknowledged in order. */
 #include "common/base/memory.h"
+#include "common/runtime/log.h"
 #include "deploy/input.h"
 #include "deploy/options.h"
 #include "deploy/output.h"
@@ -239,19 +240,19 @@ static int finish(struct append_run *run)
     unsigned long long acknowledged = run->printed;
     unsigned long long in_doubt = run->taken - run->printed;
     if (options_is_interrupted()) {
-        fprintf(stderr, "interrupted: %llu %s acknowledged, %llu may or may not be appended\n",
-                acknowledged, records(run->printed), in_doubt);
+        log_say("interrupted: %llu %s acknowledged, %llu may or may not be appended", acknowledged,
+                records(run->printed), in_doubt);
         return 5;
     }
     if (run->code != 0) {
         int status = options_fail(run->code, run->problem);
-        fprintf(stderr, "%llu %s acknowledged, %llu may or may not be appended\n", acknowledged,
+        log_say("%llu %s acknowledged, %llu may or may not be appended", acknowledged,
                 records(run->printed), in_doubt);
         return status;
     }
     if (run->status != 0) {
-        fprintf(stderr, "error: %s\n", run->problem);
-        fprintf(stderr, "%llu %s acknowledged\n", acknowledged, records(run->printed));
+        log_error("%s", run->problem);
+        log_say("%llu %s acknowledged", acknowledged, records(run->printed));
     }
     return run->status;
 }
@@ -302,8 +303,8 @@ static int open_input(struct append_run *run)
     if (run->file != NULL) {
         fd = open(run->file, O_RDONLY | O_CLOEXEC);
         if (fd < 0) {
-            fprintf(stderr, "error: %s cannot be opened (%s); try: --file with a readable file\n",
-                    run->file, strerror(errno));
+            log_error("%s cannot be opened (%s); try: --file with a readable file", run->file,
+                      strerror(errno));
             return 3;
         }
     }
@@ -350,7 +351,6 @@ int verb_append(int argc, char **argv)
         append_all(&run);
         status = finish(&run);
         synod_close(run.s);
-        status = output_finish(status);
     }
     free(run.slots);
     input_close(&run.input);

@@ -1,5 +1,6 @@
 /* synod bench: load with a latency histogram, closed loop or open loop. */
 #include "common/base/memory.h"
+#include "common/runtime/log.h"
 #include "deploy/histogram.h"
 #include "deploy/options.h"
 #include "deploy/output.h"
@@ -294,8 +295,8 @@ static int parse(struct bench *b, int argc, char **argv, int *status)
     if (options_parse(argc, argv, longs, &b->common, take_own_option, b, status)) {
         return -1;
     }
-    if (optind < argc) {
-        *status = verb_usage(argv[0], "it takes no arguments, only options");
+    if (options_arguments(argc, argv, 0, 0, "no arguments, only options") < 0) {
+        *status = 3;
         return -1;
     }
     return 0;
@@ -332,7 +333,7 @@ static int run(struct bench *b)
     print_report(b, seconds);
     output_flush();
     if (options_is_interrupted()) {
-        fprintf(stderr, "interrupted: the figures are of %.1f s\n", seconds);
+        log_say("interrupted: the figures are of %.1f s", seconds);
         return 5;
     }
     return b->code != 0 ? options_fail(b->code, b->problem) : 0;
@@ -355,5 +356,5 @@ int verb_bench(int argc, char **argv)
     free(b.payload);
     free(b.probes);
     free(b.histogram);
-    return output_finish(status);
+    return status;
 }

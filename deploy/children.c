@@ -1,5 +1,7 @@
 #include "deploy/children.h"
 
+#include "deploy/output.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -108,10 +110,10 @@ int child_start(struct child *child, const char *cluster_path, time_ms_t now, st
 
 void child_print(const struct child *child, const char *note)
 {
-    printf("%s %u  pid %ld  %s%s%s%s%s\n", role_name(child->role), (unsigned)child->id,
-           (long)child->pid, child->peer, child->client != NULL ? "  client " : "",
-           child->client != NULL ? child->client : "", note != NULL ? "  " : "",
-           note != NULL ? note : "");
+    output_text("%s %u  pid %ld  %s%s%s%s%s\n", role_name(child->role), (unsigned)child->id,
+                (long)child->pid, child->peer, child->client != NULL ? "  client " : "",
+                child->client != NULL ? child->client : "", note != NULL ? "  " : "",
+                note != NULL ? note : "");
 }
 
 int child_look_ready(struct child *child)

@@ -4,9 +4,12 @@
  * them ended. This process never touches the network itself; who leads is asked by a child of its
  * own (dev_probe.c), because a process that forks must not have used ZeroMQ before (TRAPS 5). */
 #include "common/base/memory.h"
+#include "common/runtime/log.h"
 #include "deploy/children.h"
 #include "deploy/dev_probe.h"
 #include "deploy/local.h"
+#include "deploy/options.h"
+#include "deploy/output.h"
 #include "deploy/ports.h"
 #include "deploy/verbs.h"
 
@@ -94,8 +97,8 @@ static int parse_options(int argc, char **argv, struct dev *dev, int *exit_statu
             *exit_status = verb_usage("dev", problem);
         }
     }
-    if (*exit_status == 0 && optind < argc) {
-        *exit_status = verb_usage("dev", "it takes options only");
+    if (*exit_status == 0 && options_arguments(argc, argv, 0, 0, "options only") < 0) {
+        *exit_status = 3;
     }
     return *exit_status != 0;
 }
@@ -323,8 +326,8 @@ static int reap_children(struct dev *dev, struct errmsg *err)
             return errmsg_set(err, ERROR_INTERNAL, "%s %u did not start (%s); try: read %s",
                               role_name(child->role), (unsigned)child->id, end, child->log);
         }
-        printf("%s %u  pid %ld  ended: %s\n", role_name(child->role), (unsigned)child->id,
-               (long)pid, end);
+        output_text("%s %u  pid %ld  ended: %s\n", role_name(child->role), (unsigned)child->id,
+                    (long)pid, end);
         if (dev->restart) {
             int was_stable = now_ms() - child->started_at >= RESTART_STABLE_MS;
             time_ms_t pause = was_stable ? RESTART_PAUSE_MS : child->pause_ms;
@@ -351,8 +354,8 @@ static time_ms_t restart_children(struct dev *dev)
             if (child_start(child, dev->cluster_path, now_ms(), &err) == 0) {
                 child_print(child, "restarted");
             } else {
-                printf("%s %u  not restarted: %s\n", role_name(child->role), (unsigned)child->id,
-                       err.text);
+                output_text("%s %u  not restarted: %s\n", role_name(child->role),
+                            (unsigned)child->id, err.text);
                 child->restart_at = now_ms() + RESTART_PAUSE_MS_MAX;
             }
         }
@@ -364,11 +367,12 @@ static time_ms_t restart_children(struct dev *dev)
 static void say_ready(struct dev *dev)
 {
     dev->is_ready = 1;
-    printf("ready %s\n", dev->cluster_path);
+    output_text("ready %s\n", dev->cluster_path);
     if (isatty(STDOUT_FILENO)) {
-        printf("In another terminal: export SYNOD_CLUSTER=%s\n", dev->cluster_path);
-        printf("and then, for example: synod append hello && synod read --from 1\n");
-        printf("Ctrl-C stops all%s.\n", dev->dir_is_temporary ? " and removes the directory" : "");
+        output_text("In another terminal: export SYNOD_CLUSTER=%s\n", dev->cluster_path);
+        output_text("and then, for example: synod append hello && synod read --from 1\n");
+        output_text("Ctrl-C stops all%s.\n",
+                    dev->dir_is_temporary ? " and removes the directory" : "");
     }
 }
 
@@ -513,11 +517,11 @@ static int live(struct dev *dev)
         rc = run(dev, &err);
     }
     if (rc != 0) {
-        fprintf(stderr, "error: %s\n", err.text);
+        log_error("%s", err.text);
     }
     stop_children(dev);
     if (dev->dir_is_temporary && dev->child_count > 0 && rc != 0) {
-        fprintf(stderr, "kept for its logs: %s\n", dev->dir);
+        log_say("kept for its logs: %s", dev->dir);
     } else if (dev->dir_is_temporary) {
         local_remove(dev->dir);
     }

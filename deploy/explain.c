@@ -228,5 +228,5 @@ int verb_explain(int argc, char **argv)
     free(reasons);
     synod_explanation_free(e);
     synod_close(s);
-    return output_finish(status);
+    return status;
 }

@@ -1,5 +1,6 @@
 #include "deploy/holder.h"
 
+#include "common/runtime/log.h"
 #include "deploy/output.h"
 
 #include <poll.h>
@@ -170,11 +171,10 @@ static int start_job(struct holding *h)
 
 static int say_lost(const struct holding *h)
 {
-    fprintf(stderr,
-            "error: %s \"%.200s\" was lost (the cluster was not heard within --ttl, or somebody "
-            "deleted its key or ended its session); try: to find out what was done twice, and a "
-            "longer --ttl\n",
-            h->hold->kind, h->hold->name);
+    log_error("%s \"%.200s\" was lost (the cluster was not heard within --ttl, or somebody "
+              "deleted its key or ended its session); try: to find out what was done twice, and a "
+              "longer --ttl",
+              h->hold->kind, h->hold->name);
     return 1;
 }
 
@@ -193,9 +193,7 @@ static int release(struct holding *h, int status)
         return say_lost(h);
     }
     if (rc != SYNOD_OK) {
-        fprintf(stderr,
-                "warning: %s \"%.200s\" could not be released (%.300s); others have it after "
-                "--ttl\n",
+        log_say("warning: %s \"%.200s\" could not be released (%.300s); others have it after --ttl",
                 h->hold->kind, h->hold->name, synod_error(h->s));
     }
     return status;
@@ -230,9 +228,8 @@ static int fail_acquire(struct holding *h, int code)
         return 5;
     }
     if (code == SYNOD_E_UNAVAILABLE && options_ping(h->s, SYNOD_LINEARIZABLE, NULL) == SYNOD_OK) {
-        fprintf(stderr,
-                "error: %s \"%.200s\" is not ours (somebody else has it); try: a longer --wait\n",
-                h->hold->kind, h->hold->name);
+        log_error("%s \"%.200s\" is not ours (somebody else has it); try: a longer --wait",
+                  h->hold->kind, h->hold->name);
         return 1;
     }
     return options_fail(code, sentence);
@@ -244,7 +241,9 @@ static int acquire(struct holding *h)
     int rc = options_ping(h->s, SYNOD_LINEARIZABLE, NULL);
     if (rc == SYNOD_OK) {
         if (is_shown) {
-            fprintf(stderr, "waiting for %s \"%.200s\"", h->hold->kind, h->hold->name);
+            char name[201];
+            log_printable(name, sizeof name, h->hold->name);
+            fprintf(stderr, "waiting for %s \"%s\"", h->hold->kind, name);
         }
         rc = h->hold->acquire(h->hold->arg, h->s, h->options->wait_ms);
         if (is_shown) {
@@ -269,7 +268,6 @@ int holder_run(const struct holder_options *options, const struct holder *hold)
         h.signal_fd = take_signals();
         status = rc == SYNOD_OK ? hold_it(&h) : fail_acquire(&h, rc);
         synod_close(h.s);
-        status = output_finish(status);
     }
     job_drop(&h.job);
     if (h.signal_fd >= 0) {

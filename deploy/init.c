@@ -1,5 +1,8 @@
 /* synod init: cluster.yml and stores for one machine, or one store of an existing cluster. */
+#include "common/runtime/log.h"
 #include "deploy/local.h"
+#include "deploy/options.h"
+#include "deploy/output.h"
 #include "deploy/verbs.h"
 
 #include <getopt.h>
@@ -94,8 +97,8 @@ static int parse_options(int argc, char **argv, struct init_options *out, int *e
             return 1;
         }
     }
-    if (optind < argc) {
-        *exit_status = verb_usage("init", "it takes options only");
+    if (options_arguments(argc, argv, 0, 0, "options only") < 0) {
+        *exit_status = 3;
     } else if (out->whole_given && out->store_given) {
         *exit_status = verb_usage("init", "--dir makes a whole cluster and --cluster-file one "
                                           "store; they do not go together");
@@ -126,10 +129,10 @@ static int init_cluster(const struct init_options *options, struct errmsg *err)
     if (rc != 0) {
         return rc;
     }
-    printf("made %s/cluster.yml: cluster %s, %zu acceptors, %zu proposers, %zu learners\n", dir,
-           cfg.cluster, cfg.members.acceptor_count, cfg.members.proposer_count,
-           cfg.members.learner_count);
-    printf("start it: synod dev --dir %s\n", dir);
+    output_text("made %s/cluster.yml: cluster %s, %zu acceptors, %zu proposers, %zu learners\n",
+                dir, cfg.cluster, cfg.members.acceptor_count, cfg.members.proposer_count,
+                cfg.members.learner_count);
+    output_text("start it: synod dev --dir %s\n", dir);
     return 0;
 }
 
@@ -141,10 +144,10 @@ static int init_store(const struct init_options *options, struct errmsg *err)
         rc = local_init_store(&cfg, options->role, options->id, options->data, err);
     }
     if (rc == 0) {
-        printf("made %s: the store of %s %u of cluster %s\n", options->data,
-               role_name(options->role), (unsigned)options->id, cfg.cluster);
-        printf("start it: synod-%s --cluster %s --id %u --data %s\n", role_name(options->role),
-               options->cluster_file, (unsigned)options->id, options->data);
+        output_text("made %s: the store of %s %u of cluster %s\n", options->data,
+                    role_name(options->role), (unsigned)options->id, cfg.cluster);
+        output_text("start it: synod-%s --cluster %s --id %u --data %s\n", role_name(options->role),
+                    options->cluster_file, (unsigned)options->id, options->data);
     }
     return rc;
 }
@@ -166,7 +169,7 @@ int verb_init(int argc, char **argv)
     sigprocmask(SIG_BLOCK, &blocked, NULL);
     int rc = options.store_given ? init_store(&options, &err) : init_cluster(&options, &err);
     if (rc != 0) {
-        fprintf(stderr, "error: %s\n", err.text);
+        log_error("%s", err.text);
     }
     return error_exit_status(rc);
 }

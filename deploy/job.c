@@ -1,5 +1,7 @@
 #include "deploy/job.h"
 
+#include "common/runtime/log.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -21,8 +23,7 @@ static int describe(int status)
 
 static int fail_start(const char *name, int error)
 {
-    fprintf(stderr, "error: %.200s cannot be started (%s); try: its full path\n", name,
-            strerror(error));
+    log_error("%.200s cannot be started (%s); try: its full path", name, strerror(error));
     return error == ENOENT ? JOB_NOT_FOUND : JOB_NOT_EXECUTABLE;
 }
 
@@ -76,10 +77,8 @@ int job_prepare(struct job *job, char **command)
         become(command, go[0], verdict[1], parent);
     }
     if (pid < 0) {
-        fprintf(stderr,
-                "error: no process for the command (%s); try: again when the machine has "
-                "more room\n",
-                strerror(errno));
+        log_error("no process for the command (%s); try: again when the machine has more room",
+                  strerror(errno));
         return 1;
     }
     close(go[0]);

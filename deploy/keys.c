@@ -1,9 +1,9 @@
 /* synod put, get, range, del and compact: one request, one answer. */
+#include "common/runtime/log.h"
 #include "deploy/request.h"
 #include "deploy/show.h"
 #include "deploy/verbs.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 
 /* Sends what was parsed. print: 0 if the answer is a failure that was said. */
@@ -20,8 +20,8 @@ static int execute(const struct common_options *common, const struct request_arg
     int is_missing = rc == SYNOD_OK && args->request.op == SYNOD_RANGE && args->is_one_key &&
                      !args->show.is_count_only && result->response.count == 0;
     if (is_missing) {
-        fprintf(stderr, "error: there is no such key; try: synod get --prefix %.200s\n",
-                (const char *)args->request.as.range.key.data);
+        log_error("there is no such key; try: synod get --prefix %.200s",
+                  (const char *)args->request.as.range.key.data);
     } else if (rc == SYNOD_OK) {
         show_result(&args->show, result);
     }

@@ -1,11 +1,10 @@
 /* synod lease grant, revoke, keepalive, ttl and list. */
 #include "common/protocol/limits.h"
+#include "common/runtime/log.h"
 #include "deploy/options.h"
 #include "deploy/output.h"
 #include "deploy/show.h"
 #include "deploy/verbs.h"
-
-#include <stdio.h>
 
 #define TURN_MS 1000
 
@@ -150,10 +149,9 @@ int verb_lease_keepalive(int argc, char **argv)
     }
     status = options_close(run.s, rc);
     if (run.is_lost) {
-        fprintf(stderr,
-                "error: lease %llu is lost (it was revoked, or could not be kept alive in "
-                "time); try: a new one, with a longer TTL\n",
-                (unsigned long long)run.id);
+        log_error("lease %llu is lost (it was revoked, or could not be kept alive in time); try: a "
+                  "new one, with a longer TTL",
+                  (unsigned long long)run.id);
         status = 1;
     }
     return status;

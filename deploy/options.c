@@ -2,6 +2,7 @@
 
 #include "common/base/error.h"
 #include "common/base/memory.h"
+#include "common/runtime/log.h"
 #include "deploy/output.h"
 #include "deploy/verbs.h"
 
@@ -41,8 +42,8 @@ int options_is_interrupted(void)
 
 static const char *open_verb = "VERB"; /* the one that opened a handle */
 
-/* What to do about a code, where its sentence does not say. */
-static void print_way_out(int code)
+/* What to do about a code, where its sentence does not say; NULL: the help may say. */
+static const char *way_out(int code)
 {
     static const struct {
         int code;
@@ -57,20 +58,21 @@ static void print_way_out(int code)
     };
     for (size_t i = 0; i < sizeof ways / sizeof ways[0]; i++) {
         if (ways[i].code == code) {
-            fprintf(stderr, "; try: %s\n", ways[i].text);
-            return;
+            return ways[i].text;
         }
     }
-    fprintf(stderr, "; try: %s%s --help\n", verb_command(), open_verb);
+    return NULL;
 }
 
 int options_fail(int code, const char *sentence)
 {
-    fprintf(stderr, "error: %s", sentence);
+    const char *way = way_out(code);
     if (strstr(sentence, "try: ") != NULL) {
-        fputc('\n', stderr);
+        log_error("%s", sentence);
+    } else if (way != NULL) {
+        log_error("%s; try: %s", sentence, way);
     } else {
-        print_way_out(code);
+        log_error("%s; try: %s%s --help", sentence, verb_command(), open_verb);
     }
     return code == SYNOD_E_SESSION ? 1 : error_exit_status(code);
 }
@@ -291,7 +293,7 @@ int options_close(struct synod *s, int code)
         status = options_fail(code, synod_error(s));
     }
     synod_close(s);
-    return output_finish(status);
+    return status;
 }
 
 int options_ping(struct synod *s, enum synod_consistency consistency, uint64_t *revision)

@@ -2,6 +2,7 @@
 #include "deploy/oracle.h"
 
 #include "common/base/memory.h"
+#include "common/runtime/log.h"
 #include "deploy/options.h"
 #include "deploy/show.h"
 #include "deploy/verbs.h"
@@ -156,10 +157,47 @@ static int take_set_option(void *arg, int option, const char *value)
     }
 }
 
+/* 1 if no candidate before this one is in its zone. */
+static int is_new_zone(const struct synod_oracle *oracle, size_t index)
+{
+    for (size_t i = 0; i < index; i++) {
+        if (strcmp(oracle->candidates[i].zone, oracle->candidates[index].zone) == 0) {
+            return 0;
+        }
+    }
+    return oracle->candidates[index].zone[0] != '\0';
+}
+
+/* A preferred zone in which nobody is ranks nobody, which is what a typo looks like. Who means it
+ * can say first who will be in it: zones of candidates alone change nothing. 0, or 3 after saying
+ * which zones there are. */
+static int check_zone(const struct synod_oracle *oracle, const char *zone)
+{
+    char zones[SYNOD_MEMBERS_MAX * (SYNOD_ZONE_BYTES + 2) + 16] = "none is in any";
+    char sentence[sizeof zones + 200];
+    size_t n = 0;
+    for (size_t i = 0; i < oracle->candidate_count; i++) {
+        if (strcmp(oracle->candidates[i].zone, zone) == 0) {
+            return 0;
+        }
+        if (is_new_zone(oracle, i)) {
+            n += (size_t)snprintf(zones + n, sizeof zones - n, "%s%s",
+                                  n == 0 ? "the zones are " : ", ", oracle->candidates[i].zone);
+        }
+    }
+    snprintf(sentence, sizeof sentence,
+             "no %s is in zone \"%s\" (%s); try: %ssynod oracle zone ID=%s first",
+             oracle_role(oracle), zone, zones, n > 0 ? "one of these, or " : "", zone);
+    return options_fail(SYNOD_E_USAGE, sentence);
+}
+
 static int change_kind(const void *arg, const char *verb, struct synod_oracle *oracle)
 {
     const struct set_run *run = arg;
     (void)verb;
+    if (run->has_zone && run->typed.zone[0] != '\0' && check_zone(oracle, run->typed.zone) != 0) {
+        return 3;
+    }
     oracle->kind = run->kind;
     oracle->preempts = run->has_preempt ? run->typed.preempts : oracle->preempts;
     oracle->diameter = run->has_diameter ? run->typed.diameter : oracle->diameter;
@@ -416,7 +454,7 @@ int verb_oracle_line(int argc, char **argv)
     }
     status = options_close(s, rc);
     if (rc == SYNOD_OK && count == 0) {
-        fprintf(stderr, "error: %s\n", sentence);
+        log_error("%s", sentence);
         status = 1;
     }
     return status;

@@ -1,17 +1,14 @@
 #include "deploy/output.h"
 
+#include "common/runtime/streams.h"
 #include "deploy/base64.h"
 
 #include <ctype.h>
-#include <errno.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-static int is_closed;   /* EPIPE */
-static int write_error; /* errno of any other failure */
 
 void output_init(void)
 {
@@ -20,51 +17,27 @@ void output_init(void)
     setvbuf(stdout, buffer, _IOFBF, sizeof buffer); /* whoever has to be seen at once flushes */
 }
 
-static int check_write(int is_ok)
-{
-    if (is_ok) {
-        return 0;
-    }
-    if (errno == EPIPE) {
-        is_closed = 1;
-    } else if (write_error == 0) {
-        write_error = errno;
-    }
-    return -1;
-}
-
 int output_is_closed(void)
 {
-    return is_closed || write_error != 0;
+    return streams_failed();
 }
 
 void output_flush(void)
 {
-    check_write(fflush(stdout) == 0);
-}
-
-int output_finish(int status)
-{
-    check_write(fflush(stdout) == 0);
-    if (write_error != 0) {
-        fprintf(stderr, "error: standard output cannot be written (%s); try: another place\n",
-                strerror(write_error));
-        return status != 0 ? status : 1;
-    }
-    return status;
+    streams_note(fflush(stdout) == 0);
 }
 
 void output_text(const char *fmt, ...)
 {
     va_list args;
     va_start(args, fmt);
-    check_write(vprintf(fmt, args) >= 0);
+    streams_note(vprintf(fmt, args) >= 0);
     va_end(args);
 }
 
 void output_json(json_t *value)
 {
-    check_write(json_dumpf(value, stdout, JSON_COMPACT) == 0 && putchar('\n') != EOF);
+    streams_note(json_dumpf(value, stdout, JSON_COMPACT) == 0 && putchar('\n') != EOF);
     json_decref(value);
 }
 
@@ -100,7 +73,7 @@ static int json_record(uint64_t index, const void *data, size_t size)
 
 void output_bytes(struct synod_bytes bytes, char end)
 {
-    check_write(fwrite(bytes.data, 1, bytes.size, stdout) == bytes.size && putchar(end) != EOF);
+    streams_note(fwrite(bytes.data, 1, bytes.size, stdout) == bytes.size && putchar(end) != EOF);
 }
 
 size_t output_escaped_width(struct synod_bytes bytes)
@@ -123,7 +96,7 @@ void output_escaped(struct synod_bytes bytes, size_t width)
     for (size_t i = output_escaped_width(bytes); is_ok && i < width; i++) {
         is_ok = putchar(' ') != EOF;
     }
-    check_write(is_ok);
+    streams_note(is_ok);
 }
 
 /* Control characters would break the table, or the terminal. */
@@ -143,7 +116,7 @@ int output_record(enum output_form form, char end, uint64_t index, const void *d
     case OUTPUT_TABLE:
         return table_record(index, data, size);
     default:
-        return check_write(fwrite(data, 1, size, stdout) == size && putchar(end) != EOF);
+        return streams_note(fwrite(data, 1, size, stdout) == size && putchar(end) != EOF);
     }
 }
 

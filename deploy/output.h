@@ -38,11 +38,8 @@ void output_json(json_t *value);
 /* Hands on what was written; whoever waits next does this first. */
 void output_flush(void);
 
-/* Ends the output. Returns status, or 1 if what was written did not reach its destination and
- * that is worth a sentence; a reader that went away is not. */
-int output_finish(int status);
-
-/* 1 once nobody reads standard output any more: time to stop quietly. */
+/* 1 once nobody reads standard output any more: time to stop quietly. In the end main says if that
+ * is worth a sentence (streams_finish). */
 int output_is_closed(void);
 
 /* A table: cells are text; columns are as wide as their widest cell, numbers stand to the right. */

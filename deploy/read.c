@@ -59,8 +59,8 @@ static int open_run(struct read_run *run, int argc, char **argv, const struct op
     if (options_parse(argc, argv, longs, &run->common, take_own_option, run, status)) {
         return -1;
     }
-    if (optind < argc) {
-        *status = verb_usage(argv[0], "it takes no arguments, only options");
+    if (options_arguments(argc, argv, 0, 0, "no arguments, only options") < 0) {
+        *status = 3;
         return -1;
     }
     output_init();

@@ -1,6 +1,7 @@
 /* synod status and synod leader: what the processes of the cluster say of themselves. */
 #include "common/base/memory.h"
 #include "common/config/config.h"
+#include "common/runtime/log.h"
 #include "deploy/options.h"
 #include "deploy/output.h"
 #include "deploy/verbs.h"
@@ -154,29 +155,16 @@ static int judge(size_t needed, const struct synod_node *nodes, size_t count)
         is_led |= nodes[i].role == SYNOD_PROPOSER && strcmp(nodes[i].state, "leading") == 0;
     }
     if (voting < needed) {
-        fprintf(stderr,
-                "error: no quorum (%zu of %zu acceptors answer, %zu are needed); try: to start "
-                "those that are unreachable\n",
-                voting, acceptors, needed);
+        log_error(
+            "no quorum (%zu of %zu acceptors answer, %zu are needed); try: to start those that "
+            "are unreachable",
+            voting, acceptors, needed);
         return 2;
     }
     if (!is_led) {
-        fprintf(stderr, "error: nobody leads (no proposer says so); try: again in a moment, or to "
-                        "start a proposer\n");
+        log_error("nobody leads (no proposer says so); try: again in a moment, or to "
+                  "start a proposer");
         return 2;
-    }
-    return 0;
-}
-
-static int parse(struct common_options *common, int argc, char **argv, int *status)
-{
-    static const struct option longs[] = {COMMON_LONG_OPTIONS, {NULL, 0, NULL, 0}};
-    if (options_parse(argc, argv, longs, common, NULL, NULL, status)) {
-        return -1;
-    }
-    if (optind < argc) {
-        *status = verb_usage(argv[0], "it takes no arguments, only options");
-        return -1;
     }
     return 0;
 }
@@ -185,13 +173,8 @@ int verb_status(int argc, char **argv)
 {
     struct common_options common = {.form = OUTPUT_TABLE};
     struct synod *s = NULL;
-    int status = 0;
-    if (parse(&common, argc, argv, &status) != 0) {
-        return status;
-    }
-    output_init();
-    status = options_open(&common, &s);
-    if (status != 0) {
+    int status = options_open_alone(argc, argv, &common, &s);
+    if (s == NULL) {
         return status;
     }
     struct config *config = load_config(&common);
@@ -210,85 +193,80 @@ int verb_status(int argc, char **argv)
         rc == SYNOD_OK ? judge(config->members.q2, nodes, count) : options_fail(rc, synod_error(s));
     synod_close(s);
     free(config);
-    return output_finish(status);
+    return status;
 }
 
-static void print_term(enum output_form form, const struct synod_leader *leader)
+/* Which slot that was only a learner can say. */
+static json_t *json_since(const struct synod_leader *leader)
 {
-    if (form == OUTPUT_JSON) {
-        output_json(json_pack("{s:I, s:I, s:I}", "acceptor", (json_int_t)leader->id, "term",
-                              (json_int_t)leader->round, "since", (json_int_t)leader->since));
-        return;
+    return leader->since != 0 ? json_integer((json_int_t)leader->since) : json_null();
+}
+
+static void print_leader_json(const struct synod_leader *leader)
+{
+    if (leader->role == SYNOD_ACCEPTOR) {
+        output_json(json_pack("{s:I, s:I, s:o}", "acceptor", (json_int_t)leader->id, "term",
+                              (json_int_t)leader->round, "since", json_since(leader)));
+    } else {
+        output_json(json_pack("{s:I, s:{s:I, s:I}, s:o}", "proposer", (json_int_t)leader->id,
+                              "ballot", "round", (json_int_t)leader->round, "proposer",
+                              (json_int_t)leader->id, "since", json_since(leader)));
     }
-    if (form == OUTPUT_PLAIN) {
-        output_text("acceptor %u term %llu since slot %llu\n", leader->id,
-                    (unsigned long long)leader->round, (unsigned long long)leader->since);
-        return;
-    }
+}
+
+static void print_leader_table(const struct synod_leader *leader, const char *number)
+{
+    int is_raft = leader->role == SYNOD_ACCEPTOR;
     struct table *table = memory_calloc(1, sizeof *table);
     table_row(table);
-    table_cell(table, "ACCEPTOR");
-    table_cell(table, "TERM");
+    table_cell(table, "%s", is_raft ? "ACCEPTOR" : "PROPOSER");
+    table_cell(table, "%s", is_raft ? "TERM" : "BALLOT");
     table_cell(table, "SINCE");
     table_row(table);
     table_cell(table, "%u", leader->id);
-    table_cell(table, "%llu", (unsigned long long)leader->round);
-    table_cell(table, "%llu", (unsigned long long)leader->since);
+    table_cell(table, "%s", number);
+    number_cell(table, leader->since != 0, leader->since);
     table_print(table);
     free(table);
 }
 
 static void print_leader(enum output_form form, const struct synod_leader *leader)
 {
-    if (leader->role == SYNOD_ACCEPTOR) {
-        print_term(form, leader);
-        return;
+    int is_raft = leader->role == SYNOD_ACCEPTOR;
+    char number[48];
+    char proposer[16] = "";
+    if (!is_raft) {
+        snprintf(proposer, sizeof proposer, ".%u", leader->id);
     }
+    snprintf(number, sizeof number, "%llu%s", (unsigned long long)leader->round, proposer);
     if (form == OUTPUT_JSON) {
-        output_json(json_pack("{s:I, s:{s:I, s:I}, s:I}", "proposer", (json_int_t)leader->id,
-                              "ballot", "round", (json_int_t)leader->round, "proposer",
-                              (json_int_t)leader->id, "since", (json_int_t)leader->since));
+        print_leader_json(leader);
         return;
     }
-    if (form == OUTPUT_PLAIN) {
-        output_text("proposer %u ballot %llu.%u since slot %llu\n", leader->id,
-                    (unsigned long long)leader->round, leader->id,
-                    (unsigned long long)leader->since);
+    if (form == OUTPUT_TABLE) {
+        print_leader_table(leader, number);
         return;
     }
-    struct table *table = memory_calloc(1, sizeof *table);
-    table_row(table);
-    table_cell(table, "PROPOSER");
-    table_cell(table, "BALLOT");
-    table_cell(table, "SINCE");
-    table_row(table);
-    table_cell(table, "%u", leader->id);
-    table_cell(table, "%llu.%u", (unsigned long long)leader->round, leader->id);
-    table_cell(table, "%llu", (unsigned long long)leader->since);
-    table_print(table);
-    free(table);
+    output_text("%s %u %s %s", is_raft ? "acceptor" : "proposer", leader->id,
+                is_raft ? "term" : "ballot", number);
+    if (leader->since != 0) {
+        output_text(" since slot %llu", (unsigned long long)leader->since);
+    }
+    output_text("\n");
 }
 
 int verb_leader(int argc, char **argv)
 {
     struct common_options common = {.form = OUTPUT_PLAIN};
     struct synod *s = NULL;
-    int status = 0;
-    if (parse(&common, argc, argv, &status) != 0) {
-        return status;
-    }
-    output_init();
-    status = options_open(&common, &s);
-    if (status != 0) {
+    int status = options_open_alone(argc, argv, &common, &s);
+    if (s == NULL) {
         return status;
     }
     struct synod_leader leader;
     int rc = synod_leader(s, &leader);
     if (rc == SYNOD_OK) {
         print_leader(common.form, &leader);
-    } else {
-        status = options_fail(rc, synod_error(s));
     }
-    synod_close(s);
-    return output_finish(status);
+    return options_close(s, rc);
 }

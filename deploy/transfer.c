@@ -19,13 +19,28 @@ static int take_own_option(void *arg, int option, const char *value)
     return options_number(run->common.verb, "--to", value, 1, UINT32_MAX, &run->to);
 }
 
+/* The ballot of who leads now, in Raft mode the term. Who led already was not asked for it. */
+static json_t *json_number(const struct synod_transfer *done)
+{
+    if (done->round == 0) {
+        return json_null();
+    }
+    if (done->role == SYNOD_ACCEPTOR) {
+        return json_integer((json_int_t)done->round);
+    }
+    return json_pack("{s:I, s:I}", "round", (json_int_t)done->round, "proposer",
+                     (json_int_t)done->to);
+}
+
 static void print_transfer(enum output_form form, const struct synod_transfer *done)
 {
     const char *role = done->role == SYNOD_ACCEPTOR ? "acceptor" : "proposer";
     int is_already = done->from == done->to;
     if (form == OUTPUT_JSON) {
-        output_json(json_pack("{s:s, s:I, s:I, s:b}", "role", role, "from", (json_int_t)done->from,
-                              "to", (json_int_t)done->to, "already", is_already));
+        output_json(json_pack("{s:s, s:I, s:I, s:o, s:b}", "role", role, "from",
+                              (json_int_t)done->from, "to", (json_int_t)done->to,
+                              done->role == SYNOD_ACCEPTOR ? "term" : "ballot", json_number(done),
+                              "already", is_already));
     } else if (is_already) {
         output_text("%s %u leads already\n", role, done->to);
     } else if (done->role == SYNOD_ACCEPTOR) {

@@ -1,5 +1,8 @@
 #include "deploy/verbs.h"
 
+#include "common/runtime/log.h"
+#include "deploy/output.h"
+
 #include <stdio.h>
 #include <string.h>
 
@@ -142,9 +145,8 @@ const char *verb_command(void)
 
 int verb_usage(const char *name, const char *problem)
 {
-    fprintf(stderr, "error: %s%s%s; try: %s%s --help\n", place != NULL ? place : "",
-            place != NULL ? ": " : "", problem, verb_command(),
-            program != NULL ? program->name : name);
+    log_error("%s%s%s; try: %s%s --help", place != NULL ? place : "", place != NULL ? ": " : "",
+              problem, verb_command(), program != NULL ? program->name : name);
     return 3;
 }
 
@@ -152,42 +154,43 @@ int verb_help(const char *name)
 {
     const struct verb_group *group = NULL;
     if (program != NULL) {
-        printf("usage: %s %s\n\n%s", program->name, program->synopsis, program->help);
+        output_text("usage: %s %s\n\n%s", program->name, program->synopsis, program->help);
         return 0;
     }
     const struct verb *verb = find(name, &group);
     if (verb == NULL) {
         return verb_usage(name, "there is no such verb");
     }
-    printf("usage: synod %s %s\n\n%s", verb->name, verb->synopsis, verb->help);
+    output_text("usage: synod %s %s\n\n%s", verb->name, verb->synopsis, verb->help);
     if (verb->group != NULL) {
-        printf("\n");
+        output_text("\n");
         for (size_t i = 0; i < verb->group->count; i++) {
             const struct verb *sub = &verb->group->verbs[i];
-            printf("  %s %s\n      %s\n", sub->name, sub->synopsis, sub->summary);
+            output_text("  %s %s\n      %s\n", sub->name, sub->synopsis, sub->summary);
         }
-        printf("\n`synod %s %s --help` and so on explain more.\n", verb->name,
-               last_word(verb->group->verbs[0].name));
+        output_text("\n`synod %s %s --help` and so on explain more.\n", verb->name,
+                    last_word(verb->group->verbs[0].name));
     }
     if (!group->is_offline) {
-        printf("\n%s", client_options);
+        output_text("\n%s", client_options);
     }
     return 0;
 }
 
 void verb_list(void)
 {
-    printf("usage: synod VERB [OPTION...] [ARGUMENT...]\n\n"
-           "A replicated command log, and leaders, locks, leases and keys on top of it.\n");
+    output_text("usage: synod VERB [OPTION...] [ARGUMENT...]\n\n"
+                "A replicated command log, and leaders, locks, leases and keys on top of it.\n");
     for (size_t g = 0; g < GROUP_COUNT; g++) {
-        printf("\n%s:\n", groups[g]->title);
+        output_text("\n%s:\n", groups[g]->title);
         for (size_t i = 0; i < groups[g]->count; i++) {
-            printf("  %-8s %s\n", groups[g]->verbs[i].name, groups[g]->verbs[i].summary);
+            output_text("  %-8s %s\n", groups[g]->verbs[i].name, groups[g]->verbs[i].summary);
         }
     }
-    printf("\n%s\n", client_options);
-    printf("Exit status: 0 done, 1 failed, 2 no connection or no quorum, 3 bad input, 4 refused,\n"
-           "5 interrupted. `synod VERB --help` explains a verb.\n");
+    output_text("\n%s\n", client_options);
+    output_text(
+        "Exit status: 0 done, 1 failed, 2 no connection or no quorum, 3 bad input, 4 refused,\n"
+        "5 interrupted. `synod VERB --help` explains a verb.\n");
 }
 
 /* ---- dispatch */
@@ -199,13 +202,11 @@ static int unknown(const struct verb *of, const char *name)
     const char *verb = of != NULL ? of->name : "";
     const char *space = of != NULL ? " " : "";
     if (nearest != NULL) {
-        fprintf(stderr,
-                "error: \"%s%s%.40s\" is no verb (did you mean %s?); try: synod %s%s%s "
-                "--help\n",
-                verb, space, name, nearest, verb, space, nearest);
+        log_error("\"%s%s%.40s\" is no verb (did you mean %s?); try: synod %s%s%s --help", verb,
+                  space, name, nearest, verb, space, nearest);
     } else {
-        fprintf(stderr, "error: \"%s%s%.40s\" is no verb; try: synod %s%s--help\n", verb, space,
-                name, verb, space);
+        log_error("\"%s%s%.40s\" is no verb; try: synod %s%s--help", verb, space, name, verb,
+                  space);
     }
     return 3;
 }

@@ -2,8 +2,8 @@
 #include "deploy/verbs.h"
 
 static const char leader_help[] =
-    "Prints which proposer leads, under which ballot, and since which slot of the log. Ends\n"
-    "with 2 if nobody does.\n";
+    "Prints which proposer leads, under which ballot, and since which slot of the log, if a\n"
+    "learner knows it (-o json: else null). Ends with 2 if nobody leads.\n";
 
 static const char explain_help[] =
     "Says in sentences who leads, under which ballot, by which acceptors it is heard, until\n"
@@ -44,7 +44,8 @@ static const char set_help[] =
     "\n"
     "  --preempt --no-preempt   whether a leader hands over to one that ranks higher (under\n"
     "                   static: by the order)\n"
-    "  --zone Z         candidates in zone Z rank above all others; none: no zone does\n"
+    "  --zone Z         candidates in zone Z rank above all others; none: no zone does.\n"
+    "                   Somebody has to be in it already: synod oracle zone\n"
     "  --diameter N     floodmax: rounds, 0: the topology's own\n"
     "  --order IDS      static: like 2,1,3; none: by rank\n"
     "  --topology T     floodmax: pairs like 1-2,2-3; none: everybody to everybody\n"

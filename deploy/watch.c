@@ -1,4 +1,5 @@
 /* synod watch: changes as they happen, printed, or given to a command one by one. */
+#include "common/runtime/log.h"
 #include "deploy/job.h"
 #include "deploy/request.h"
 #include "deploy/show.h"
@@ -227,13 +228,11 @@ static int finish(struct watch_run *run, int rc)
     } else {
         status = options_fail(run->code, run->problem);
         synod_close(run->s);
-        status = output_finish(status);
     }
     if (run->job_status != 0) {
-        fprintf(stderr,
-                "error: the command failed (exit status %d); try: --rev %llu to go on with "
-                "what it was given\n",
-                run->job_status, (unsigned long long)run->failed);
+        log_error("the command failed (exit status %d); try: --rev %llu to go on with what it was "
+                  "given",
+                  run->job_status, (unsigned long long)run->failed);
         status = run->job_status;
     }
     return status;

@@ -1,9 +1,9 @@
 /* synod work claim, renew, release, complete, show and list. */
+#include "common/runtime/log.h"
 #include "deploy/options.h"
 #include "deploy/output.h"
 #include "deploy/verbs.h"
 
-#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -101,13 +101,12 @@ static void print_line(const struct synod_work *work, const char *last)
 static int fail_claim(const char *item, const struct synod_work *work)
 {
     if (work->state == SYNOD_WORK_DONE) {
-        fprintf(stderr, "error: \"%.200s\" is done (by %s); try: synod work show %.200s\n", item,
-                work->owner, item);
+        log_error("\"%.200s\" is done (by %s); try: synod work show %.200s", item, work->owner,
+                  item);
     } else {
-        fprintf(stderr,
-                "error: \"%.200s\" is claimed (by %s, counter %llu); try: again when that claim "
-                "has ended\n",
-                item, work->owner, (unsigned long long)work->counter);
+        log_error("\"%.200s\" is claimed (by %s, counter %llu); try: again when that claim "
+                  "has ended",
+                  item, work->owner, (unsigned long long)work->counter);
     }
     return 1;
 }

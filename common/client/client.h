@@ -268,6 +268,9 @@ time_ms_t client_deadline(time_ms_t now, uint32_t timeout_ms);
  * SYNOD_E_UNAVAILABLE. */
 int client_unavailable(struct synod *s, const char *what);
 
+/* The same of a question about the leader, of which an explanation tells more. */
+int client_leaderless(struct synod *s, const char *what);
+
 /* ---- links.c */
 
 /* Fills in the contacts, dials all proposers and one learner. pinned: id or 0. */

@@ -149,17 +149,28 @@ static size_t unanswered_count(const struct synod *s)
     return count;
 }
 
-static int collect(struct synod *s, time_ms_t deadline)
+/* The settings, if a learner answers soon. Proposers answer meanwhile. */
+static int collect_settings(struct synod *s, struct synod_explanation *e, time_ms_t until)
 {
-    time_ms_t patience = s->now + STATUS_SILENCE_MS;
-    patience = deadline < patience ? deadline : patience;
+    struct errmsg kept = s->err;
+    int rc = settings_ask(s, SYNOD_LOCAL, until, &e->oracle);
+    e->is_oracle_known = rc == SYNOD_OK;
+    s->err = kept;
+    return rc == SYNOD_E_INTERRUPTED ? rc : SYNOD_OK;
+}
+
+/* What proposers say. Once anybody has answered, a learner too, the cluster is within reach, and
+ * those that are silent by then are not worth the whole timeout. */
+static int collect(struct synod *s, int is_learner_heard, time_ms_t patience, time_ms_t deadline)
+{
     for (;;) {
         size_t missing = unanswered_count(s);
         time_ms_t now = client_now();
-        if (missing == 0 || (missing < s->proposer_count && now >= patience)) {
+        int is_alone = missing == s->proposer_count;
+        if (missing == 0 || (!is_alone && now >= patience)) {
             return SYNOD_OK;
         }
-        if (now >= deadline) {
+        if (now >= deadline || (is_learner_heard && now >= patience)) {
             return client_unavailable(s, "no proposer answered in time");
         }
         int rc = client_turn(s, now < patience ? patience : deadline);
@@ -167,16 +178,6 @@ static int collect(struct synod *s, time_ms_t deadline)
             return rc;
         }
     }
-}
-
-/* The settings, if a learner answers soon. */
-static int collect_settings(struct synod *s, struct synod_explanation *e)
-{
-    struct errmsg kept = s->err;
-    int rc = settings_ask(s, SYNOD_LOCAL, client_now() + STATUS_SILENCE_MS, &e->oracle);
-    e->is_oracle_known = rc == SYNOD_OK;
-    s->err = kept;
-    return rc == SYNOD_E_INTERRUPTED ? rc : SYNOD_OK;
 }
 
 static void forget(struct synod_explained_proposer *p)
@@ -218,13 +219,15 @@ int synod_explain(struct synod *s, struct synod_explanation **out)
         return rc;
     }
     time_ms_t began_at = client_now();
+    time_ms_t deadline = client_deadline(began_at, s->timeout_ms);
+    time_ms_t patience = began_at + STATUS_SILENCE_MS;
+    patience = deadline < patience ? deadline : patience;
     struct synod_explanation *e = s->explanation = begin(s);
-    rc = collect(s, client_deadline(s->now, s->timeout_ms));
-    s->explanation = NULL;
-    if (rc == SYNOD_OK || rc == SYNOD_E_UNAVAILABLE) {
-        int settings_rc = collect_settings(s, e);
-        rc = settings_rc != SYNOD_OK ? settings_rc : rc;
+    rc = collect_settings(s, e, patience);
+    if (rc == SYNOD_OK) {
+        rc = collect(s, e->is_oracle_known, patience, deadline);
     }
+    s->explanation = NULL;
     if (rc == SYNOD_OK && client_now() - began_at > STALE_MS) {
         rc = refresh(s, e);
     }

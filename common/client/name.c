@@ -109,7 +109,7 @@ static int fail(struct synod *s)
 {
     switch (s->naming.refused) {
     case NAME_TAKEN:
-        return client_unavailable(s, "no proposer answered in time");
+        return client_leaderless(s, "no proposer answered in time");
     case NAME_NOT_ASKED:
         return errmsg_set(&s->err, SYNOD_E_USAGE,
                           "nobody was named (the oracle of this cluster is not external); try: "

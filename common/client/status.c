@@ -178,7 +178,7 @@ static int collect(struct synod *s)
             return SYNOD_OK;
         }
         if (now >= deadline) {
-            return client_unavailable(s, "no process answered in time");
+            return client_leaderless(s, "no process answered in time");
         }
         int rc = client_turn(s, now < patience ? patience : deadline);
         if (rc != SYNOD_OK) {

@@ -174,6 +174,12 @@ int client_unavailable(struct synod *s, const char *what)
                       what_is_missing(s));
 }
 
+int client_leaderless(struct synod *s, const char *what)
+{
+    return errmsg_set(&s->err, SYNOD_E_UNAVAILABLE, "%s (%s); try: synod explain", what,
+                      what_is_missing(s));
+}
+
 static time_ms_t earlier(time_ms_t a, time_ms_t b)
 {
     return a < b ? a : b;

@@ -559,7 +559,7 @@ struct synod_leader {
     enum synod_role role; /* SYNOD_PROPOSER; in Raft mode SYNOD_ACCEPTOR */
     uint32_t id;
     uint64_t round; /* of its ballot; in Raft mode its term */
-    uint64_t since; /* slot of its announcement in the log */
+    uint64_t since; /* slot of its announcement in the log; 0: no learner told of it */
 };
 
 /* SYNOD_E_UNAVAILABLE if nobody leads, or nobody could say. */
@@ -749,12 +749,12 @@ struct synod_explanation {
     struct synod_oracle oracle; /* the settings, as a learner has them */
 };
 
-/* Asks every proposer, and a learner for the settings, and waits for their answers: for those that
- * are silent half a second each, and if no proposer answers at all, the handle's timeout. Who
- * answered is asked again after such a wait, so that all times count to the end of the call. Needs
- * neither leader nor quorum. *out is written whenever anything can be said, also with
- * SYNOD_E_UNAVAILABLE (no proposer answered), and else set to NULL; give it back with
- * synod_explanation_free. SYNOD_E_INTERRUPTED, SYNOD_E_REFUSED. */
+/* Asks every proposer, and a learner for the settings, and waits for their answers: half a second
+ * for those that are silent, and if nobody answers at all, the handle's timeout. Who answered is
+ * asked again after such a wait, so that all times count to the end of the call. Needs neither
+ * leader nor quorum. *out is written whenever anything can be said, also with SYNOD_E_UNAVAILABLE
+ * (no proposer answered), and else set to NULL; give it back with synod_explanation_free.
+ * SYNOD_E_INTERRUPTED, SYNOD_E_REFUSED. */
 int synod_explain(struct synod *s, struct synod_explanation **out);
 
 /* NULL is allowed. */

@@ -120,7 +120,7 @@ static int give_up(struct synod *s)
 {
     const struct transfer *t = &s->transfer;
     if (!t->is_known) {
-        return client_unavailable(s, "no proposer answered in time");
+        return client_leaderless(s, "no proposer answered in time");
     }
     if (t->status == TRANSFER_BUSY) {
         return errmsg_set(&s->err, SYNOD_E_UNAVAILABLE,

@@ -118,11 +118,11 @@ static int parse_options(int argc, char **argv, enum role role, struct daemon_ar
             break;
         case 'h':
             print_help(role);
-            *exit_status = 0;
+            *exit_status = streams_finish(0);
             return 0;
         case 'v':
             printf("synod-%s " SYNOD_VERSION "\n", role_name(role));
-            *exit_status = 0;
+            *exit_status = streams_finish(0);
             return 0;
         case ':':
             log_error("option %s (its value is missing); try: --help", argv[optind - 1]);

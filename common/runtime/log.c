@@ -153,16 +153,69 @@ const char *log_quote(struct log_value *out, const char *text)
     return out->text;
 }
 
-void log_error(const char *fmt, ...)
+/* Bytes at p that may stand as they are: one character of UTF-8. 0: the first is no such, or begins
+ * a control character. The C1 controls, of which one is as good as ESC [, have two bytes. */
+static size_t printable_bytes(const unsigned char *p)
 {
-    char line[LOG_LINE_BYTES_MAX];
-    va_list args;
-    va_start(args, fmt);
-    int n = snprintf(line, sizeof line, "error: ");
-    vsnprintf(line + n, sizeof line - (size_t)n - 1, fmt, args);
-    va_end(args);
-    size_t size = strlen(line);
+    if (p[0] < 0x80) {
+        return p[0] >= ' ' && p[0] != 0x7f;
+    }
+    if (p[0] < 0xc2 || p[0] > 0xf4 || (p[0] == 0xc2 && p[1] < 0xa0)) {
+        return 0;
+    }
+    size_t size = p[0] >= 0xf0 ? 4 : p[0] >= 0xe0 ? 3 : 2;
+    for (size_t i = 1; i < size; i++) {
+        if ((p[i] & 0xc0) != 0x80) {
+            return 0; /* the end is none of these, too */
+        }
+    }
+    return size;
+}
+
+const char *log_printable(char *out, size_t size, const char *text)
+{
+    const unsigned char *p = (const unsigned char *)text;
+    size_t n = 0;
+    while (*p != '\0' && n + 4 < size) {
+        size_t count = printable_bytes(p);
+        if (count > 0) {
+            memcpy(out + n, p, count);
+            n += count;
+            p += count;
+        } else {
+            n += (size_t)snprintf(out + n, size - n, "\\x%02x", *p++);
+        }
+    }
+    out[n] = '\0';
+    return out;
+}
+
+static void say(const char *before, const char *fmt, va_list args)
+{
+    char text[LOG_LINE_BYTES_MAX];
+    char line[2 * LOG_LINE_BYTES_MAX];
+    size_t size = strlen(before);
+    vsnprintf(text, sizeof text, fmt, args);
+    memcpy(line, before, size);
+    log_printable(line + size, sizeof line - size - 1, text);
+    size = strlen(line);
     line[size++] = '\n';
     ssize_t written = write(STDERR_FILENO, line, size);
     (void)written;
+}
+
+void log_error(const char *fmt, ...)
+{
+    va_list args;
+    va_start(args, fmt);
+    say("error: ", fmt, args);
+    va_end(args);
+}
+
+void log_say(const char *fmt, ...)
+{
+    va_list args;
+    va_start(args, fmt);
+    say("", fmt, args);
+    va_end(args);
 }

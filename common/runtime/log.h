@@ -7,6 +7,8 @@
 #include "common/base/error.h"
 #include "common/protocol/types.h"
 
+#include <stddef.h>
+
 enum log_level { LOG_DEBUG, LOG_INFO, LOG_WARN, LOG_ERROR };
 
 #define LOG_LINES_PER_SECOND_MAX 20
@@ -30,7 +32,15 @@ struct log_value {
 /* Fills out and returns its text, for use as an argument of log_line. Longer text is cut. */
 const char *log_quote(struct log_value *out, const char *text);
 
-/* Prints "error: " and the sentence: the last line of a process that ends for it. */
+/* Prints "error: " and the sentence: the last line of a process that ends for it. It may quote what
+ * somebody typed: control characters are shown as \xHH, so that it stays one line. */
 void log_error(const char *fmt, ...) PRINTF_LIKE(1, 2);
+
+/* The same of a line that is no error. */
+void log_say(const char *fmt, ...) PRINTF_LIKE(1, 2);
+
+/* Text for a terminal: control characters, and bytes that are not UTF-8, as \xHH. Longer text is
+ * cut. Returns out, which is terminated. */
+const char *log_printable(char *out, size_t size, const char *text);
 
 #endif

@@ -77,6 +77,7 @@ int claimant_begin(struct claimant *c, const struct verb *program, int argc, cha
     verb_set_program(program);
     argv[0] = name;
     if (options_parse(argc, argv, longs, &c->common, take_option, c, exit_status)) {
+        *exit_status = streams_finish(*exit_status); /* nothing but the help is ever printed */
         return 1;
     }
     *exit_status = 3;

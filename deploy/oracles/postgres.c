@@ -4,6 +4,7 @@
  * number, and prolongs the row only where it still says so. One statement does both, takes the row
  * only if it has expired or is ours, and counts only if it was not; the database's clock alone says
  * what has expired. */
+#include "common/runtime/log.h"
 #include "deploy/oracles/claimant.h"
 
 #include <libpq-fe.h>
@@ -225,10 +226,9 @@ static int make(struct row *r)
 static int fail(struct row *r, struct claim *out)
 {
     if (r->is_final) {
-        fprintf(stderr,
-                "error: the table synod_lease cannot be used (%s); try: psql -f lease.sql, and "
-                "GRANT SELECT, INSERT, UPDATE\n",
-                r->why);
+        log_error("the table synod_lease cannot be used (%s); try: psql -f lease.sql, and "
+                  "GRANT SELECT, INSERT, UPDATE",
+                  r->why);
         return 1;
     }
     out->state = CLAIM_UNKNOWN;

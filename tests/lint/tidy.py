@@ -47,6 +47,15 @@ def check_calls(path, bare):
             yield f"{path}:{number}: calls {m.group(1)}; use {BANNED_CALLS[m.group(1)]}"
 
 
+def check_sentences(path, text):
+    """Sentences for people quote what was typed: one function prints them, and escapes that."""
+    if path.startswith("tests/") or path == "common/runtime/log.c" or not path.endswith(".c"):
+        return
+    for number, line in enumerate(text.splitlines(), 1):
+        if '"error: ' in line:
+            yield f"{path}:{number}: says an error by itself; use log_error"
+
+
 def check_functions(path, text, bare):
     """clang-format puts the braces of a function, and of nothing else, into the first column. The rows
     of a table and the lines of a long string are data and do not count."""
@@ -70,6 +79,7 @@ def check_text(root):
         bare = blank_comments_and_strings(text)
         complaints += check_lines(path, text)
         complaints += check_calls(path, bare)
+        complaints += check_sentences(path, text)
         complaints += check_functions(path, text, bare)
     return complaints
 

@@ -6,9 +6,11 @@ import os
 import shutil
 import signal
 import subprocess
+import tempfile
 import time
 
-from cluster import LEADER_ROLE, PROTOCOL, SYNOD, Cluster, check, command, rewrite, spawn, wait_until
+from cluster import (BUILD, LEADER_ROLE, PROTOCOL, SLOWER, SYNOD, Cluster, check, command, rewrite, spawn,
+                     wait_until)
 from load import Load, read_log, record_of
 
 DONE, FAILED, UNAVAILABLE, USAGE, INTERRUPTED = 0, 1, 2, 3, 5
@@ -131,7 +133,7 @@ def json_forms(cluster):
     """Every client verb answers JSON that a program can use."""
     leader = json.loads(run_ok("leader", "-o", "json", cluster=cluster))
     number = leader["term"] if PROTOCOL == "raft" else leader["ballot"]["round"]
-    check(leader[LEADER_ROLE] in (1, 2, 3) and number > 0 and leader["since"] > 0,
+    check(leader[LEADER_ROLE] in (1, 2, 3) and number > 0 and leader["since"],
           f"leader: {leader}")
     nodes = json.loads(run_ok("status", "-o", "json", cluster=cluster))["nodes"]
     names = sorted((node["role"], node["id"]) for node in nodes)
@@ -145,6 +147,31 @@ def json_forms(cluster):
     rated = json.loads(run_ok("bench", "--rate", "500", "--duration", "500ms", "--warmup", "100ms",
                               "-o", "json", cluster=cluster))
     check(100 <= rated["records_per_s"] <= 1000 and rated["errors"] == 0, f"bench: {rated}")
+
+
+def without_learners(cluster):
+    """Since when the leader leads is known to learners only: without them nothing is said of it."""
+    leader = cluster.leader()
+    dead = cluster.members("learner")
+    for node in dead:
+        node.kill()
+    try:
+        def told():
+            status, out, _ = command("leader", "-o", "json", cluster=cluster)
+            return status == DONE and json.loads(out)
+        told = wait_until(told, 10, "the leader without a learner")
+        check(told[LEADER_ROLE] == leader.id and told["since"] is None, f"leader: {told}")
+        plain = run_ok("leader", cluster=cluster)
+        check(plain.startswith(f"{LEADER_ROLE} {leader.id} ".encode()) and b"since" not in plain,
+              f"it says {plain!r}")
+        table = run_ok("leader", "-o", "table", cluster=cluster).split()
+        check(table[-1] == b"-", f"the table says {table}")
+    finally:
+        for node in dead:
+            node.start()
+    wait_until(lambda: json.loads(run_ok("leader", "-o", "json", cluster=cluster))["since"], 20,
+               "since when it leads")
+    return plain.decode().strip()
 
 
 def one_dead(cluster):
@@ -186,7 +213,10 @@ def bad_words(cluster):
     expect(USAGE, "read", "--frm", "1", words=("--frm",), cluster=cluster)
     expect(USAGE, "read", "--from", "first", words=("--from", "first"), cluster=cluster)
     expect(USAGE, "read", "--from", "0", cluster=cluster)
-    expect(USAGE, "read", "1", cluster=cluster)
+    for verb in ("read", "tail", "bench", "status", "leader", "explain"):
+        expect(USAGE, verb, "now", words=("no arguments", '"now" is too much'), cluster=cluster)
+    for verb in ("dev", "init"):
+        expect(USAGE, verb, "now", words=("options only", '"now" is too much'))
     expect(USAGE, "read", "--from", cluster=None)
     expect(USAGE, "read", "-o", "xml", words=("xml",), cluster=cluster)
     expect(USAGE, "append", "x", "--timeout", "10", words=("--timeout",), cluster=cluster)
@@ -201,6 +231,34 @@ def bad_words(cluster):
     expect(USAGE, "init", "--dir", cluster.directory, words=("cluster.yml",))
     expect(USAGE, "append", "x", environment=nothing)
     return expect(USAGE, "append", "x", "--cluster", "/nowhere/cluster.yml", words=("/nowhere",))
+
+
+def words_with_escapes(cluster):
+    """A sentence that quotes what was typed moves no cursor and is one line, whatever was typed."""
+    odd = "\x1b[2J\r\nerror: \x07\x7f\u009bx\u00fc"
+    shown = r"\x1b[2J\x0d\x0aerror: \x07\x7f\xc2\x9bx" + "\u00fc"
+    refused = [
+        [odd], ["help", odd], ["lease", odd], ["get", "a", "b", odd], ["append", f"--{odd}"],
+        ["append", "--file", f"/nowhere/{odd}"], ["txn", f"/nowhere/{odd}"],
+        ["get", odd], ["read", "--from", odd], ["read", "-o", odd], ["read", "--timeout", odd],
+        ["read", "--consistency", odd], ["init", "--dir", f"/proc/{odd}/x"], ["dev", f"--{odd}"],
+        ["dev", "--oracle", odd], ["oracle", "set", odd], ["oracle", "zone", f"1={odd}"],
+        ["oracle", "set", "static", "--order", odd], ["lock", "odd", "--", f"/nowhere/{odd}"],
+        ["status", "--cluster", f"/nowhere/{odd}"]]
+    runs = [[SYNOD, *words] for words in refused]
+    runs.append([os.path.join(BUILD, "synod-acceptor"), "--id", odd])
+    for arguments in runs:
+        process = spawn(arguments, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                        stderr=subprocess.PIPE, env=dict(os.environ, SYNOD_CLUSTER=cluster.config))
+        out, err = process.communicate(timeout=60 * SLOWER)
+        text = err.decode()
+        check(process.returncode != DONE and out == b"" and text.startswith("error: "),
+              f"{arguments}: {process.returncode} {out!r} {text!r}")
+        check(text.count("\n") == 1 and text.endswith("\n") and text[:-1].isprintable(),
+              f"{arguments} says {text!r}")
+        check(shown[:14] in text, f"{arguments} does not quote it: {text!r}")
+    check(shown in text, f"it says {text!r}")
+    return f"{len(runs)} commands, the last: {text.strip()}"
 
 
 def bad_config(cluster):
@@ -221,6 +279,31 @@ def helps():
         status, text, err = command(verb, "--help")
         check(status == DONE and text.startswith(b"usage: synod " + verb.encode()) and not err,
               f"{verb} --help: {status} {text[:80]!r} {err!r}")
+
+
+def full_outputs():
+    """What was asked for and could not be written is a failure of every program, with a sentence."""
+    names = ["synod", "synod-acceptor", "synod-proposer", "synod-learner", "synod-sim",
+             "synod-oracle-queue"]
+    programs = {name: os.path.join(BUILD, name) for name in names}
+    with tempfile.TemporaryDirectory() as directory:
+        commands = [[programs[name], "--help"] for name in names]
+        commands += [[programs[name], "--version"] for name in names[:4]]
+        commands += [[SYNOD, *words] for words in (
+            ["help"], ["help", "put"], ["put", "--help"], ["lease", "--help"], ["dev", "-h"],
+            ["lease", "grant", "--help"], ["init", "--dir", f"{directory}/cluster"])]
+        commands += [[programs["synod-sim"], "--seed", "1", "--minutes", "0.5"],
+                     [programs["synod-sim"], "--seeds", "1..2", "--minutes", "0.5"]]
+        for arguments in commands:
+            with open("/dev/full", "wb") as full:
+                process = spawn(arguments, stdin=subprocess.DEVNULL, stdout=full,
+                                stderr=subprocess.PIPE)
+                _, err = process.communicate(timeout=60 * SLOWER)
+            what = " ".join(os.path.basename(word) for word in arguments)
+            check(process.returncode == FAILED, f"{what}: {process.returncode} {err!r}")
+            check(err.startswith(b"error: standard output cannot be written (No space left on device)"
+                                 b"; try: ") and err.count(b"\n") == 1, f"{what} says {err!r}")
+    return f"{len(commands)} commands"
 
 
 def interrupted(cluster):
@@ -280,6 +363,9 @@ def nobody_there(cluster):
     """No cluster running: 2, within the timeout that was asked for."""
     for arguments in (["append", "x"], ["read"], ["tail"], ["leader"], ["status"], ["bench"]):
         expect(UNAVAILABLE, *arguments, "--timeout", "300ms", cluster=cluster)
+    for verb in ("leader", "status", "transfer"):
+        expect(UNAVAILABLE, verb, "--timeout", "300ms", words=("try: synod explain",),
+               cluster=cluster)
     return expect(UNAVAILABLE, "append", "x", "--timeout", "300ms", cluster=cluster)
 
 
@@ -323,6 +409,7 @@ def two_clients(cluster):
 
 def run(report):
     report.test("every verb has its help", helps)
+    report.test("output that cannot be written ends with 1, of every program", full_outputs)
     report.test("synod dev starts, serves and cleans up", dev)
     with Cluster(name="commands") as cluster:
         for what, function in (
@@ -337,10 +424,12 @@ def run(report):
                 ("two clients at once, one order", two_clients),
                 ("every verb answers JSON", json_forms),
                 ("bad options and arguments end with 3", bad_words),
+                ("what was typed is quoted without its control characters", words_with_escapes),
                 ("a mistake in cluster.yml ends with 3, file, line and key", bad_config),
                 ("Ctrl-C ends with 5", interrupted),
                 ("output that nobody takes", broken_outputs),
                 ("unreachable members are shown, and a pinned one that is dead ends with 2", one_dead),
+                ("leader without a learner says nothing of since when", without_learners),
                 ("no quorum ends with 2, and local reads go on", no_quorum)):
             report.test(what, lambda function=function: function(cluster))
         cluster.kill_all()

@@ -260,7 +260,7 @@ def successor(dev, before):
             after = dev.ask("leader")
         except Problem:
             after = None
-        if after and describe(after)[2] > describe(before)[2] and after["since"] > 0:
+        if after and describe(after)[2] > describe(before)[2] and after["since"]:
             return after
         fail_unless(time.monotonic() < deadline,
                     f"nobody leads 10 s after {' '.join(map(str, describe(before)[:2]))} was killed")

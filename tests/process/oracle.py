@@ -13,6 +13,7 @@ RAFT = PROTOCOL == "raft"
 KINDS = ["static", "connected"] if RAFT else ["ring", "floodmax", "gossip", "lease", "succession",
                                               "static", "external", "connected"]
 ID = LEADER_ROLE
+NUMBER = "term" if RAFT else "ballot"
 
 
 def show(cluster):
@@ -87,10 +88,10 @@ def every_option(cluster):
     """All that can be set is shown, and stays when something else is changed."""
     before = show(cluster)["version"]
     kind = "static" if RAFT else "floodmax"
+    change(cluster, "zone", "1=us", "3=eu")
     change(cluster, "set", kind, "--zone", "eu", "--diameter", "2", "--order", "2,1",
            "--topology", "3-2,1-2")
     change(cluster, "priority", "1=7", "2=4294967295")
-    change(cluster, "zone", "1=us", "3=eu")
     settings = change(cluster, "bar", "1")
     check(settings["version"] == before + 4, f"{settings}")
     check(settings == show(cluster), f"shown is {show(cluster)}")
@@ -108,6 +109,24 @@ def every_option(cluster):
     change(cluster, "allow", "1")
     same = show(cluster)["version"]
     check(change(cluster, "allow", "1")["version"] == same, "a change that changes nothing is one")
+
+
+def zone_of_nobody(cluster):
+    """A preferred zone in which nobody is would do nothing: it is refused, and the zones are named."""
+    expect(USAGE, "oracle", "set", "connected", "--zone", "ue",
+           words=[f'no {ID} is in zone "ue" (none is in any)', "synod oracle zone ID=ue"],
+           cluster=cluster)
+    change(cluster, "zone", "1=us", "2=eu", "3=us")
+    version = show(cluster)["version"]
+    line = expect(USAGE, "oracle", "set", "connected", "--zone", "ue",
+                  words=["(the zones are us, eu)"], cluster=cluster)
+    check(show(cluster)["version"] == version, "what was refused changed something")
+    change(cluster, "set", "connected", "--zone", "eu")
+    change(cluster, "zone", "1=none", "2=none", "3=none")
+    change(cluster, "set", "static")  # the option that is not named stays, whoever left the zone
+    settings = change(cluster, "set", "connected", "--zone", "none")
+    check(settings["zone"] is None, f"{settings}")
+    return line
 
 
 def at_the_same_time(cluster):
@@ -189,8 +208,12 @@ def transfers(cluster):
             before = cluster.leader().id
             done = json.loads(run_ok("transfer", "--to", str(node.id), "-o", "json",
                                      cluster=cluster))
+            number = done.pop(NUMBER, "nothing")
             check(done == {"role": ID, "from": before, "to": node.id, "already": before == node.id},
                   f"{done}, and {before} led before")
+            now = json.loads(run_ok("leader", "-o", "json", cluster=cluster))
+            check(number == (None if done["already"] else now[NUMBER]),
+                  f"{done} is said to be under {number}; {now}")
             check(cluster.leader_id() == node.id, f"{node} does not lead")
             load.wait_for_more(50)
         text = run_ok("transfer", "--to", str(node.id), cluster=cluster).decode()
@@ -296,16 +319,23 @@ def explain_no_quorum(cluster):
 
 
 def explain_nobody_there(cluster):
-    """Every proposer down: that is said, within the time given."""
+    """Every proposer down: that is said as soon as a learner has answered, not after the timeout;
+    without learners, too, within the time given."""
     for node in cluster.members("proposer"):
         node.kill()
     try:
-        status, told = explain(cluster, "--timeout", "1s")
+        status, told = explain(cluster, "--timeout", "1h")
         check(status == UNAVAILABLE and told["leader"] is None, f"{told}")
         check(told["missing"] == ["Proposers 1, 2 and 3 are silent."], f"{told}")
+        for node in cluster.members("learner"):
+            node.kill()
+        status, told = explain(cluster, "--timeout", "1s")
+        check(status == UNAVAILABLE and not told["oracle"]["known"], f"{told}")
+        check("Proposers 1, 2 and 3 are silent." in told["missing"], f"{told}")
     finally:
-        for node in cluster.members("proposer"):
-            node.start()
+        for node in cluster.members("proposer") + cluster.members("learner"):
+            if not node.is_running():
+                node.start()
     cluster.leader()
 
 
@@ -315,6 +345,7 @@ def run(report):
             ("oracle show: what cluster.yml says", first_show),
             ("oracle set: every kind, live, without an error for clients", every_kind),
             ("oracle set, priority, zone, bar: everything is shown, and stays", every_option),
+            ("oracle set --zone: a zone that nobody is in is refused", zone_of_nobody),
             ("oracle priority: changes at the same time are all made", at_the_same_time),
             ("oracle bar, allow: a barred leader hands over, under load", barred),
             ("oracle priority: replaces a leader only with preempt, under load", preferred),

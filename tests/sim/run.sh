@@ -103,6 +103,14 @@ speed() {
     echo "# ${times:-?} times real time"
 }
 
+terminal() {
+    local out=$scratch/terminal
+    tests/sim/terminal.py "${sim[@]}" >"$out" 2>&1
+    local status=$?
+    verdict $status "a line of progress on a terminal only, and failures as they happen"
+    [ $status = 0 ] || diagnose "$out"
+}
+
 # Builds the simulator with the other compiler, without optimisation, and compares what happened.
 compilers() {
     local title="gcc -O2 and clang -O0 give the same runs"
@@ -209,6 +217,7 @@ swarm
 recipes
 oracles
 speed
+terminal
 kept
 partitions
 compilers

@@ -2,6 +2,7 @@
 #include "common/base/memory.h"
 #include "tests/sim/sim.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
@@ -13,6 +14,11 @@
 #include <unistd.h>
 
 #define WORKERS 2
+
+/* How often the line of progress is written anew. */
+#define PROGRESS_MS 100
+
+#define ERASE_LINE "\r\033[K"
 
 struct arguments {
     uint64_t first, last;
@@ -220,6 +226,49 @@ static void add(struct totals *totals, const struct outcome_of_run *outcome)
     }
 }
 
+/* ---- progress: one line on a terminal, which the next takes the place of */
+
+static struct {
+    int is_shown;
+    uint64_t seeds; /* in all */
+    int64_t at_ms;  /* when it was written last */
+} progress;
+
+/* Of the world outside, for people alone: no run sees it. */
+static int64_t now_ms(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+static void progress_show(const struct totals *totals)
+{
+    if (!progress.is_shown || now_ms() - progress.at_ms < PROGRESS_MS) {
+        return;
+    }
+    progress.at_ms = now_ms();
+    fprintf(stderr, ERASE_LINE "%" PRIu64 " of %" PRIu64 " seeds, %" PRIu64 " failed",
+            totals->seeds, progress.seeds, totals->failed);
+}
+
+/* A run that prints each change of state shows by that how far it is. */
+static void progress_begin(const struct arguments *arguments, const struct totals *totals)
+{
+    progress.is_shown = isatty(STDERR_FILENO) && arguments->verbose == 0;
+    progress.seeds = arguments->last - arguments->first + 1;
+    progress.at_ms = -PROGRESS_MS;
+    progress_show(totals);
+}
+
+/* Before anything else is printed. */
+static void progress_erase(void)
+{
+    if (progress.is_shown) {
+        fputs(ERASE_LINE, stderr);
+    }
+}
+
 /* ---- workers: one process each, so that a failed CHECK costs one seed */
 
 struct worker {
@@ -228,13 +277,30 @@ struct worker {
     uint64_t next; /* seed that it runs, or will run */
 };
 
+/* A failure, also of a CHECK in the middle of a seed, comes in one piece, and in place of the line
+ * of progress if both go to the terminal. */
+static void prepare_output(void)
+{
+    if (progress.is_shown && isatty(STDOUT_FILENO)) {
+        fputs(ERASE_LINE, stdout);
+    }
+}
+
 /* Runs every WORKERS-th seed from the given one and writes what came of each. */
 static _Noreturn void work(const struct arguments *arguments, uint64_t seed, int fd)
 {
+    static char buffer[64 * 1024];
+    if (progress.is_shown) {
+        setvbuf(stdout, buffer, _IOFBF, sizeof buffer);
+    }
+    prepare_output();
     for (; seed <= arguments->last; seed += WORKERS) {
         struct outcome_of_run outcome;
         run_seed(arguments, seed, &outcome);
-        fflush(stdout);
+        if (outcome.failed || !progress.is_shown) {
+            fflush(stdout);
+            prepare_output();
+        }
         if (write(fd, &outcome, sizeof outcome) != (ssize_t)sizeof outcome) {
             _exit(2);
         }
@@ -284,6 +350,7 @@ static void end(const struct arguments *arguments, struct worker *worker, struct
         return;
     }
     if (WIFSIGNALED(status)) {
+        progress_erase();
         printf("FAILED seed=%" PRIu64 " scenario=%s checker=signal: ended by signal %d\n",
                worker->next, arguments->scenario, WTERMSIG(status));
         char more[100];
@@ -291,6 +358,7 @@ static void end(const struct arguments *arguments, struct worker *worker, struct
         sim_say_options(&options, more, sizeof more);
         printf("replay: build/synod-sim%s --seed %" PRIu64 " --scenario %s -v\n", more,
                worker->next, arguments->scenario);
+        fflush(stdout); /* the other one may take long */
     }
     totals->seeds++;
     totals->failed++;
@@ -300,41 +368,52 @@ static void end(const struct arguments *arguments, struct worker *worker, struct
     }
 }
 
+/* One turn: takes an outcome of each worker that is left. Returns how many these were. */
+static size_t take_outcomes(const struct arguments *arguments, struct worker workers[WORKERS],
+                            struct totals *totals)
+{
+    size_t alive = 0;
+    for (size_t i = 0; i < WORKERS; i++) {
+        struct worker *worker = &workers[i];
+        struct outcome_of_run outcome;
+        if (worker->fd < 0) {
+            continue;
+        }
+        alive++;
+        if (take(worker, &outcome)) {
+            add(totals, &outcome);
+            worker->next += WORKERS;
+        } else {
+            end(arguments, worker, totals);
+        }
+        progress_show(totals);
+        if (arguments->failures_max > 0 && totals->failed >= arguments->failures_max) {
+            return 0;
+        }
+    }
+    return alive;
+}
+
 static int run_all(const struct arguments *arguments, struct totals *totals)
 {
     struct worker workers[WORKERS];
+    progress_begin(arguments, totals);
     for (size_t i = 0; i < WORKERS; i++) {
         workers[i] = (struct worker){.fd = -1, .next = arguments->first + i};
         if (workers[i].next <= arguments->last && begin(arguments, &workers[i]) != 0) {
+            progress_erase();
             fprintf(stderr, "error: no worker could be started\n");
             return -1;
         }
     }
-    for (int is_alive = 1; is_alive;) {
-        is_alive = 0;
-        for (size_t i = 0; i < WORKERS; i++) {
-            struct worker *worker = &workers[i];
-            struct outcome_of_run outcome;
-            if (worker->fd < 0) {
-                continue;
-            }
-            is_alive = 1;
-            if (take(worker, &outcome)) {
-                add(totals, &outcome);
-                worker->next += WORKERS;
-            } else {
-                end(arguments, worker, totals);
-            }
-            if (arguments->failures_max > 0 && totals->failed >= arguments->failures_max) {
-                for (size_t k = 0; k < WORKERS; k++) {
-                    if (workers[k].fd >= 0) {
-                        kill(workers[k].pid, SIGKILL);
-                    }
-                }
-                return 0;
-            }
+    while (take_outcomes(arguments, workers, totals) > 0) {
+    }
+    for (size_t i = 0; i < WORKERS; i++) {
+        if (workers[i].fd >= 0) { /* enough have failed */
+            kill(workers[i].pid, SIGKILL);
         }
     }
+    progress_erase();
     return 0;
 }
 
@@ -414,7 +493,7 @@ static double processor_seconds(void)
     return seconds + (double)children.ru_stime.tv_sec + (double)children.ru_stime.tv_usec / 1e6;
 }
 
-int main(int argc, char **argv)
+static int run(int argc, char **argv)
 {
     struct arguments arguments = {.first = 1, .last = 1, .scenario = "swarm"};
     struct totals totals = {0};
@@ -441,4 +520,16 @@ int main(int argc, char **argv)
     free(totals.oracle_messages.values);
     free(totals.all_messages.values);
     return totals.failed == 0 ? 0 : 1;
+}
+
+int main(int argc, char **argv)
+{
+    int status = run(argc, argv);
+    int reason = fflush(stdout) != 0 ? errno : ferror(stdout) ? EIO : 0;
+    if (reason == 0) {
+        return status;
+    }
+    fprintf(stderr, "error: standard output cannot be written (%s); try: another place\n",
+            strerror(reason));
+    return status != 0 ? status : 1;
 }

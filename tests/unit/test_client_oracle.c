@@ -319,6 +319,27 @@ static void test_explain_alone(void **state)
     fake_stop(&fake);
 }
 
+/* Proves: once a learner has answered, proposers that do not are waited for like those that are
+ * silent beside others: not for the whole timeout, which this test would not survive. */
+static void test_explain_without_proposers(void **state)
+{
+    (void)state;
+    fake_start(&fake, 2, 2);
+    struct synod *s = open_client((struct synod_options){.timeout_ms = 3600 * 1000});
+    struct synod_explanation *e = NULL;
+    fake_down(&fake, 0, 1);
+    fake_down(&fake, 1, 1);
+    assert_refused(s, synod_explain(s, &e), SYNOD_E_UNAVAILABLE, "no proposer answered");
+    assert_non_null(e);
+    assert_true(e->is_oracle_known);
+    assert_false(e->proposers[0].is_answering);
+    assert_false(e->proposers[1].is_answering);
+    synod_explanation_free(e);
+    fake_down(&fake, 0, 0);
+    fake_down(&fake, 1, 0);
+    stop(s);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -332,6 +353,7 @@ int main(void)
         cmocka_unit_test_teardown(test_explain, clean_up),
         cmocka_unit_test_teardown(test_explain_is_fresh, clean_up),
         cmocka_unit_test_teardown(test_explain_alone, clean_up),
+        cmocka_unit_test_teardown(test_explain_without_proposers, clean_up),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

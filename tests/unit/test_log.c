@@ -117,24 +117,65 @@ static void test_quote(void **state)
     free(longer);
 }
 
-/* Proves: the sentence of a process that ends is one line of its own. */
+/* Proves: the sentence of a process that ends is one line of its own, whatever it quotes. */
 static void test_error(void **state)
 {
     (void)state;
     capture();
     log_error("what %s (why); try: how", "it was");
+    log_error("\"%s\" is none", "\x1b[2J\r\n\t\x7f");
+    log_say("said of \"%s\"", "\a");
     char *text = release();
-    assert_string_equal(text, "error: what it was (why); try: how\n");
+    assert_string_equal(text, "error: what it was (why); try: how\n"
+                              "error: \"\\x1b[2J\\x0d\\x0a\\x09\\x7f\" is none\n"
+                              "said of \"\\x07\"\n");
     free(text);
+    char longer[5001];
+    memset(longer, '\n', sizeof longer - 1);
+    longer[sizeof longer - 1] = '\0';
+    capture();
+    log_error("%s", longer);
+    text = release();
+    assert_int_equal(count_of(text, "\n"), 1);
+    assert_int_equal(text[strlen(text) - 1], '\n');
+    free(text);
+}
+
+/* Proves: letters of every size stay; control characters of either set and what is no UTF-8 do not;
+ * and nothing is written beyond the end, which cuts no character in two. */
+static void test_printable(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text, *shown;
+    } cases[] = {
+        {"", ""},
+        {"a \\ ~", "a \\ ~"},
+        {"\x1f \x7f", "\\x1f \\x7f"},
+        {"\xc3\xbc\xe6\xbc\xa2\xf0\x9f\x90\x9f", "\xc3\xbc\xe6\xbc\xa2\xf0\x9f\x90\x9f"},
+        {"\xc2\x9b\xc2\xa0", "\\xc2\\x9b\xc2\xa0"},
+        {"\x9b", "\\x9b"},
+        {"\xe6\xbc", "\\xe6\\xbc"},
+        {"\xe6\xbcz\xff", "\\xe6\\xbcz\\xff"},
+    };
+    char out[64];
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        assert_string_equal(log_printable(out, sizeof out, cases[i].text), cases[i].shown);
+    }
+    for (size_t size = 1; size < 12; size++) {
+        memset(out, '#', sizeof out);
+        log_printable(out, size, "\xf0\x9f\x90\x9f\x1b\x1b");
+        assert_true(strlen(out) < size && strlen(out) % 4 == 0);
+        assert_int_equal(out[size], '#');
+    }
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_form),
-        cmocka_unit_test(test_rate_limit),
-        cmocka_unit_test(test_quote),
-        cmocka_unit_test(test_error),
+        cmocka_unit_test(test_form),      cmocka_unit_test(test_rate_limit),
+        cmocka_unit_test(test_quote),     cmocka_unit_test(test_error),
+        cmocka_unit_test(test_printable),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
