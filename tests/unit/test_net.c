@@ -7,6 +7,7 @@
 
 #include "common/net/net.h"
 #include "common/protocol/limits.h"
+#include "tests/unit/wait.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -95,7 +96,7 @@ static struct inbound expect(struct net *net, enum inbound_kind kind)
             }
             blob_unref(in.frame);
         }
-        assert_int_equal(net_wait(net, 100, -1), 0);
+        wait_for(net, 100, -1);
     }
     fail_msg("no event of kind %d before the deadline", (int)kind);
     return in;
@@ -265,7 +266,7 @@ static void test_listening_link_gone(void **state)
         struct frame *frame = frame_of("x", 1);
         rc = net_send(pair.server, other_peer, frame);
         frame_unref(frame);
-        assert_int_equal(net_wait(pair.server, 5, -1), 0);
+        wait_for(pair.server, 5, -1);
     }
     assert_int_equal(rc, ERROR_UNAVAILABLE);
     struct inbound down;
@@ -426,13 +427,13 @@ static void test_wait(void **state)
         blob_unref(in.frame);
     }
     int64_t before = now_ms();
-    assert_int_equal(net_wait(pair.dialler, 30, -1), 0);
+    wait_for(pair.dialler, 30, -1);
     assert_true(now_ms() - before >= 29);
     int ends[2];
     assert_int_equal(pipe(ends), 0);
     assert_int_equal(write(ends[1], "x", 1), 1);
     before = now_ms();
-    assert_int_equal(net_wait(pair.dialler, DEADLINE_MS, ends[0]), 0);
+    wait_for(pair.dialler, DEADLINE_MS, ends[0]);
     assert_true(now_ms() - before < DEADLINE_MS / 2);
     close(ends[0]);
     close(ends[1]);
@@ -539,7 +540,7 @@ static void expect_hang_up(struct net *net, int fd)
         if (n == 0 || (n < 0 && errno != EAGAIN)) {
             return;
         }
-        assert_int_equal(net_wait(net, 10, -1), 0);
+        wait_for(net, 10, -1);
     }
     fail_msg("the connection was not closed");
 }

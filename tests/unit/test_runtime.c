@@ -6,10 +6,10 @@
 
 #include <cmocka.h>
 
-#include "common/net/net.h"
 #include "common/runtime/clock.h"
 #include "common/runtime/runtime.h"
 #include "common/wire/wire.h"
+#include "tests/unit/wait.h"
 
 #include <arpa/inet.h>
 #include <fcntl.h>
@@ -290,7 +290,7 @@ static void wait_up(struct actor *a)
         while (net_receive(a->net, &in)) {
             blob_unref(in.frame);
         }
-        assert_int_equal(net_wait(a->net, 20, -1), 0);
+        wait_for(a->net, 20, -1);
     }
 }
 
@@ -365,7 +365,7 @@ static int next(struct actor *a, int64_t timeout_ms)
         if (left <= 0) {
             return 0;
         }
-        assert_int_equal(net_wait(a->net, left, -1), 0);
+        wait_for(a->net, left, -1);
     }
 }
 
