@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #define WORKERS 2
+#define MINUTES_LEAST 0.4
 
 /* How often the line of progress is written anew. */
 #define PROGRESS_MS 100
@@ -59,6 +60,7 @@ static void print_help(void)
     printf("usage: synod-sim [--seed N | --seeds A..B] [--scenario NAME[:ACCEPTORS]] [-v]\n"
            "                 [--protocol paxos|raft] [--minutes M] [--failures N] [--marks]\n"
            "                 [--oracle KIND] [--proposers N]\n"
+           "M is the virtual time of a run, 0.4 to 600.\n"
            "scenarios: %s\n",
            scenario_list());
 }
@@ -75,12 +77,12 @@ static int parse_seeds(const char *text, struct arguments *arguments)
     return end == second || *end != '\0' || arguments->last < arguments->first ? -1 : 0;
 }
 
-/* A number of minutes such as "1" or "0.5". */
+/* A number of minutes such as "1" or "0.5". The slowest cluster is healed 20 s before the end. */
 static int parse_minutes(const char *text, time_us_t *out)
 {
     char *end;
     double minutes = strtod(text, &end);
-    if (end == text || *end != '\0' || minutes < 0.1 || minutes > 600) {
+    if (end == text || *end != '\0' || minutes < MINUTES_LEAST || minutes > 600) {
         return -1;
     }
     *out = (time_us_t)(minutes * 1000 + 0.5) * 60 * MS;
