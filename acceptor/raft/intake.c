@@ -235,8 +235,8 @@ static uint64_t next_due_ms(const struct raft *r)
 void raft_tell_time(struct raft *r, time_ms_t now, struct effects *out)
 {
     uint64_t due_ms = next_due_ms(r);
-    if (due_ms == 0) {
-        return;
+    if (due_ms == 0 || is_leaving(r)) {
+        return; /* the next leader's log has to be complete, and it tells the time */
     }
     uint64_t stamp_ms = raft_stamp(r, now);
     if (stamp_ms <= due_ms) {

@@ -65,7 +65,7 @@ static void work_as_leader(struct raft *r, time_ms_t now, struct effects *out)
     int index = members_acceptor_index(&r->options.members, r->transfer_to);
     if (index >= 0 && now < r->transfer_deadline) {
         effects_wake(out, r->transfer_deadline);
-        int is_complete = r->progress[index].match == r->log.last;
+        int is_complete = r->progress[index].match == r->log.last && r->handed_count == 0;
         if (is_complete && now >= r->transfer_again_at) {
             r->transfer_again_at = now + r->options.heartbeat_ms;
             struct peer target = {ROLE_ACCEPTOR, r->transfer_to};

@@ -198,6 +198,10 @@ static void fill_others(char **w, size_t n, const struct ballot *ballot, struct 
                                                 number32(w, n, "quorum"),
                                                 number(w, n, "settings")};
         break;
+    case MSG_PROGRESS:
+        msg->progress = (struct msg_progress){.applied = number(w, n, "applied"),
+                                              .due_ms = number(w, n, "due")};
+        break;
     case MSG_RELEASE:
         msg->release = (struct msg_release){*ballot, number32(w, n, "successor")};
         break;
