@@ -26,6 +26,13 @@ static int fail_start(const char *name, int error)
     return error == ENOENT ? JOB_NOT_FOUND : JOB_NOT_EXECUTABLE;
 }
 
+/* SIGCHLD that a parent ignored stays ignored in its programs, and the kernel would throw away how
+ * the command ended. */
+static void keep_statuses(void)
+{
+    signal(SIGCHLD, SIG_DFL);
+}
+
 /* ---- prepared */
 
 /* Reads to the end of what is written. Answers its size, or 0 if nobody wrote. */
@@ -67,6 +74,7 @@ int job_prepare(struct job *job, char **command)
     int verdict[2] = {-1, -1};
     pid_t parent = getpid();
     pid_t pid = -1;
+    keep_statuses();
     if (pipe2(go, O_CLOEXEC) == 0 && pipe2(verdict, O_CLOEXEC) == 0) {
         pid = fork();
     }
@@ -177,6 +185,7 @@ int job_run(char **command, const void *input, size_t size)
     pid_t pid = 0;
     int status = 0;
     int fd = input_file(input, size);
+    keep_statuses();
     if (fd < 0) {
         return fail_start(command[0], errno);
     }
