@@ -119,12 +119,16 @@ int job_start(struct job *job, const char *const *variables)
 int job_reap(struct job *job, int *status)
 {
     int raw = 0;
-    if (job->pid == 0 || waitpid(job->pid, &raw, WNOHANG) != job->pid) {
-        return 0;
+    int has_ended = 0;
+    pid_t pid = waitpid(-1, &raw, WNOHANG);
+    for (; pid > 0; pid = waitpid(-1, &raw, WNOHANG)) {
+        if (pid == job->pid) {
+            job->pid = 0;
+            *status = describe(raw);
+            has_ended = 1;
+        }
     }
-    job->pid = 0;
-    *status = describe(raw);
-    return 1;
+    return has_ended;
 }
 
 void job_drop(struct job *job)
