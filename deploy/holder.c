@@ -2,6 +2,7 @@
 
 #include "common/runtime/log.h"
 #include "deploy/output.h"
+#include "deploy/tree.h"
 
 #include <poll.h>
 #include <signal.h>
@@ -16,20 +17,28 @@
 #define GRACE_MS_DEFAULT 10000
 #define HOUR_MS ((uint64_t)3600 * 1000)
 
+/* Of the processes that go on, so many are named. */
+#define LEFT_NAMED_MAX 8
+
 /* Longest time between two looks at whether it is still held. What the cluster says wakes us at
  * once; this is for the clock, which nobody rings. */
 #define LOOK_MS 200
+
+/* How long after --grace to wait for those whom SIGKILL does not reach. */
+#define REFUSED_MS 2000
 
 struct holding {
     const struct holder_options *options;
     const struct holder *hold;
     struct synod *s;
     struct job job;
+    struct tree tree; /* the command's process and all that it has started */
     int signal_fd;
     int is_lost;
     int is_over;        /* nothing more to wait for */
+    int is_given_up;    /* some are left that SIGKILL does not reach */
     int status;         /* of the command */
-    int64_t kill_at_ms; /* when the command gets SIGKILL; 0: not yet told to end */
+    int64_t kill_at_ms; /* once it is lost: when SIGKILL comes */
 };
 
 static int64_t now_ms(void)
@@ -98,9 +107,9 @@ static void handle_signals(struct holding *h)
         if (info.ssi_signo == SIGALRM || info.ssi_signo == SIGCHLD) {
             continue;
         }
-        if (h->job.pid == 0) {
+        if (h->options->command == NULL) {
             h->is_over = 1;
-        } else if (!is_from_terminal(&info)) {
+        } else if (h->job.pid != 0 && !is_from_terminal(&info)) {
             kill(h->job.pid, (int)info.ssi_signo);
         }
     }
@@ -114,13 +123,32 @@ static void look_lost(struct holding *h)
         return;
     }
     h->is_lost = 1;
-    if (h->job.pid == 0) {
+    h->kill_at_ms = now_ms() + (int64_t)h->options->grace_ms;
+    if (h->options->command == NULL) {
         h->is_over = 1;
         return;
     }
-    kill(h->job.pid, SIGTERM);
-    kill(h->job.pid, SIGCONT); /* one that was stopped would not hear it */
-    h->kill_at_ms = now_ms() + (int64_t)h->options->grace_ms;
+    tree_tell(&h->tree, h->job.pid);
+}
+
+/* While somebody else may have the lock, nothing of the command must go on: the end of its own
+ * process is not enough. */
+static void look_tree(struct holding *h)
+{
+    int64_t over_ms = now_ms() - h->kill_at_ms;
+    if (over_ms < 0) {
+        tree_tell(&h->tree, h->job.pid);
+    } else {
+        tree_kill(&h->tree, h->job.pid);
+    }
+    job_reap(&h->job, &h->status);
+    h->is_over = tree_is_empty(&h->tree);
+    h->is_given_up =
+        !h->is_over && over_ms >= REFUSED_MS && h->tree.left_count == h->tree.refused.count;
+    if (h->is_given_up) {
+        h->job.pid = 0; /* it may be one of them */
+        h->is_over = 1;
+    }
 }
 
 static void look_job(struct holding *h)
@@ -128,10 +156,11 @@ static void look_job(struct holding *h)
     if (h->options->command == NULL) {
         return;
     }
-    if (h->kill_at_ms != 0 && now_ms() >= h->kill_at_ms && h->job.pid != 0) {
-        kill(h->job.pid, SIGKILL);
+    if (h->is_lost) {
+        look_tree(h);
+    } else {
+        h->is_over |= job_reap(&h->job, &h->status);
     }
-    h->is_over |= job_reap(&h->job, &h->status);
 }
 
 /* While the command gets its time to end, the lock is not ours and the handle has nothing to do. */
@@ -169,12 +198,35 @@ static int start_job(struct holding *h)
     return job_start(&h->job, variables);
 }
 
+/* Who of the command goes on, as a part of a sentence; empty: nobody. */
+static void describe_left(const struct holding *h, char *out, size_t size)
+{
+    const struct tree_list *refused = &h->tree.refused;
+    out[0] = '\0';
+    if (!h->is_given_up) {
+        return;
+    }
+    int used = snprintf(out, size, ", and processes of its command go on that %s",
+                        refused->count > 0 ? "are not ours to end (" : "/proc does not show");
+    for (size_t i = 0; i < refused->count && i < LEFT_NAMED_MAX; i++) {
+        used += snprintf(out + used, size - (size_t)used, "%s%ld", i > 0 ? ", " : "",
+                         (long)refused->items[i].pid);
+    }
+    if (refused->count > 0) {
+        snprintf(out + used, size - (size_t)used, "%s)",
+                 refused->count > LEFT_NAMED_MAX ? ", ..." : "");
+    }
+}
+
 static int say_lost(const struct holding *h)
 {
-    log_error("%s \"%.200s\" was lost (the cluster was not heard within --ttl, or somebody "
-              "deleted its key or ended its session); try: to find out what was done twice, and a "
-              "longer --ttl",
-              h->hold->kind, h->hold->name);
+    char left[256];
+    describe_left(h, left, sizeof left);
+    log_error(
+        "%s \"%.200s\" was lost (the cluster was not heard within --ttl, or somebody "
+        "deleted its key or ended its session)%s; try: %sto find out what was done twice, and "
+        "a longer --ttl",
+        h->hold->kind, h->hold->name, left, left[0] != '\0' ? "to end them, " : "");
     return 1;
 }
 
@@ -258,8 +310,12 @@ int holder_run(const struct holder_options *options, const struct holder *hold)
     struct holding h = {.options = options, .hold = hold, .signal_fd = -1};
     struct common_options common = options->common;
     common.client.session_ttl_ms = (uint32_t)options->ttl_ms;
-    if (options->command != NULL && job_prepare(&h.job, options->command) != 0) {
-        return 1;
+    if (options->command != NULL) {
+        tree_init(&h.tree);
+        if (job_prepare(&h.job, options->command) != 0) {
+            tree_close(&h.tree);
+            return 1;
+        }
     }
     output_init();
     int status = options_open(&common, &h.s);
@@ -270,6 +326,7 @@ int holder_run(const struct holder_options *options, const struct holder *hold)
         synod_close(h.s);
     }
     job_drop(&h.job);
+    tree_close(&h.tree);
     if (h.signal_fd >= 0) {
         close(h.signal_fd);
     }

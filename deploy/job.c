@@ -27,6 +27,13 @@ static int fail_start(const char *name, int error)
     return error == ENOENT ? JOB_NOT_FOUND : JOB_NOT_EXECUTABLE;
 }
 
+/* SIGCHLD that a parent ignored stays ignored in its programs, and the kernel would throw away how
+ * the command ended. */
+static void keep_statuses(void)
+{
+    signal(SIGCHLD, SIG_DFL);
+}
+
 /* ---- prepared */
 
 /* Reads to the end of what is written. Answers its size, or 0 if nobody wrote. */
@@ -68,6 +75,7 @@ int job_prepare(struct job *job, char **command)
     int verdict[2] = {-1, -1};
     pid_t parent = getpid();
     pid_t pid = -1;
+    keep_statuses();
     if (pipe2(go, O_CLOEXEC) == 0 && pipe2(verdict, O_CLOEXEC) == 0) {
         pid = fork();
     }
@@ -110,12 +118,16 @@ int job_start(struct job *job, const char *const *variables)
 int job_reap(struct job *job, int *status)
 {
     int raw = 0;
-    if (job->pid == 0 || waitpid(job->pid, &raw, WNOHANG) != job->pid) {
-        return 0;
+    int has_ended = 0;
+    pid_t pid = waitpid(-1, &raw, WNOHANG);
+    for (; pid > 0; pid = waitpid(-1, &raw, WNOHANG)) {
+        if (pid == job->pid) {
+            job->pid = 0;
+            *status = describe(raw);
+            has_ended = 1;
+        }
     }
-    job->pid = 0;
-    *status = describe(raw);
-    return 1;
+    return has_ended;
 }
 
 void job_drop(struct job *job)
@@ -176,6 +188,7 @@ int job_run(char **command, const void *input, size_t size)
     pid_t pid = 0;
     int status = 0;
     int fd = input_file(input, size);
+    keep_statuses();
     if (fd < 0) {
         return fail_start(command[0], errno);
     }

@@ -32,7 +32,8 @@ int job_prepare(struct job *job, char **command);
  * the exit status after saying why it could not be started; it has ended then. */
 int job_start(struct job *job, const char *const *variables);
 
-/* 1 if it has ended, with *status as the shell would say it. Never waits. */
+/* 1 if it has ended, with *status as the shell would say it. Never waits. Takes every other child
+ * of ours that has ended as well: orphans that were adopted (deploy/tree.h). */
 int job_reap(struct job *job, int *status);
 
 /* Ends a command that was prepared and not started. */

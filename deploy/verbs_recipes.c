@@ -4,7 +4,7 @@
 #define HOLD_OPTIONS                                                                               \
     "  --wait D         how long to wait for it (default: for ever; 0: only if it is free now)\n"  \
     "  --ttl D          how long after the last contact others may have it (default 10s)\n"        \
-    "  --grace D        how long after SIGTERM CMD gets SIGKILL (default 10s)\n"
+    "  --grace D        how long after SIGTERM comes SIGKILL (default 10s)\n"
 
 #define HOLD_STATUS                                                                                \
     "CMD's exit status is passed on, 128 + N if signal N ended it; 127 and 126: it could not be\n" \
@@ -15,10 +15,17 @@ static const char lock_help[] =
     "Waits for the lock NAME and runs CMD while it is held, with SYNOD_TOKEN and SYNOD_LOCK in\n"
     "its environment; releases it when CMD has ended. When the lock is lost, because the\n"
     "cluster could not be reached for too long or somebody deleted its key or ended its\n"
-    "session, CMD is told by SIGTERM. SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1 and SIGUSR2\n"
-    "are passed on to CMD. Without CMD: prints the token, and holds the lock until one of these\n"
-    "signals, and ends with 0 then.\n"
+    "session, CMD and all processes that descend from it are told by SIGTERM, and those that\n"
+    "are left after --grace are killed; what they start to clean up with has the same time.\n"
+    "When CMD ends while the lock is held, what it leaves behind is let be.\n"
+    "\n"
+    "SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1 and SIGUSR2 are passed on to CMD. Without CMD:\n"
+    "prints the token, and holds the lock until one of these signals, and ends with 0 then.\n"
     "\n" HOLD_OPTIONS "\n"
+    "If this process itself is killed by SIGKILL, CMD alone is told by SIGTERM, and what it has\n"
+    "started goes on. What CMD has somebody else start, as with systemd-run or docker, does not\n"
+    "descend from it. Only the token protects then.\n"
+    "\n"
     "Tokens rise from holder to holder. What the lock protects should refuse a token below the\n"
     "highest it has seen: a holder that stood still does not know that another one has the\n"
     "lock by now.\n"

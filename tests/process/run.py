@@ -8,6 +8,7 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 import commands  # noqa: E402
 import coordination  # noqa: E402
+import descendants  # noqa: E402
 import digests  # noqa: E402
 import disks  # noqa: E402
 import failures  # noqa: E402
@@ -26,6 +27,7 @@ GROUPS = {
     "commands": commands.run,
     "keys": keys.run,
     "recipes": recipes.run,
+    "descendants": descendants.run,
     "oracle": oracle.run,
     "failures": failures.run,
     "storm": storm.run,
