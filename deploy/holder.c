@@ -35,10 +35,12 @@ struct holding {
     struct tree tree; /* the command's process and all that it has started */
     int signal_fd;
     int is_lost;
-    int is_over;        /* nothing more to wait for */
-    int is_given_up;    /* some are left that SIGKILL does not reach */
-    int status;         /* of the command */
-    int64_t kill_at_ms; /* once it is lost: when SIGKILL comes */
+    int is_told_to_end; /* by a signal, which was passed on to the command */
+    int is_ending;   /* since then the command has ended, and some that it has started have not */
+    int is_over;     /* nothing more to wait for */
+    int is_given_up; /* some are left that SIGKILL does not reach */
+    int status;      /* of the command */
+    int64_t kill_at_ms; /* once it is lost, or is ending: when SIGKILL comes */
 };
 
 static int64_t now_ms(void)
@@ -111,6 +113,7 @@ static void handle_signals(struct holding *h)
             h->is_over = 1;
         } else if (h->job.pid != 0 && !is_from_terminal(&info)) {
             kill(h->job.pid, (int)info.ssi_signo);
+            h->is_told_to_end |= info.ssi_signo != SIGUSR1 && info.ssi_signo != SIGUSR2;
         }
     }
 }
@@ -123,7 +126,7 @@ static void look_lost(struct holding *h)
         return;
     }
     h->is_lost = 1;
-    h->kill_at_ms = now_ms() + (int64_t)h->options->grace_ms;
+    h->kill_at_ms = h->is_ending ? h->kill_at_ms : now_ms() + (int64_t)h->options->grace_ms;
     if (h->options->command == NULL) {
         h->is_over = 1;
         return;
@@ -131,8 +134,8 @@ static void look_lost(struct holding *h)
     tree_tell(&h->tree, h->job.pid);
 }
 
-/* While somebody else may have the lock, nothing of the command must go on: the end of its own
- * process is not enough. */
+/* When somebody else may have the lock, or gets it next, nothing of the command must go on: the end
+ * of its own process is not enough. */
 static void look_tree(struct holding *h)
 {
     int64_t over_ms = now_ms() - h->kill_at_ms;
@@ -156,10 +159,15 @@ static void look_job(struct holding *h)
     if (h->options->command == NULL) {
         return;
     }
-    if (h->is_lost) {
+    if (!h->is_lost && !h->is_ending && job_reap(&h->job, &h->status)) {
+        /* What it leaves behind by itself is its own affair; but a shell that is told to end leaves
+         * the work itself behind, which would go on beside the next holder. */
+        h->is_ending = h->is_told_to_end;
+        h->is_over = !h->is_ending;
+        h->kill_at_ms = now_ms() + (int64_t)h->options->grace_ms;
+    }
+    if (h->is_lost || h->is_ending) {
         look_tree(h);
-    } else {
-        h->is_over |= job_reap(&h->job, &h->status);
     }
 }
 
@@ -240,6 +248,11 @@ static int release(struct holding *h, int status)
     int rc = h->hold->release(h->hold->arg);
     if (h->is_lost) {
         return status;
+    }
+    char left[256];
+    describe_left(h, left, sizeof left);
+    if (left[0] != '\0') {
+        log_say("warning: %s \"%.200s\" was released%s", h->hold->kind, h->hold->name, left);
     }
     if (rc == SYNOD_E_LOST) {
         return say_lost(h);

@@ -271,6 +271,23 @@ def end_without_loss(cluster):
         check(held.followed.alive() == held.followed.pids(), "the child in the background is gone")
 
 
+def told_to_end(cluster):
+    """A shell that is told to end leaves its work behind: that ends, too, before the lock is free."""
+    for name, script, grace in (("works", f"{ME}; $TO/worker; true", "1h"),
+                                ("deaf", f"{ME}; $TO/deaf; true", "500ms")):
+        with Held(cluster, f"end-{name}", script, 2, ("--grace", grace)) as held:
+            held.process.send_signal(signal.SIGTERM)
+            status, _ = held.wait()
+            check(status == 128 + signal.SIGTERM, f"exit status {status}")
+            check(not held.followed.alive(), f"there live {held.followed.alive()}")
+    script = f"trap 'exit 5' TERM; {ME}; $TO/worker & wait"
+    with Held(cluster, "end-trap", script, 2, ("--grace", "1h")) as held:
+        held.process.send_signal(signal.SIGTERM)
+        status, _ = held.wait()
+        check(status == 5, f"exit status {status}")
+        check(not held.followed.alive(), f"there live {held.followed.alive()}")
+
+
 def orphans_are_reaped(cluster):
     """The orphans that are adopted while the command runs do not pile up as zombies."""
     script = (f"for i in 1 2 3; do (sh -c '{ME}' &); done; while [ ! -e $OUT.go ]; do sleep 0.05; done; "
@@ -312,6 +329,7 @@ def run(report):
                 ("lock lost: no /proc", without_proc),
                 ("lock lost: children from before are left alone", strangers),
                 ("lock held to the end: what is left behind is left alone", end_without_loss),
+                ("lock held: told to end, the whole job does", told_to_end),
                 ("lock held: orphans are reaped", orphans_are_reaped),
                 ("lock held: signals reach the command alone", signals_go_to_the_command)):
             report.test(what, lambda function=function: function(cluster))
