@@ -259,11 +259,12 @@ static time_us_t done_within(const struct sim *sim)
     return !sim->options.is_raft && bound_us > usual_us ? bound_us : usual_us;
 }
 
-/* By a rule of the settings a leader may have begun to hand over to one that is broken now: it
- * leads again when it has paused for that one. */
+/* By a rule of the settings, or because an operator wanted it, a leader may be about to hand over,
+ * perhaps to one that is broken now: it leads again when it has paused for that one. */
 static time_us_t may_hand_over_for(const struct sim *sim)
 {
-    return oracles_are_steady(sim) ? 0 : elections(sim, HANDS_OVER_WITHIN);
+    int is_asked = sim->options.is_raft && sim->plan.pace[FAULT_TRANSFER] > 0;
+    return oracles_are_steady(sim) && !is_asked ? 0 : elections(sim, HANDS_OVER_WITHIN);
 }
 
 void liveness_on_watch(struct sim *sim)

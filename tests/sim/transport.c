@@ -125,6 +125,23 @@ void transport_send(void *self, const struct node *from, const struct node *to,
     }
 }
 
+/* What was sent before all became well, and must not arrive after it. */
+static int is_void(const struct sim *sim, const struct item *item, const struct packet *packet)
+{
+    if (packet->epoch == sim->epoch) {
+        return 0;
+    }
+    /* Clients connect anew, and what was under way on their old connections is lost: over TCP no
+     * answer of a time before comes seconds after those of the present. */
+    if (item->a >= sim->servers || item->b >= sim->servers) {
+        return 1;
+    }
+    /* An operator's wish of then explains no change of leader now; and followers are loyal to a
+     * leader as long as new appends of it arrive: those of one that is broken for ever end. */
+    return packet->msg.kind == MSG_TRANSFER ||
+           (packet->msg.kind == MSG_APPEND && sim->is_healed && !sim->is_core[item->a]);
+}
+
 void transport_on_packet(struct sim *sim, const struct item *item)
 {
     struct packet *packet = item->data;
@@ -138,10 +155,7 @@ void transport_on_packet(struct sim *sim, const struct item *item)
     if (sim->options.verbose > 1) {
         report_message(sim, &sim->cluster->nodes[item->a], &sim->cluster->nodes[to], &packet->msg);
     }
-    /* Clients connect anew when all is well, and what was under way on their old connections is
-     * lost: over TCP no answer of a time before comes seconds after those of the present. */
-    int is_of_client = to >= sim->servers || item->a >= sim->servers;
-    if (is_of_client && packet->epoch != sim->epoch) {
+    if (is_void(sim, item, packet)) {
         transport_free(sim, packet);
         return;
     }
