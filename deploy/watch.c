@@ -1,4 +1,5 @@
 /* synod watch: changes as they happen, printed, or given to a command one by one. */
+#include "common/protocol/kv.h"
 #include "common/runtime/log.h"
 #include "deploy/job.h"
 #include "deploy/request.h"
@@ -63,6 +64,11 @@ static int take_own_option(void *arg, int option, const char *value)
     return 0;
 }
 
+static struct slice borrow(struct synod_bytes bytes)
+{
+    return slice_borrow(bytes.data, bytes.size);
+}
+
 static int parse(struct watch_run *run, int argc, char **argv, int *status)
 {
     static const struct option longs[] = {
@@ -92,6 +98,10 @@ static int parse(struct watch_run *run, int argc, char **argv, int *status)
     }
     *status = request_range(argv[0], &run->range, &run->options.key, &run->options.end);
     *status = *status != 0 ? *status : options_check_command(argv[0], run->command);
+    if (*status == 0 && kv_range_is_empty(borrow(run->options.key), borrow(run->options.end))) {
+        *status = verb_usage(argv[0], "END has to be higher than KEY: no key lies in what is to be "
+                                      "watched");
+    }
     return *status != 0;
 }
 

@@ -344,7 +344,8 @@ typedef void (*synod_watch_fn)(void *arg, int code, const struct synod_events *e
  * fetched, and nothing is lost. Any number of watches may be open. With a revision the call does
  * not wait. Without, it asks for the present one first, as synod_request does
  * (SYNOD_E_UNAVAILABLE, SYNOD_E_INTERRUPTED): what is acknowledged to anybody after the call is
- * told, what was before is not. SYNOD_E_USAGE, also in a callback without a revision. */
+ * told, what was before is not. SYNOD_E_USAGE, also for a range that no key lies in, and in a
+ * callback without a revision. */
 int synod_watch_start(struct synod *s, const struct synod_watch_options *options, synod_watch_fn fn,
                       void *arg, struct synod_watch **out);
 

@@ -531,6 +531,8 @@ def bad_words(cluster):
     expect(USAGE, "lease", "grant", "400d", words=("TTL",), cluster=cluster)
     expect(USAGE, "lease", "revoke", "x", cluster=cluster)
     expect(USAGE, "watch", cluster=cluster)
+    for end in ("a", "z", "zz"):
+        expect(USAGE, "watch", "zz", end, words=("watch", "no key lies"), cluster=cluster)
     return expect(USAGE, "gett", "a", words=("did you mean get",))
 
 
