@@ -1,6 +1,7 @@
 /* synod watch: changes as they happen, printed, or given to a command one by one. */
 #include "common/protocol/kv.h"
 #include "common/runtime/log.h"
+#include "deploy/base64.h"
 #include "deploy/job.h"
 #include "deploy/request.h"
 #include "deploy/show.h"
@@ -167,18 +168,31 @@ static void print_events(enum output_form form, const struct synod_events *event
 
 /* ---- running a command for each event */
 
+/* A variable ends at a zero byte: a key with one would be another key, perhaps one that exists. */
+static void set_key(struct synod_bytes key)
+{
+    char *whole = strndup(key.data, key.size);
+    char *encoded = base64_encode(key.data, key.size);
+    if (whole != NULL && strlen(whole) == key.size) {
+        setenv("SYNOD_KEY", whole, 1);
+    } else {
+        unsetenv("SYNOD_KEY");
+    }
+    setenv("SYNOD_KEY_BASE64", encoded != NULL ? encoded : "", 1);
+    free(whole);
+    free(encoded);
+}
+
 static void run_command(struct watch_run *run, const struct synod_event *event, uint64_t revision)
 {
     char number[24];
     char version[24];
     snprintf(number, sizeof number, "%llu", (unsigned long long)revision);
     snprintf(version, sizeof version, "%llu", (unsigned long long)event->kv.version);
-    char *key = strndup(event->kv.key.data, event->kv.key.size);
     setenv("SYNOD_EVENT", event->is_delete ? "delete" : "put", 1);
     setenv("SYNOD_REVISION", number, 1);
     setenv("SYNOD_VERSION", version, 1);
-    setenv("SYNOD_KEY", key != NULL ? key : "", 1);
-    free(key);
+    set_key(event->kv.key);
     run->job_status = job_run(run->command, event->kv.value.data, event->kv.value.size);
     run->failed = revision;
 }

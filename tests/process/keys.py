@@ -1,6 +1,7 @@
 """The verbs on keys, transactions, watches and leases against a real cluster: every answer in every
 form, every refusal with its sentence and exit status, and what they promise while processes die."""
 
+import ast
 import base64
 import json
 import os
@@ -359,6 +360,26 @@ def watch_command(cluster):
     check(status == 127 and b"/nowhere" in err, f"{status} {err!r}")
 
 
+def watch_command_keys(cluster):
+    """The command gets every key whole: a variable ends at a zero byte, so that a key with one is in
+    SYNOD_KEY_BASE64 only, which is always there."""
+    keys = (b"wb/plain", b"wb/a\0b", b"wb/\xff\n", b"wb/" + b"k" * (KEY_BYTES_MAX - 3), b"wb/stop")
+    revisions = []
+    for key in keys:
+        request = {"then": [{"put": {"key_base64": base64.b64encode(key).decode(), "value": ""}}]}
+        revisions.append(parsed("txn", "--json", cluster=cluster,
+                                stdin=json.dumps(request).encode())["revision"])
+    script = ("import os; print([os.environb.get(name) for name in "
+              "(b'SYNOD_KEY', b'SYNOD_KEY_BASE64')], flush=True); "
+              "raise SystemExit(os.environ.get('SYNOD_KEY') == 'wb/stop')")
+    _, out, err = command("watch", "--prefix", "wb/", "--rev", str(revisions[0]), "--cluster",
+                          cluster.config, "--", "python3", "-c", script,
+                          environment={"SYNOD_KEY": "of the caller"})
+    told = [ast.literal_eval(line) for line in out.decode().splitlines()]
+    check(told == [[None if b"\0" in key else key, base64.b64encode(key)] for key in keys],
+          f"{str(told)[:300]} {err!r}")
+
+
 def watch_through_kills(cluster, changes=150):
     """A watch tells every change once, in order, while learners and leaders are killed under it."""
     first = put(cluster, "wk/0", "")
@@ -598,6 +619,7 @@ def run(report):
                 ("watch: filters, intervals and the plain form", watch_filters),
                 ("watch without --rev: from now on", watch_from_now),
                 ("watch -- CMD runs once for each change", watch_command),
+                ("watch -- CMD is told every key whole", watch_command_keys),
                 ("compaction, and what is refused below and above", compaction),
                 ("leases: grant, ttl, list, keepalive, revoke", leases),
                 ("an unknown lease is an error", no_such_lease),
