@@ -55,6 +55,10 @@ static const char work_help[] =
     "from the old holder is refused, because its token is of the past. An item begins to\n"
     "exist with its first claim; a completed one stays, with its result.\n"
     "\n"
+    "The counter is 1 at first and rises with each take-over: a claim by another owner, or by\n"
+    "anybody of an item whose claim expired. It stands when a claim is renewed, and when its\n"
+    "owner releases it and claims it again; the token rises with every claim.\n"
+    "\n"
     "-o json: {\"item\", \"state\" (free, claimed or done), \"counter\", \"token\", \"owner\", "
     "\"result\"}\n";
 
@@ -123,8 +127,8 @@ static const struct verb work_rows[] = {
     {"work release", "ITEM TOKEN", "give it up", work_release_help, verb_work_release, NULL},
     {"work complete", "ITEM TOKEN [RESULT]", "it is done", work_complete_help, verb_work_complete,
      NULL},
-    {"work show", "ITEM", "who has it, and how often it was taken", work_show_help, verb_work_show,
-     NULL},
+    {"work show", "ITEM", "who has it, and how often it was taken over", work_show_help,
+     verb_work_show, NULL},
     {"work list", "[OPTION...]", "all items", work_list_help, verb_work_list, NULL},
 };
 

@@ -459,7 +459,11 @@ int synod_observe(struct synod *s, const char *name, synod_observe_fn fn, void *
  *
  * The table of leases that one would otherwise keep in SQL. An item is claimed for a time, renewed,
  * and completed by who holds it; if its holder falls silent another one takes over and the counter
- * rises. A claim whose token is of the past changes nothing any more. */
+ * rises. A claim whose token is of the past changes nothing any more.
+ *
+ * The counter is 1 with the first claim and rises with each take-over: a claim by another owner, or
+ * by anybody after one that expired or ended with its session. It stands when a claim is renewed,
+ * or released and made again by its owner. It is no fence: the token is, and rises each time. */
 
 #define SYNOD_RESULT_BYTES_MAX (SYNOD_VALUE_BYTES_MAX - 1024)
 
@@ -467,7 +471,7 @@ enum synod_work_state { SYNOD_WORK_FREE = 0, SYNOD_WORK_CLAIMED = 1, SYNOD_WORK_
 
 struct synod_work {
     enum synod_work_state state;
-    uint64_t counter; /* how many claimed it so far */
+    uint64_t counter; /* 1, and one more for each time that it was taken over */
     uint64_t token;   /* of the present claim, or of the one that completed it */
     char owner[256];
     struct synod_bytes result; /* DONE: as its holder gave it; valid until the next call */
