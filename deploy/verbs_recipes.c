@@ -60,7 +60,8 @@ static const char work_help[] =
     "owner releases it and claims it again; the token rises with every claim.\n"
     "\n"
     "-o json: {\"item\", \"state\" (free, claimed or done), \"counter\", \"token\", \"owner\", "
-    "\"result\"}\n";
+    "\"result\"},\n"
+    "also of renew, release and complete: the item as they left it.\n";
 
 static const char work_claim_help[] =
     "Claims ITEM and prints the token. Ends with 1 if it is claimed or done, and says by whom.\n"
@@ -85,7 +86,9 @@ static const char work_list_help[] =
 static const char queue_help[] =
     "Messages in the order of their arrival. A message is claimed for a time in which nobody\n"
     "else sees it, and acknowledged when it is dealt with; a claim that ends without that puts\n"
-    "it back to where it was. So each is seen at least once.\n";
+    "it back to where it was. So each is seen at least once.\n"
+    "\n"
+    "-o json of extend, ack and release: {\"queue\", \"id\", \"token\"}\n";
 
 static const char queue_push_help[] =
     "Puts DATA, or all of standard input, at the end of QUEUE, and prints the message's id.\n"

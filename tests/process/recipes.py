@@ -435,6 +435,41 @@ def work_takeover(cluster):
     return sentence
 
 
+def work_json(cluster):
+    """What changes a claim says what it did: the item as the deed left it."""
+    def did(verb, *arguments):
+        return parsed("work", verb, "w\"j", *arguments, cluster=cluster)
+    first = did("claim", "--owner", "anna")
+    token = str(first["token"])
+    check(did("renew", token) == first, "renew prints another object than claim did")
+    released = dict(first, state="free", token=0)
+    check(did("release", token) == released, f"release prints another object than {released}")
+    check(did("show") == released, "show")
+    second = did("claim", "--owner", "otto")
+    done = dict(second, state="done", result="all fine")
+    for _ in range(2):  # again, as one does who did not hear that it is done
+        check(did("complete", str(second["token"]), "all fine") == done, f"complete, and not {done}")
+    check(did("show") == done, "show")
+    for verb in ("renew", "release", "complete"):
+        for item in ("w\"j", "never claimed"):
+            sentence = expect(FAILED, "work", verb, item, token, "-o", "json", words=("of the past",),
+                              cluster=cluster)
+    return sentence
+
+
+def queue_json(cluster):
+    """What changes a claim says what it did."""
+    run_ok("queue", "push", "qj", "x", cluster=cluster)
+    for verb in ("extend", "release", "ack"):
+        message = parsed("queue", "claim", "qj", cluster=cluster)
+        name = ("qj", message["id"], str(message["token"]))
+        found = parsed("queue", verb, *name, cluster=cluster)
+        check(found == {"queue": "qj", "id": message["id"], "token": message["token"]}, f"{found}")
+        if verb == "extend":
+            run_ok("queue", "release", *name, cluster=cluster)
+    return expect(FAILED, "queue", "ack", *name, "-o", "json", cluster=cluster)
+
+
 # ---- queues
 
 def claim(cluster, queue, *options):
@@ -545,6 +580,8 @@ def run(report):
                 ("elect: in order, and all observers see the same", elections),
                 ("elect -- CMD, and what is refused", elect_command),
                 ("work: claim, renew, release, complete, show, list", work),
+                ("work -o json: each verb prints the item as it left it", work_json),
+                ("queue -o json: each verb prints what it dealt with", queue_json),
                 ("work: a silent holder is taken over, and refused when it comes late",
                  work_takeover),
                 ("queue: order, release, acknowledgement", queues),
