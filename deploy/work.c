@@ -89,11 +89,15 @@ static json_t *json_work(const char *item, const struct synod_work *work)
     return object;
 }
 
+/* Anybody chooses names and owners: they must not break the line, or speak to the terminal. */
 static void print_line(const struct synod_work *work, const char *last)
 {
-    output_text("%-7s  %llu  %llu  %s%s%s\n", state_name(work->state),
-                (unsigned long long)work->counter, (unsigned long long)work->token,
-                work->owner[0] != '\0' ? work->owner : "-", last[0] != '\0' ? "  " : "", last);
+    output_text("%-7s  %llu  %llu  ", state_name(work->state), (unsigned long long)work->counter,
+                (unsigned long long)work->token);
+    output_escaped(synod_text(work->owner[0] != '\0' ? work->owner : "-"), 0);
+    output_text("%s", last[0] != '\0' ? "  " : "");
+    output_escaped(synod_text(last), 0);
+    output_text("\n");
 }
 
 /* ---- claim */

@@ -457,6 +457,22 @@ def work_json(cluster):
     return sentence
 
 
+def work_escaped(cluster):
+    """Names and owners are chosen by anybody: they break no line and say nothing to the terminal."""
+    item, owner = "we/\n\x1b[2Jitem", "otto\x07\nfree  9"
+    escaped_item, escaped_owner = "we/\\x0a\\x1b[2Jitem", "otto\\x07\\x0afree  9"
+    token = text("work", "claim", item, "--owner", owner, cluster=cluster)
+    line = f"claimed  1  {token}  {escaped_owner}"
+    for form in ("plain", "table"):
+        check(text("work", "show", item, "-o", form, cluster=cluster) == line, f"show -o {form}")
+        listed = text("work", "list", "-o", form, cluster=cluster).splitlines()
+        check(f"{line}  {escaped_item}" in listed, f"list -o {form}: {listed}")
+    sentence = expect(FAILED, "work", "claim", item, words=(escaped_owner,), cluster=cluster)
+    check("\x07" not in sentence, sentence)
+    run_ok("work", "complete", item, token, cluster=cluster)
+    expect(FAILED, "work", "claim", item, words=(escaped_owner, "is done"), cluster=cluster)
+
+
 def queue_json(cluster):
     """What changes a claim says what it did."""
     run_ok("queue", "push", "qj", "x", cluster=cluster)
@@ -581,6 +597,7 @@ def run(report):
                 ("elect -- CMD, and what is refused", elect_command),
                 ("work: claim, renew, release, complete, show, list", work),
                 ("work -o json: each verb prints the item as it left it", work_json),
+                ("work: names and owners are printed escaped", work_escaped),
                 ("queue -o json: each verb prints what it dealt with", queue_json),
                 ("work: a silent holder is taken over, and refused when it comes late",
                  work_takeover),
