@@ -148,8 +148,12 @@ int verb_queue_claim(int argc, char **argv)
     if (status != 0) {
         return status;
     }
-    int rc =
-        synod_queue_claim(run.s, run.queue, run.visibility_ms, 1, (uint32_t)run.wait_ms, &message);
+    /* What waits would wait through an outage, so the cluster is asked for something first. */
+    int rc = run.wait_ms > 0 ? options_ping(run.s, SYNOD_LINEARIZABLE, NULL) : SYNOD_OK;
+    if (rc == SYNOD_OK) {
+        rc = synod_queue_claim(run.s, run.queue, run.visibility_ms, 1, (uint32_t)run.wait_ms,
+                               &message);
+    }
     if (rc == SYNOD_OK) {
         print_message(run.common.form, &message);
         rc = give_back_unread(&run, &message);

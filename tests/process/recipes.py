@@ -9,7 +9,7 @@ import threading
 import time
 
 from cluster import SYNOD, Cluster, check, command, spawn, wait_until
-from commands import DONE, FAILED, INTERRUPTED, USAGE, expect, run_ok
+from commands import DONE, FAILED, INTERRUPTED, UNAVAILABLE, USAGE, expect, run_ok
 from keys import bytes_of, parsed, rows, text
 
 
@@ -577,6 +577,33 @@ def queue_workers(cluster, messages=40, workers=3):
     check(parsed("queue", "show", "qs", cluster=cluster)["length"] == 0, "messages are left")
 
 
+# ---- no quorum
+
+def no_quorum_once(cluster):
+    """Without a quorum each verb ends with 2 after its --timeout, and does not ask again for as long:
+    all of them end before one that was started after them and has half as much time more."""
+    stopped = cluster.members("acceptor")[:2]
+    for node in stopped:
+        node.signal(signal.SIGSTOP)
+    processes = []
+    try:
+        for arguments in (("lock", "nq"), ("lock", "nq", "--wait", "100ms"), ("elect", "nq", "x"),
+                          ("elect", "nq", "--observe"), ("work", "claim", "nq"),
+                          ("work", "complete", "nq", "1", "-o", "json"), ("work", "list"),
+                          ("queue", "claim", "nq"), ("queue", "claim", "nq", "--wait", "1m")):
+            processes.append((arguments, start(cluster, *arguments, "--timeout", "4s")))
+        expect(UNAVAILABLE, "get", "nq", "--timeout", "6s", cluster=cluster)
+        late = [arguments for arguments, process in processes if process.poll() is None]
+        check(not late, f"these still wait: {late}")
+        for arguments, process in processes:
+            check(process.returncode == UNAVAILABLE, f"{arguments} ended with {process.returncode}")
+    finally:
+        for node in stopped:
+            node.signal(signal.SIGCONT)
+        end(*[process for _, process in processes])
+    cluster.leader()
+
+
 def run(report):
     with Cluster(name="recipes") as cluster:
         for what, function in (
@@ -605,5 +632,6 @@ def run(report):
                 ("queue: a claim that expires returns to the front", queue_visibility),
                 ("queue: a push wakes who waits", queue_wakes),
                 ("queue: several workers, each message once", queue_workers),
+                ("no quorum: each verb gives up after its --timeout", no_quorum_once),
                 ("lock: the cluster is gone for longer than the TTL", lock_without_cluster)):
             report.test(what, lambda function=function: function(cluster))
