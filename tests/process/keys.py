@@ -415,7 +415,7 @@ def compaction(cluster):
     expect(FAILED, "watch", "c/a", "--rev", str(first), words=("compact",), cluster=cluster)
     check(text("get", "c/a", "--rev", str(second), cluster=cluster) == "2", "the one that is kept")
     check(text("get", "c/a", cluster=cluster) == "3", "the newest")
-    expect(USAGE, "compact", "-1", cluster=cluster)
+    expect(USAGE, "compact", "-1", words=('REV: "-1"',), cluster=cluster)
     expect(USAGE, "compact", "now", words=("now",), cluster=cluster)
     return sentence
 
@@ -548,7 +548,10 @@ def bad_words(cluster):
     expect(USAGE, "lease", "grant", words=("TTL",), cluster=cluster)
     expect(USAGE, "lease", "grant", "10", words=("TTL",), cluster=cluster)
     expect(USAGE, "lease", "grant", "0s", words=("TTL",), cluster=cluster)
-    expect(USAGE, "lease", "grant", "-5s", cluster=cluster)
+    expect(USAGE, "lease", "grant", "-5", words=('TTL: "-5"',), cluster=cluster)
+    expect(USAGE, "lease", "grant", "-5s", words=('TTL: "-5s"', "from 1ms"), cluster=cluster)
+    expect(USAGE, "lease", "revoke", "-5", words=('ID: "-5"',), cluster=cluster)
+    expect(USAGE, "work", "renew", "a", "-5", words=('TOKEN: "-5"',), cluster=cluster)
     expect(USAGE, "lease", "grant", "400d", words=("TTL",), cluster=cluster)
     expect(USAGE, "lease", "revoke", "x", cluster=cluster)
     expect(USAGE, "watch", cluster=cluster)

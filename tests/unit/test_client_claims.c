@@ -190,6 +190,8 @@ static void test_work_usage(void **state)
     assert_refused(s, synod_work_claim(s, "i", owner, 5000, 0, &out), SYNOD_E_USAGE, "255");
     assert_refused(s, synod_work_claim(s, "", "o", 5000, 0, &out), SYNOD_E_USAGE, "1 to");
     assert_refused(s, synod_work_claim(s, "i", "o", 0, 0, &out), SYNOD_E_USAGE, "1 to");
+    assert_refused(s, synod_work_claim(s, "i", "o", (uint64_t)-5, 0, &out), SYNOD_E_USAGE,
+                   "not -5,");
     char *large = calloc(1, SYNOD_VALUE_BYTES_MAX + 1);
     struct synod_bytes result = {large, SYNOD_RESULT_BYTES_MAX + 1};
     assert_refused(s, synod_work_complete(s, "i", 1, result), SYNOD_E_USAGE, "1047552");
@@ -416,6 +418,7 @@ static void test_queue_usage(void **state)
     struct synod *s = start(1, 1);
     struct synod_message m;
     assert_refused(s, synod_queue_claim(s, "q", 0, 0, 0, &m), SYNOD_E_USAGE, "1 to");
+    assert_refused(s, synod_queue_claim(s, "q", (uint64_t)-5, 0, 0, &m), SYNOD_E_USAGE, "not -5;");
     assert_refused(s, synod_queue_claim(s, "", 5, 0, 0, &m), SYNOD_E_USAGE, "1 to");
     assert_refused(s, synod_queue_extend(s, "q", "", 1), SYNOD_E_USAGE, "id");
     assert_refused(s, synod_queue_extend(s, "q", "0123456789012345678901234567890123", 1),
