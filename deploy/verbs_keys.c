@@ -145,7 +145,7 @@ static const char lease_help[] =
 static const char grant_help[] =
     "Grants a lease that ends when it is not kept alive for TTL, and prints its id.\n"
     "\n"
-    "  --id ID          this id, and not one that the cluster chooses\n"
+    "  --id ID          this id; 0, the default: one that the cluster chooses\n"
     "\n"
     "-o json: {\"lease\", \"ttl_ms\"}\n"
     "\n"
