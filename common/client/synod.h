@@ -225,7 +225,8 @@ struct synod_delete_op {
 };
 
 /* Holds if every key of the range stands in the relation to number (or value). Where there is no
- * key, all numbers are 0 and a comparison of values fails. */
+ * key, all numbers are 0 and a comparison of values fails. number is taken as a signed one, as by
+ * etcd: (uint64_t)-1 is below them all. */
 struct synod_compare {
     struct synod_bytes key, end;
     enum synod_target target; /* what is compared; SYNOD_BY_KEY is none */

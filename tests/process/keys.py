@@ -193,6 +193,10 @@ def txn_text(cluster):
         file.write(b'mod("t/to") > "0"\n\nput t/two "2 words"\n')
     check(text("txn", path, cluster=cluster) == "SUCCESS\n\nOK", "from a file")
     check(text("get", "t/two", cluster=cluster) == "2 words", "a quoted value")
+    for compare, holds in (('mod("t/none") > "-1"', True), ('version("t/to") < "-1"', False),
+                           ('create("t/to") != "-1"', True), ('lease("t/to") > "-1"', True)):
+        answer = parsed("txn", cluster=cluster, stdin=compare.encode() + b"\n")
+        check(answer["succeeded"] is holds, f"{compare}: {answer}")
     check(parsed("txn", cluster=cluster, stdin=b"")["succeeded"] is True, "an empty transaction")
 
 
