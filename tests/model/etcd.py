@@ -63,7 +63,10 @@ def free_ports(count):
 
 
 class Etcd:
-    """An empty one-member cluster on this machine."""
+    """An empty one-member cluster on this machine. before: called in its process when it is forked."""
+
+    def __init__(self, before=None):
+        self.before = before
 
     def __enter__(self):
         self.dir = tempfile.mkdtemp(prefix="etcd.")
@@ -78,7 +81,8 @@ class Etcd:
                  "--listen-peer-urls", peer, "--initial-advertise-peer-urls", peer,
                  "--initial-cluster", f"default={peer}", "--logger", "zap",
                  "--heartbeat-interval", "50", "--election-timeout", "500"],
-                stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=env)
+                stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=env,
+                preexec_fn=self.before)
         deadline = time.monotonic() + START_SECONDS
         while True:
             try:
