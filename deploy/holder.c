@@ -34,6 +34,7 @@ struct holding {
     struct job job;
     struct tree tree; /* the command's process and all that it has started */
     int signal_fd;
+    int is_asked; /* the cluster answered before we queued up */
     int is_lost;
     int is_told_to_end; /* by a signal, which was passed on to the command */
     int is_ending;   /* since then the command has ended, and some that it has started have not */
@@ -284,7 +285,14 @@ static int hold_it(struct holding *h)
     return release(h, status);
 }
 
-/* It was not ours in time. Whether the cluster or another holder was the reason can be asked. */
+/* It was not ours in time. Whether the cluster or another holder was the reason can be asked, where
+ * that is not known: a cluster that did not answer would cost --timeout once more. */
+static int is_taken(const struct holding *h)
+{
+    return h->is_asked && h->options->wait_ms != UINT32_MAX &&
+           options_ping(h->s, SYNOD_LINEARIZABLE, NULL) == SYNOD_OK;
+}
+
 static int fail_acquire(struct holding *h, int code)
 {
     char sentence[SYNOD_ERROR_BYTES];
@@ -292,7 +300,7 @@ static int fail_acquire(struct holding *h, int code)
     if (code == SYNOD_E_INTERRUPTED || options_is_interrupted()) {
         return 5;
     }
-    if (code == SYNOD_E_UNAVAILABLE && options_ping(h->s, SYNOD_LINEARIZABLE, NULL) == SYNOD_OK) {
+    if (code == SYNOD_E_UNAVAILABLE && is_taken(h)) {
         log_error("%s \"%.200s\" is not ours (somebody else has it); try: a longer --wait",
                   h->hold->kind, h->hold->name);
         return 1;
@@ -304,6 +312,7 @@ static int acquire(struct holding *h)
 {
     int is_shown = isatty(STDERR_FILENO) && h->options->wait_ms > 0;
     int rc = options_ping(h->s, SYNOD_LINEARIZABLE, NULL);
+    h->is_asked = rc == SYNOD_OK;
     if (rc == SYNOD_OK) {
         if (is_shown) {
             char name[201];

@@ -24,7 +24,7 @@ static int take_own_option(void *arg, int option, const char *value)
     struct lease_run *run = arg;
     switch (option) {
     case OPTION_ID:
-        return options_number(run->common.verb, "--id", value, 1, INT64_MAX, &run->id);
+        return options_number(run->common.verb, "--id", value, 0, INT64_MAX, &run->id);
     case OPTION_ONCE:
         run->is_once = 1;
         return 0;

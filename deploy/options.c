@@ -109,7 +109,8 @@ static int duration_of(const char *text, double *out_ms)
     } units[] = {{"ms", 1}, {"s", 1000}, {"m", 60000}, {"h", 3600000}, {"d", 86400000}};
     char *end = NULL;
     double value = strtod(text, &end);
-    if (text[0] < '0' || text[0] > '9' || end != text + strspn(text, "0123456789.")) {
+    const char *digits = text + (text[0] == '-');
+    if (digits[0] < '0' || digits[0] > '9' || end != digits + strspn(digits, "0123456789.")) {
         return 0; /* strtod would also take hexadecimal digits and exponents */
     }
     for (size_t i = 0; i < sizeof units / sizeof units[0]; i++) {
@@ -193,36 +194,74 @@ static int take_common(struct common_options *common, int option, const char *va
 static int bad_option(const char *verb, int option, char **argv)
 {
     char problem[160];
-    snprintf(problem, sizeof problem, "%s: %.80s",
-             option == ':' ? "an option without its value" : "unknown option", argv[optind - 1]);
+    /* getopt notes its letter, and whose value is too much; only that one has a "=". */
+    int is_letter = option == '?' && optopt != 0 && strchr(argv[optind - 1], '=') == NULL;
+    if (is_letter) {
+        snprintf(problem, sizeof problem, "unknown option: -%c", optopt);
+    } else {
+        snprintf(problem, sizeof problem, "%s: %.80s",
+                 option == ':' ? "an option without its value" : "unknown option",
+                 argv[optind - 1]);
+    }
     return verb_usage(verb, problem);
+}
+
+/* A digit behind a dash is no option of any verb: the word is a negative number, which is an
+ * argument, and whether it is a good one is for the verb to say. For getopt it has to be an option,
+ * with whatever else is in the word. */
+#define DIGITS "0::1::2::3::4::5::6::7::8::9::"
+
+/* What getopt answers for an argument when it is told by "-" to leave them in their places. */
+#define IS_ARGUMENT 1
+
+static int take_option(struct common_options *common, own_option_fn own, void *arg, int option,
+                       char **argv)
+{
+    if (option == ':' || option == '?') {
+        return bad_option(argv[0], option, argv);
+    }
+    return option >= OPTION_OWN ? own(arg, option, optarg) : take_common(common, option, optarg);
+}
+
+/* Puts the arguments behind all options, as getopt would by itself. */
+static void gather_arguments(int argc, char **argv, char **words, int count)
+{
+    for (; optind < argc; optind++) { /* what stands behind "--" */
+        words[count++] = argv[optind];
+    }
+    optind = argc - count;
+    for (int i = 0; i < count; i++) {
+        argv[optind + i] = words[i];
+    }
 }
 
 int options_parse(int argc, char **argv, const struct option *longs, struct common_options *common,
                   own_option_fn own, void *arg, int *exit_status)
 {
-    const char *shorts = common != NULL ? ":ho:" : ":";
+    const char *shorts = common != NULL ? "-:ho:" DIGITS : "-:" DIGITS;
     if (common != NULL) {
         common->verb = argv[0];
     }
+    char **words = memory_calloc((size_t)argc, sizeof *words);
+    int count = 0;
+    int is_help = 0;
     optind = 0; /* a fresh start, for getopt was used for the options before the verb */
     opterr = 0;
     int option = 0;
     *exit_status = 0;
-    while (*exit_status == 0 && (option = getopt_long(argc, argv, shorts, longs, NULL)) != -1) {
-        if (option == 'h') {
-            *exit_status = verb_help(argv[0]);
-            return 1;
-        }
-        if (option == ':' || option == '?') {
-            *exit_status = bad_option(argv[0], option, argv);
-        } else if (option >= OPTION_OWN) {
-            *exit_status = own(arg, option, optarg);
+    while (*exit_status == 0 && !is_help &&
+           (option = getopt_long(argc, argv, shorts, longs, NULL)) != -1) {
+        is_help = option == 'h';
+        if (option == IS_ARGUMENT || (option >= '0' && option <= '9')) {
+            words[count++] = argv[optind - 1];
         } else {
-            *exit_status = take_common(common, option, optarg);
+            *exit_status =
+                is_help ? verb_help(argv[0]) : take_option(common, own, arg, option, argv);
         }
     }
-    return *exit_status != 0;
+    gather_arguments(argc, argv, words, count);
+    free(words);
+    return is_help || *exit_status != 0;
 }
 
 int options_arguments(int argc, char **argv, int least, int most, const char *expected)

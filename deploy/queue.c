@@ -148,8 +148,12 @@ int verb_queue_claim(int argc, char **argv)
     if (status != 0) {
         return status;
     }
-    int rc =
-        synod_queue_claim(run.s, run.queue, run.visibility_ms, 1, (uint32_t)run.wait_ms, &message);
+    /* What waits would wait through an outage, so the cluster is asked for something first. */
+    int rc = run.wait_ms > 0 ? options_ping(run.s, SYNOD_LINEARIZABLE, NULL) : SYNOD_OK;
+    if (rc == SYNOD_OK) {
+        rc = synod_queue_claim(run.s, run.queue, run.visibility_ms, 1, (uint32_t)run.wait_ms,
+                               &message);
+    }
     if (rc == SYNOD_OK) {
         print_message(run.common.form, &message);
         rc = give_back_unread(&run, &message);
@@ -157,33 +161,41 @@ int verb_queue_claim(int argc, char **argv)
     return options_close(run.s, rc);
 }
 
-/* ---- extend, ack, release: they have nothing to say but that it is done */
+/* ---- extend, ack, release: only JSON has something to say beyond that it is done */
 
-int verb_queue_extend(int argc, char **argv)
+typedef int (*deed_fn)(struct synod *s, const char *queue, const char *id, uint64_t token);
+
+static int verb_deed(int argc, char **argv, deed_fn deed)
 {
     struct queue_run run = {.queue = NULL};
     int status = 0;
-    return begin(&run, argc, argv, &status) == NULL
-               ? status
-               : options_close(run.s, synod_queue_extend(run.s, run.queue, run.id, run.token));
+    if (begin(&run, argc, argv, &status) == NULL) {
+        return status;
+    }
+    int rc = deed(run.s, run.queue, run.id, run.token);
+    if (rc == SYNOD_OK && run.common.form == OUTPUT_JSON) {
+        json_t *object = json_object();
+        json_set_bytes(object, "queue", synod_text(run.queue));
+        json_set_bytes(object, "id", synod_text(run.id));
+        json_object_set_new(object, "token", json_integer((json_int_t)run.token));
+        output_json(object);
+    }
+    return options_close(run.s, rc);
+}
+
+int verb_queue_extend(int argc, char **argv)
+{
+    return verb_deed(argc, argv, synod_queue_extend);
 }
 
 int verb_queue_ack(int argc, char **argv)
 {
-    struct queue_run run = {.queue = NULL};
-    int status = 0;
-    return begin(&run, argc, argv, &status) == NULL
-               ? status
-               : options_close(run.s, synod_queue_acknowledge(run.s, run.queue, run.id, run.token));
+    return verb_deed(argc, argv, synod_queue_acknowledge);
 }
 
 int verb_queue_release(int argc, char **argv)
 {
-    struct queue_run run = {.queue = NULL};
-    int status = 0;
-    return begin(&run, argc, argv, &status) == NULL
-               ? status
-               : options_close(run.s, synod_queue_release(run.s, run.queue, run.id, run.token));
+    return verb_deed(argc, argv, synod_queue_release);
 }
 
 /* ---- show */

@@ -99,6 +99,17 @@ static int take_number(struct object *object, const char *name, uint64_t *out)
     return 0;
 }
 
+/* What is compared with may be negative. */
+static int take_compared(struct object *object, uint64_t *out)
+{
+    json_t *value = member(object, "number");
+    if (value != NULL && !json_is_integer(value)) {
+        return complain(&object->place, "number is not a whole number");
+    }
+    *out = (uint64_t)json_integer_value(value);
+    return 0;
+}
+
 static int take_flag(struct object *object, const char *name, int *out)
 {
     json_t *value = member(object, name);
@@ -169,7 +180,7 @@ static int take_compare(struct object *object, struct synod_compare *out)
     json_t *target = member(object, "target");
     int rc = take_range(object, &out->key, &out->end);
     rc = rc == 0 ? take_bytes(object, "value", &out->value) : rc;
-    rc = rc == 0 ? take_number(object, "number", &out->number) : rc;
+    rc = rc == 0 ? take_compared(object, &out->number) : rc;
     if (rc != 0) {
         return rc;
     }

@@ -5,6 +5,7 @@
 #include "deploy/verbs.h"
 
 #include <ctype.h>
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -164,14 +165,17 @@ static int take_byte(struct line *line, char c)
 static const char compare_form[] =
     "this is no compare (which is like mod(\"KEY\") > \"0\" or value(\"KEY\") = \"TEXT\")";
 
+/* A signed number, as etcdctl takes it: that a revision is above -1 always holds. */
 static int take_number(const char *text, uint64_t *out)
 {
     char *end = NULL;
-    unsigned long long value = strtoull(text, &end, 10);
-    if (text[0] < '0' || text[0] > '9' || *end != '\0' || value > INT64_MAX) {
+    const char *digits = text + (text[0] == '-');
+    errno = 0;
+    long long value = strtoll(text, &end, 10);
+    if (digits[0] < '0' || digits[0] > '9' || *end != '\0' || errno != 0) {
         return 0;
     }
-    *out = value;
+    *out = (uint64_t)value;
     return 1;
 }
 
@@ -209,7 +213,9 @@ static const char *parse_compare(struct line *line, struct synod_compare *out)
         out->value = synod_text(value);
         return NULL;
     }
-    return take_number(value, &out->number) ? NULL : "it is compared with a number from 0 on";
+    return take_number(value, &out->number)
+               ? NULL
+               : "it is compared with a number (from -9223372036854775808 to 9223372036854775807)";
 }
 
 /* ---- requests */

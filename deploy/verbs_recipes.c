@@ -55,8 +55,13 @@ static const char work_help[] =
     "from the old holder is refused, because its token is of the past. An item begins to\n"
     "exist with its first claim; a completed one stays, with its result.\n"
     "\n"
+    "The counter is 1 at first and rises with each take-over: a claim by another owner, or by\n"
+    "anybody of an item whose claim expired. It stands when a claim is renewed, and when its\n"
+    "owner releases it and claims it again; the token rises with every claim.\n"
+    "\n"
     "-o json: {\"item\", \"state\" (free, claimed or done), \"counter\", \"token\", \"owner\", "
-    "\"result\"}\n";
+    "\"result\"},\n"
+    "also of renew, release and complete: the item as they left it.\n";
 
 static const char work_claim_help[] =
     "Claims ITEM and prints the token. Ends with 1 if it is claimed or done, and says by whom.\n"
@@ -81,7 +86,9 @@ static const char work_list_help[] =
 static const char queue_help[] =
     "Messages in the order of their arrival. A message is claimed for a time in which nobody\n"
     "else sees it, and acknowledged when it is dealt with; a claim that ends without that puts\n"
-    "it back to where it was. So each is seen at least once.\n";
+    "it back to where it was. So each is seen at least once.\n"
+    "\n"
+    "-o json of extend, ack and release: {\"queue\", \"id\", \"token\"}\n";
 
 static const char queue_push_help[] =
     "Puts DATA, or all of standard input, at the end of QUEUE, and prints the message's id.\n"
@@ -123,8 +130,8 @@ static const struct verb work_rows[] = {
     {"work release", "ITEM TOKEN", "give it up", work_release_help, verb_work_release, NULL},
     {"work complete", "ITEM TOKEN [RESULT]", "it is done", work_complete_help, verb_work_complete,
      NULL},
-    {"work show", "ITEM", "who has it, and how often it was taken", work_show_help, verb_work_show,
-     NULL},
+    {"work show", "ITEM", "who has it, and how often it was taken over", work_show_help,
+     verb_work_show, NULL},
     {"work list", "[OPTION...]", "all items", work_list_help, verb_work_list, NULL},
 };
 

@@ -1,5 +1,7 @@
 /* synod watch: changes as they happen, printed, or given to a command one by one. */
+#include "common/protocol/kv.h"
 #include "common/runtime/log.h"
+#include "deploy/base64.h"
 #include "deploy/job.h"
 #include "deploy/request.h"
 #include "deploy/show.h"
@@ -63,6 +65,11 @@ static int take_own_option(void *arg, int option, const char *value)
     return 0;
 }
 
+static struct slice borrow(struct synod_bytes bytes)
+{
+    return slice_borrow(bytes.data, bytes.size);
+}
+
 static int parse(struct watch_run *run, int argc, char **argv, int *status)
 {
     static const struct option longs[] = {
@@ -92,6 +99,10 @@ static int parse(struct watch_run *run, int argc, char **argv, int *status)
     }
     *status = request_range(argv[0], &run->range, &run->options.key, &run->options.end);
     *status = *status != 0 ? *status : options_check_command(argv[0], run->command);
+    if (*status == 0 && kv_range_is_empty(borrow(run->options.key), borrow(run->options.end))) {
+        *status = verb_usage(argv[0], "END has to be higher than KEY: no key lies in what is to be "
+                                      "watched");
+    }
     return *status != 0;
 }
 
@@ -157,18 +168,31 @@ static void print_events(enum output_form form, const struct synod_events *event
 
 /* ---- running a command for each event */
 
+/* A variable ends at a zero byte: a key with one would be another key, perhaps one that exists. */
+static void set_key(struct synod_bytes key)
+{
+    char *whole = strndup(key.data, key.size);
+    char *encoded = base64_encode(key.data, key.size);
+    if (whole != NULL && strlen(whole) == key.size) {
+        setenv("SYNOD_KEY", whole, 1);
+    } else {
+        unsetenv("SYNOD_KEY");
+    }
+    setenv("SYNOD_KEY_BASE64", encoded != NULL ? encoded : "", 1);
+    free(whole);
+    free(encoded);
+}
+
 static void run_command(struct watch_run *run, const struct synod_event *event, uint64_t revision)
 {
     char number[24];
     char version[24];
     snprintf(number, sizeof number, "%llu", (unsigned long long)revision);
     snprintf(version, sizeof version, "%llu", (unsigned long long)event->kv.version);
-    char *key = strndup(event->kv.key.data, event->kv.key.size);
     setenv("SYNOD_EVENT", event->is_delete ? "delete" : "put", 1);
     setenv("SYNOD_REVISION", number, 1);
     setenv("SYNOD_VERSION", version, 1);
-    setenv("SYNOD_KEY", key != NULL ? key : "", 1);
-    free(key);
+    set_key(event->kv.key);
     run->job_status = job_run(run->command, event->kv.value.data, event->kv.value.size);
     run->failed = revision;
 }

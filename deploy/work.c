@@ -89,11 +89,15 @@ static json_t *json_work(const char *item, const struct synod_work *work)
     return object;
 }
 
+/* Anybody chooses names and owners: they must not break the line, or speak to the terminal. */
 static void print_line(const struct synod_work *work, const char *last)
 {
-    output_text("%-7s  %llu  %llu  %s%s%s\n", state_name(work->state),
-                (unsigned long long)work->counter, (unsigned long long)work->token,
-                work->owner[0] != '\0' ? work->owner : "-", last[0] != '\0' ? "  " : "", last);
+    output_text("%-7s  %llu  %llu  ", state_name(work->state), (unsigned long long)work->counter,
+                (unsigned long long)work->token);
+    output_escaped(synod_text(work->owner[0] != '\0' ? work->owner : "-"), 0);
+    output_text("%s", last[0] != '\0' ? "  " : "");
+    output_escaped(synod_text(last), 0);
+    output_text("\n");
 }
 
 /* ---- claim */
@@ -137,37 +141,70 @@ int verb_work_claim(int argc, char **argv)
     return status != 0 ? status : closed;
 }
 
-/* ---- renew, release, complete: they have nothing to say but that it is done */
+/* ---- renew, release, complete */
+
+enum deed { RENEW, RELEASE, COMPLETE };
+
+static int do_it(const struct work_run *run, enum deed deed)
+{
+    switch (deed) {
+    case RENEW:
+        return synod_work_renew(run->s, run->item, run->token);
+    case RELEASE:
+        return synod_work_release(run->s, run->item, run->token);
+    default:
+        return synod_work_complete(run->s, run->item, run->token, run->result);
+    }
+}
+
+/* The item as the deed left it. It was read before: the token was still that of the claim when the
+ * deed was done, so that nothing else had changed; and if it is claimed anew by now, that is not
+ * what was done here. */
+static void print_deed(const struct work_run *run, enum deed deed, struct synod_work *work)
+{
+    static const enum synod_work_state states[] = {SYNOD_WORK_CLAIMED, SYNOD_WORK_FREE,
+                                                   SYNOD_WORK_DONE};
+    work->state = states[deed];
+    work->token = deed == RELEASE ? 0 : run->token;
+    work->result = run->result;
+    output_json(json_work(run->item, work));
+}
+
+/* Only JSON has something to say beyond that it is done. */
+static int verb_deed(int argc, char **argv, enum deed deed, int count, const char *expected)
+{
+    struct work_run run = {.ttl_ms = 0};
+    struct synod_work work = {.state = SYNOD_WORK_FREE};
+    int status = 0;
+    if (begin(&run, argc, argv, count, expected, &status) == NULL) {
+        return status;
+    }
+    int is_json = run.common.form == OUTPUT_JSON;
+    int rc = is_json ? synod_work_show(run.s, run.item, &work) : SYNOD_OK;
+    if (rc == SYNOD_OK ||
+        rc == SYNOD_E_NOT_FOUND) { /* then the token is of the past, which is said */
+        rc = do_it(&run, deed);
+    }
+    if (rc == SYNOD_OK && is_json) {
+        print_deed(&run, deed, &work);
+    }
+    return options_close(run.s, rc);
+}
 
 int verb_work_renew(int argc, char **argv)
 {
-    struct work_run run = {.ttl_ms = 0};
-    int status = 0;
-    if (begin(&run, argc, argv, 2, "an item and the token of its claim", &status) == NULL) {
-        return status;
-    }
-    return options_close(run.s, synod_work_renew(run.s, run.item, run.token));
+    return verb_deed(argc, argv, RENEW, 2, "an item and the token of its claim");
 }
 
 int verb_work_release(int argc, char **argv)
 {
-    struct work_run run = {.ttl_ms = 0};
-    int status = 0;
-    if (begin(&run, argc, argv, 2, "an item and the token of its claim", &status) == NULL) {
-        return status;
-    }
-    return options_close(run.s, synod_work_release(run.s, run.item, run.token));
+    return verb_deed(argc, argv, RELEASE, 2, "an item and the token of its claim");
 }
 
 int verb_work_complete(int argc, char **argv)
 {
-    struct work_run run = {.ttl_ms = 0};
-    int status = 0;
-    if (begin(&run, argc, argv, 3, "an item, the token of its claim and perhaps a result",
-              &status) == NULL) {
-        return status;
-    }
-    return options_close(run.s, synod_work_complete(run.s, run.item, run.token, run.result));
+    return verb_deed(argc, argv, COMPLETE, 3,
+                     "an item, the token of its claim and perhaps a result");
 }
 
 /* ---- show, list */

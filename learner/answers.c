@@ -108,14 +108,9 @@ static int answer_watch(struct learner *l, struct question *question, time_ms_t 
                         struct effects *out)
 {
     struct msg_watch *watch = &question->ask.watch;
-    struct events_page page = {
-        .status = RESULT_OK, .next_revision = watch->revision, .next_sub = watch->sub};
+    struct events_page page;
     uint64_t revision = machine_revision(l->machine);
-    if (watch->revision <= revision) {
-        struct msg_watch piece = *watch;
-        piece.bytes_max = (uint32_t)page_bytes(watch->bytes_max);
-        machine_events(l->machine, &piece, &page, out);
-    }
+    machine_events(l->machine, watch, &page, out);
     if (page.status == RESULT_OK && page.count == 0) {
         watch->revision = page.next_revision;
         watch->sub = page.next_sub;

@@ -56,8 +56,8 @@ static int check_single(struct synod *s, const struct hold *hold)
 static int session_lost(struct hold *hold)
 {
     return errmsg_set(&hold->s->err, SYNOD_E_SESSION,
-                      "the session ended, or may have ended, and with it our place in the queue "
-                      "for the %s; try: again",
+                      "our place in the queue for the %s is gone (the session ended, or may have "
+                      "ended, or somebody deleted its key); try: again",
                       hold->what);
 }
 
@@ -296,12 +296,18 @@ int hold_is_held(const struct hold *hold)
            synod_session_left_ms(hold->s) > 0;
 }
 
-static int hold_lost(const struct hold *hold)
+/* is_answered: the cluster executed a command of ours just now and did not find our key, so that
+ * the session lives, unless we have lost it in between. */
+static int hold_lost(const struct hold *hold, int is_answered)
 {
+    const char *why = "its session ended, or may have ended";
+    if (hold->s->leases.session_epoch == hold->epoch && synod_session_left_ms(hold->s) > 0) {
+        why = is_answered ? "somebody deleted its key"
+                          : "somebody deleted its key, or ended its session";
+    }
     return errmsg_set(&hold->s->err, SYNOD_E_LOST,
-                      "the %s is not ours any more (its session ended), nothing was changed; "
-                      "try: to get it again",
-                      hold->what);
+                      "the %s is not ours any more (%s), nothing was changed; try: to get it again",
+                      hold->what, why);
 }
 
 static struct synod_request if_ours(const struct hold *hold, struct synod_compare *compare,
@@ -321,7 +327,7 @@ int hold_do(struct hold *hold, const struct synod_request *request)
     struct synod_result *result = NULL;
     int rc = synod_request(hold->s, &txn, SYNOD_LINEARIZABLE, &result);
     if (rc == SYNOD_OK && !result->response.succeeded) {
-        rc = hold_lost(hold);
+        rc = hold_lost(hold, 1);
     }
     synod_result_free(result);
     return rc;
@@ -333,7 +339,7 @@ int hold_release(struct hold *hold)
     const struct synod_request request = {.op = SYNOD_DELETE,
                                           .as.del = {.key = recipe_bytes(&hold->key)}};
     int is_held = hold_is_held(hold);
-    int rc = is_held ? hold_do(hold, &request) : hold_lost(hold);
+    int rc = is_held ? hold_do(hold, &request) : hold_lost(hold, 0);
     if (rc != SYNOD_OK && !(is_held && rc == SYNOD_E_LOST)) {
         /* It is lost as far as we know, and the session may live all the same; or we are in a
          * callback, where nobody can wait; or the handle had no room. Others must not wait for us

@@ -370,9 +370,9 @@ int lease_grant(struct synod *s, uint64_t id, uint64_t ttl_ms, int is_bound, tim
     if (ttl_ms == 0 || ttl_ms > LEASE_TTL_MS_MAX || id > INT64_MAX) {
         return errmsg_set(
             &s->err, SYNOD_E_USAGE,
-            "a lease lasts from 1 to %llu ms, not %llu, and its id is at most %lld; try: "
+            "a lease lasts from 1 to %llu ms, not %lld, and its id is at most %lld; try: "
             "60,000 ms, and 0 to be given an id",
-            (unsigned long long)LEASE_TTL_MS_MAX, (unsigned long long)ttl_ms, (long long)INT64_MAX);
+            (unsigned long long)LEASE_TTL_MS_MAX, (long long)ttl_ms, (long long)INT64_MAX);
     }
     struct buffer payload = {0};
     buffer_put_u64(&payload, id);

@@ -403,8 +403,8 @@ int synod_queue_claim(struct synod *s, const char *queue, uint64_t visibility_ms
     struct queue q;
     if (visibility_ms == 0 || visibility_ms > LEASE_TTL_MS_MAX) {
         return errmsg_set(&s->err, SYNOD_E_USAGE,
-                          "a message is claimed for 1 to %llu ms, not %llu; try: 30,000",
-                          (unsigned long long)LEASE_TTL_MS_MAX, (unsigned long long)visibility_ms);
+                          "a message is claimed for 1 to %llu ms, not %lld; try: 30,000",
+                          (unsigned long long)LEASE_TTL_MS_MAX, (long long)visibility_ms);
     }
     time_ms_t deadline = client_deadline(client_now(), timeout_ms);
     int rc = queue_open(s, &q, queue);

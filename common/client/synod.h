@@ -225,7 +225,8 @@ struct synod_delete_op {
 };
 
 /* Holds if every key of the range stands in the relation to number (or value). Where there is no
- * key, all numbers are 0 and a comparison of values fails. */
+ * key, all numbers are 0 and a comparison of values fails. number is taken as a signed one, as by
+ * etcd: (uint64_t)-1 is below them all. */
 struct synod_compare {
     struct synod_bytes key, end;
     enum synod_target target; /* what is compared; SYNOD_BY_KEY is none */
@@ -344,7 +345,8 @@ typedef void (*synod_watch_fn)(void *arg, int code, const struct synod_events *e
  * fetched, and nothing is lost. Any number of watches may be open. With a revision the call does
  * not wait. Without, it asks for the present one first, as synod_request does
  * (SYNOD_E_UNAVAILABLE, SYNOD_E_INTERRUPTED): what is acknowledged to anybody after the call is
- * told, what was before is not. SYNOD_E_USAGE, also in a callback without a revision. */
+ * told, what was before is not. SYNOD_E_USAGE, also for a range that no key lies in, and in a
+ * callback without a revision. */
 int synod_watch_start(struct synod *s, const struct synod_watch_options *options, synod_watch_fn fn,
                       void *arg, struct synod_watch **out);
 
@@ -458,7 +460,11 @@ int synod_observe(struct synod *s, const char *name, synod_observe_fn fn, void *
  *
  * The table of leases that one would otherwise keep in SQL. An item is claimed for a time, renewed,
  * and completed by who holds it; if its holder falls silent another one takes over and the counter
- * rises. A claim whose token is of the past changes nothing any more. */
+ * rises. A claim whose token is of the past changes nothing any more.
+ *
+ * The counter is 1 with the first claim and rises with each take-over: a claim by another owner, or
+ * by anybody after one that expired or ended with its session. It stands when a claim is renewed,
+ * or released and made again by its owner. It is no fence: the token is, and rises each time. */
 
 #define SYNOD_RESULT_BYTES_MAX (SYNOD_VALUE_BYTES_MAX - 1024)
 
@@ -466,7 +472,7 @@ enum synod_work_state { SYNOD_WORK_FREE = 0, SYNOD_WORK_CLAIMED = 1, SYNOD_WORK_
 
 struct synod_work {
     enum synod_work_state state;
-    uint64_t counter; /* how many claimed it so far */
+    uint64_t counter; /* 1, and one more for each time that it was taken over */
     uint64_t token;   /* of the present claim, or of the one that completed it */
     char owner[256];
     struct synod_bytes result; /* DONE: as its holder gave it; valid until the next call */

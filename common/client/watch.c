@@ -299,9 +299,15 @@ static int check_options(struct synod *s, const struct synod_watch_options *opti
                           "most that; try: synod_prefix_end",
                           KEY_BYTES_MAX, options->key.size);
     }
+    if (kv_range_is_empty(slice_borrow(options->key.data, options->key.size),
+                          slice_borrow(options->end.data, options->end.size))) {
+        return errmsg_set(&s->err, SYNOD_E_USAGE,
+                          "no key lies in what is to be watched (its end is not behind its key), "
+                          "so nothing would ever be told; try: an end that is higher than the key");
+    }
     if (options->revision > INT64_MAX) {
-        return errmsg_set(&s->err, SYNOD_E_USAGE, "%llu is no revision; try: one up to %lld",
-                          (unsigned long long)options->revision, (long long)INT64_MAX);
+        return errmsg_set(&s->err, SYNOD_E_USAGE, "%lld is no revision; try: one from 1 to %lld",
+                          (long long)options->revision, (long long)INT64_MAX);
     }
     if (options->revision == 0 && s->is_in_turn) {
         return errmsg_set(&s->err, SYNOD_E_USAGE,

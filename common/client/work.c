@@ -6,12 +6,14 @@
 
 /* An item is two keys. "synod/work/item/NAME" stays, and counts:
  *
- *   counter u64, is_done u8, token u64, owner_size u8, owner, result
+ *   counter u64, mark u8, token u64, owner_size u8, owner, result
  *
  * with owner and token of the last claim (token: only once it is done, because a claim's token is
  * the revision that creates it). "synod/work/claim/NAME" exists while somebody has it, under the
- * claim's lease; its create revision is the token. So an item is done if it says so, claimed if
- * there is a claim, else free; and when a lease ends, nothing has to be tidied up. */
+ * claim's lease; its create revision is the token. So an item is done if it is marked so, claimed
+ * if there is a claim, else free; and when a lease ends, nothing has to be tidied up. That a holder
+ * gave it up is marked, too: what is neither done nor claimed nor marked is left over from a claim
+ * that expired, and to claim it is to take it over, which is what is counted. */
 #define ITEM_PREFIX "synod/work/item/"
 #define CLAIM_PREFIX "synod/work/claim/"
 
@@ -22,13 +24,16 @@
 _Static_assert(ITEM_HEAD_BYTES + OWNER_BYTES_MAX + SYNOD_RESULT_BYTES_MAX <= SYNOD_VALUE_BYTES_MAX,
                "an item with the longest owner and result is no value");
 
+/* What became of the last claim, as far as the item says. */
+enum mark { MARK_NONE = 0, MARK_DONE = 1, MARK_RELEASED = 2 };
+
 /* ---- items as bytes */
 
-static void write_item(struct buffer *out, const struct synod_work *work)
+static void write_item(struct buffer *out, const struct synod_work *work, enum mark mark)
 {
     size_t owner_size = strlen(work->owner);
     buffer_put_u64(out, work->counter);
-    buffer_put_u8(out, work->state == SYNOD_WORK_DONE);
+    buffer_put_u8(out, (uint8_t)mark);
     buffer_put_u64(out, work->token);
     buffer_put_u8(out, (uint8_t)owner_size);
     buffer_put(out, slice_borrow(work->owner, owner_size));
@@ -37,22 +42,23 @@ static void write_item(struct buffer *out, const struct synod_work *work)
 
 /* claim: its key, or NULL if there is none. -1 if the bytes are no item. */
 static int read_item(const struct synod_kv *item, const struct synod_kv *claim,
-                     struct synod_work *out)
+                     struct synod_work *out, enum mark *mark)
 {
     struct reader reader = {slice_borrow(item->value.data, item->value.size), 0};
     struct synod_work work = {.counter = reader_u64(&reader)};
-    int is_done = reader_u8(&reader);
+    uint8_t byte = reader_u8(&reader);
     work.token = reader_u64(&reader);
     struct slice owner = reader_bytes(&reader, reader_u8(&reader));
-    if (reader.is_short) {
+    if (reader.is_short || byte > MARK_RELEASED) {
         return -1;
     }
+    *mark = (enum mark)byte;
     if (owner.size > 0) {
         memcpy(work.owner, owner.data, owner.size);
     }
     work.result = (struct synod_bytes){reader.rest.size > 0 ? (const void *)reader.rest.data : "",
                                        reader.rest.size};
-    if (is_done) {
+    if (*mark == MARK_DONE) {
         work.state = SYNOD_WORK_DONE;
     } else if (claim != NULL) {
         work.state = SYNOD_WORK_CLAIMED;
@@ -70,6 +76,7 @@ struct view {
     struct synod_result *result;
     int exists;
     uint64_t item_mod; /* 0: it does not exist */
+    enum mark mark;
     struct synod_work work;
 };
 
@@ -117,9 +124,10 @@ static int view_read(struct synod *s, struct view *v)
     const struct synod_response *claim = &v->result->response.responses[1];
     v->exists = item->kv_count == 1;
     v->item_mod = v->exists ? item->kvs[0].mod_revision : 0;
+    v->mark = MARK_NONE;
     v->work = (struct synod_work){.state = SYNOD_WORK_FREE};
-    if (v->exists &&
-        read_item(&item->kvs[0], claim->kv_count == 1 ? &claim->kvs[0] : NULL, &v->work) != 0) {
+    if (v->exists && read_item(&item->kvs[0], claim->kv_count == 1 ? &claim->kvs[0] : NULL,
+                               &v->work, &v->mark) != 0) {
         return no_item(s);
     }
     return SYNOD_OK;
@@ -144,14 +152,21 @@ static int open_item(struct synod *s, struct view *v, const char *item)
 
 /* ---- claiming */
 
+/* The last holder gave it up and comes back: nobody takes anything over. */
+static int is_own_again(const struct view *v, const char *owner)
+{
+    return v->mark == MARK_RELEASED && strcmp(v->work.owner, owner) == 0;
+}
+
 /* Claims the item as it was seen. 1 if it has changed since: look again. */
 static int take(struct synod *s, const struct view *v, const char *owner, uint64_t lease,
                 struct synod_work *out)
 {
-    struct synod_work work = {.state = SYNOD_WORK_CLAIMED, .counter = v->work.counter + 1};
+    struct synod_work work = {.state = SYNOD_WORK_CLAIMED,
+                              .counter = v->work.counter + !is_own_again(v, owner)};
     snprintf(work.owner, sizeof work.owner, "%s", owner);
     struct buffer item = {0};
-    write_item(&item, &work);
+    write_item(&item, &work, MARK_NONE);
     struct synod_bytes item_key = recipe_bytes(&v->item_key);
     struct synod_bytes claim_key = recipe_bytes(&v->claim_key);
     const struct synod_compare compares[] = {
@@ -242,14 +257,36 @@ int synod_work_renew(struct synod *s, const char *item, uint64_t token)
     return rc;
 }
 
+/* Ends the claim and says in the item what became of it. The item is still as it was seen: only
+ * claims and their ends change it, and the comparison holds while there was no other. */
+static int settle(struct synod *s, const struct view *v, uint64_t token,
+                  const struct synod_work *work, enum mark mark)
+{
+    struct buffer item = {0};
+    write_item(&item, work, mark);
+    const struct synod_request put = {
+        .op = SYNOD_PUT,
+        .as.put = {.key = recipe_bytes(&v->item_key), .value = recipe_bytes(&item)}};
+    int rc = claim_settle(s, WHAT, recipe_bytes(&v->claim_key), token, &put);
+    buffer_close(&item);
+    return rc;
+}
+
 int synod_work_release(struct synod *s, const char *item, uint64_t token)
 {
     struct view v;
     int rc = open_item(s, &v, item);
-    if (rc == SYNOD_OK) {
-        rc = claim_settle(s, WHAT, recipe_bytes(&v.claim_key), token, NULL);
-        view_close(&v);
+    if (rc != SYNOD_OK) {
+        return rc;
     }
+    rc = view_read(s, &v);
+    if (rc == SYNOD_OK) {
+        struct synod_work work = v.work;
+        work.token = 0;
+        rc = v.exists ? settle(s, &v, token, &work, MARK_RELEASED)
+                      : claim_settle(s, WHAT, recipe_bytes(&v.claim_key), token, NULL);
+    }
+    view_close(&v);
     return rc;
 }
 
@@ -272,15 +309,7 @@ static int complete(struct synod *s, struct view *v, uint64_t token, struct syno
     work.state = SYNOD_WORK_DONE;
     work.token = token;
     work.result = result;
-    struct buffer item = {0};
-    write_item(&item, &work);
-    /* Only claims change an item, and the comparison holds while there was no other. */
-    const struct synod_request put = {
-        .op = SYNOD_PUT,
-        .as.put = {.key = recipe_bytes(&v->item_key), .value = recipe_bytes(&item)}};
-    rc = claim_settle(s, WHAT, recipe_bytes(&v->claim_key), token, &put);
-    buffer_close(&item);
-    return rc;
+    return settle(s, v, token, &work, MARK_DONE);
 }
 
 int synod_work_complete(struct synod *s, const char *item, uint64_t token,
@@ -359,8 +388,9 @@ static int tell_items(struct synod *s, const struct synod_response *items,
                          compare_names(name_of(&claims->kvs[c], CLAIM_PREFIX), escaped) == 0;
         char name[RECIPE_NAME_BYTES_MAX + 1];
         struct synod_work work;
+        enum mark mark;
         if (recipe_read_name(escaped, name) != 0 ||
-            read_item(&items->kvs[i], is_claimed ? &claims->kvs[c] : NULL, &work) != 0) {
+            read_item(&items->kvs[i], is_claimed ? &claims->kvs[c] : NULL, &work, &mark) != 0) {
             return no_item(s);
         }
         if (fn(arg, name, &work) != 0) {

@@ -334,12 +334,22 @@ int kv_compare_keys(struct slice a, struct slice b)
     return a.size < b.size ? -1 : a.size > b.size;
 }
 
+/* One zero byte: the range has no end. */
+static int is_open(struct slice end)
+{
+    return end.size == 1 && end.data[0] == 0;
+}
+
 int kv_in_range(struct slice candidate, struct slice key, struct slice end)
 {
     int order = kv_compare_keys(candidate, key);
     if (end.size == 0) {
         return order == 0;
     }
-    int is_open = end.size == 1 && end.data[0] == 0;
-    return order >= 0 && (is_open || kv_compare_keys(candidate, end) < 0);
+    return order >= 0 && (is_open(end) || kv_compare_keys(candidate, end) < 0);
+}
+
+int kv_range_is_empty(struct slice key, struct slice end)
+{
+    return end.size > 0 && !is_open(end) && kv_compare_keys(key, end) >= 0;
 }

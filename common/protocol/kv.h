@@ -173,6 +173,9 @@ void kv_end_response(struct buffer *out, size_t mark);
 /* 1 if the key lies in [key, end). */
 int kv_in_range(struct slice candidate, struct slice key, struct slice end);
 
+/* 1 if no key lies in [key, end), as in [a, a). */
+int kv_range_is_empty(struct slice key, struct slice end);
+
 /* Order of bytes, a prefix first. */
 int kv_compare_keys(struct slice a, struct slice b);
 

@@ -156,6 +156,10 @@ void machine_events(struct machine *m, const struct msg_watch *watch, struct eve
     uint64_t after = m->revision + 1;
     *page = (struct events_page){
         .status = RESULT_OK, .next_revision = watch->revision, .next_sub = watch->sub};
+    if (kv_range_is_empty(watch->key, watch->end)) {
+        page->status = RESULT_MALFORMED; /* it would wait for ever */
+        return;
+    }
     if (watch->revision < m->compacted && !MUTANT(compacted_read_allowed)) {
         page->status = RESULT_COMPACTED;
         return;

@@ -194,6 +194,10 @@ enum reference_error reference_events(const struct reference *r, uint64_t revisi
 {
     *event_count = 0;
     *events = NULL;
+    int is_open = end.size == 1 && end.data[0] == 0;
+    if (end.size > 0 && !is_open && kv_compare_keys(key, end) >= 0) {
+        return REFERENCE_EMPTY_RANGE;
+    }
     if (revision < r->compacted) {
         return REFERENCE_COMPACTED;
     }

@@ -24,6 +24,7 @@ enum reference_error {
     REFERENCE_LEASE_PROVIDED,
     REFERENCE_TOO_MANY_OPS,
     REFERENCE_DUPLICATE_KEY,
+    REFERENCE_EMPTY_RANGE, /* of a watch */
 };
 
 /* "ok", "compacted", "duplicate_key", ... */
@@ -67,7 +68,7 @@ void reference_request(struct reference *r, const struct kv_request *request, st
 enum reference_error reference_compact(struct reference *r, uint64_t revision);
 
 /* All events in [key, end) from a revision on, with what was there before where that is kept; for
- * flags see msg_watch. COMPACTED, or OK. */
+ * flags see msg_watch. COMPACTED, EMPTY_RANGE (no key can lie in it), or OK. */
 enum reference_error reference_events(const struct reference *r, uint64_t revision,
                                       struct slice key, struct slice end, uint32_t flags,
                                       struct arena *arena, struct kv_event **events,

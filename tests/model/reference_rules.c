@@ -17,7 +17,8 @@ const char *reference_error_name(enum reference_error error)
                                         "value_provided",
                                         "lease_provided",
                                         "too_many_ops",
-                                        "duplicate_key"};
+                                        "duplicate_key",
+                                        "empty_range"};
     return names[error];
 }
 

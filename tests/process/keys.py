@@ -1,6 +1,7 @@
 """The verbs on keys, transactions, watches and leases against a real cluster: every answer in every
 form, every refusal with its sentence and exit status, and what they promise while processes die."""
 
+import ast
 import base64
 import json
 import os
@@ -192,6 +193,10 @@ def txn_text(cluster):
         file.write(b'mod("t/to") > "0"\n\nput t/two "2 words"\n')
     check(text("txn", path, cluster=cluster) == "SUCCESS\n\nOK", "from a file")
     check(text("get", "t/two", cluster=cluster) == "2 words", "a quoted value")
+    for compare, holds in (('mod("t/none") > "-1"', True), ('version("t/to") < "-1"', False),
+                           ('create("t/to") != "-1"', True), ('lease("t/to") > "-1"', True)):
+        answer = parsed("txn", cluster=cluster, stdin=compare.encode() + b"\n")
+        check(answer["succeeded"] is holds, f"{compare}: {answer}")
     check(parsed("txn", cluster=cluster, stdin=b"")["succeeded"] is True, "an empty transaction")
 
 
@@ -359,6 +364,26 @@ def watch_command(cluster):
     check(status == 127 and b"/nowhere" in err, f"{status} {err!r}")
 
 
+def watch_command_keys(cluster):
+    """The command gets every key whole: a variable ends at a zero byte, so that a key with one is in
+    SYNOD_KEY_BASE64 only, which is always there."""
+    keys = (b"wb/plain", b"wb/a\0b", b"wb/\xff\n", b"wb/" + b"k" * (KEY_BYTES_MAX - 3), b"wb/stop")
+    revisions = []
+    for key in keys:
+        request = {"then": [{"put": {"key_base64": base64.b64encode(key).decode(), "value": ""}}]}
+        revisions.append(parsed("txn", "--json", cluster=cluster,
+                                stdin=json.dumps(request).encode())["revision"])
+    script = ("import os; print([os.environb.get(name) for name in "
+              "(b'SYNOD_KEY', b'SYNOD_KEY_BASE64')], flush=True); "
+              "raise SystemExit(os.environ.get('SYNOD_KEY') == 'wb/stop')")
+    _, out, err = command("watch", "--prefix", "wb/", "--rev", str(revisions[0]), "--cluster",
+                          cluster.config, "--", "python3", "-c", script,
+                          environment={"SYNOD_KEY": "of the caller"})
+    told = [ast.literal_eval(line) for line in out.decode().splitlines()]
+    check(told == [[None if b"\0" in key else key, base64.b64encode(key)] for key in keys],
+          f"{str(told)[:300]} {err!r}")
+
+
 def watch_through_kills(cluster, changes=150):
     """A watch tells every change once, in order, while learners and leaders are killed under it."""
     first = put(cluster, "wk/0", "")
@@ -394,7 +419,7 @@ def compaction(cluster):
     expect(FAILED, "watch", "c/a", "--rev", str(first), words=("compact",), cluster=cluster)
     check(text("get", "c/a", "--rev", str(second), cluster=cluster) == "2", "the one that is kept")
     check(text("get", "c/a", cluster=cluster) == "3", "the newest")
-    expect(USAGE, "compact", "-1", cluster=cluster)
+    expect(USAGE, "compact", "-1", words=('REV: "-1"',), cluster=cluster)
     expect(USAGE, "compact", "now", words=("now",), cluster=cluster)
     return sentence
 
@@ -406,7 +431,9 @@ def leases(cluster):
     check(lease.isdigit() and int(lease) > 0, f"the id is {lease!r}")
     answer = parsed("lease", "grant", "2m", "--id", "4711", cluster=cluster)
     check(answer == {"lease": 4711, "ttl_ms": 120000}, f"{answer}")
-    expect(FAILED, "lease", "grant", "2m", "--id", "4711", cluster=cluster)
+    expect(FAILED, "lease", "grant", "2m", "--id", "4711", words=("or 0",), cluster=cluster)
+    given = text("lease", "grant", "2m", "--id", "0", cluster=cluster)
+    check(given not in ("0", "4711", lease), f"--id 0 gave {given}")
     put(cluster, "l/a", "", "--lease", "4711")
     put(cluster, "l/b", "", "--lease", "4711")
     ttl = parsed("lease", "ttl", "4711", "--keys", cluster=cluster)
@@ -527,10 +554,15 @@ def bad_words(cluster):
     expect(USAGE, "lease", "grant", words=("TTL",), cluster=cluster)
     expect(USAGE, "lease", "grant", "10", words=("TTL",), cluster=cluster)
     expect(USAGE, "lease", "grant", "0s", words=("TTL",), cluster=cluster)
-    expect(USAGE, "lease", "grant", "-5s", cluster=cluster)
+    expect(USAGE, "lease", "grant", "-5", words=('TTL: "-5"',), cluster=cluster)
+    expect(USAGE, "lease", "grant", "-5s", words=('TTL: "-5s"', "from 1ms"), cluster=cluster)
+    expect(USAGE, "lease", "revoke", "-5", words=('ID: "-5"',), cluster=cluster)
+    expect(USAGE, "work", "renew", "a", "-5", words=('TOKEN: "-5"',), cluster=cluster)
     expect(USAGE, "lease", "grant", "400d", words=("TTL",), cluster=cluster)
     expect(USAGE, "lease", "revoke", "x", cluster=cluster)
     expect(USAGE, "watch", cluster=cluster)
+    for end in ("a", "z", "zz"):
+        expect(USAGE, "watch", "zz", end, words=("watch", "no key lies"), cluster=cluster)
     return expect(USAGE, "gett", "a", words=("did you mean get",))
 
 
@@ -596,6 +628,7 @@ def run(report):
                 ("watch: filters, intervals and the plain form", watch_filters),
                 ("watch without --rev: from now on", watch_from_now),
                 ("watch -- CMD runs once for each change", watch_command),
+                ("watch -- CMD is told every key whole", watch_command_keys),
                 ("compaction, and what is refused below and above", compaction),
                 ("leases: grant, ttl, list, keepalive, revoke", leases),
                 ("an unknown lease is an error", no_such_lease),

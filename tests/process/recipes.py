@@ -9,7 +9,7 @@ import threading
 import time
 
 from cluster import SYNOD, Cluster, check, command, spawn, wait_until
-from commands import DONE, FAILED, INTERRUPTED, USAGE, expect, run_ok
+from commands import DONE, FAILED, INTERRUPTED, UNAVAILABLE, USAGE, expect, run_ok
 from keys import bytes_of, parsed, rows, text
 
 
@@ -324,9 +324,10 @@ def mutual_exclusion(cluster, clients=4, turns=8):
 
 def elections(cluster):
     """Candidates lead in the order in which they came; every observer sees the same leaders in the
-    same order, and tokens rise, through a change of the cluster's own leader."""
-    observers = [start(cluster, "elect", "e", "--observe", "-o", "json") for _ in range(2)]
-    seen = [[], []]
+    same order, and tokens rise, through a change of the cluster's own leader and although the learner
+    that an observer listens to is dead at one change of leaders or another."""
+    observers = [start(cluster, "elect", "e", "--observe", "-o", "json") for _ in range(4)]
+    seen = [[] for _ in observers]
     threads = [threading.Thread(target=lambda o=o, s=s: s.extend(map(json.loads, o.stdout)),
                                 daemon=True) for o, s in zip(observers, seen)]
     candidates = []
@@ -336,23 +337,29 @@ def elections(cluster):
         wait_until(lambda: all(seen), 20, "the observers to see that nobody leads")
         tokens = []
         for i in range(3):
-            candidates.append(start(cluster, "elect", "e", f"host-{i}", "--ttl", "2s"))
+            candidates.append(start(cluster, "elect", "e", f"host-{i}", "--ttl", "5s"))
             wait_until(lambda: waiting(cluster, "election", "e") == i + 1, 10, "a candidate")
         for i, candidate in enumerate(candidates):
             tokens.append(int(candidate.stdout.readline()))
+            learner = cluster.members("learner")[i % 2]
+            learner.kill()
             if i == 1:
                 leader = cluster.leader()
                 leader.kill()
                 cluster.leader()
                 leader.start()
                 candidate.kill()  # not told to: the next one leads when its session is over
+                candidate.wait()
+                wait_until(lambda: waiting(cluster, "election", "e") == 1, 30, "its session to end")
             else:
                 candidate.send_signal(signal.SIGTERM)
                 check(candidate.wait(20) == DONE, f"it ended with {candidate.returncode}")
+            learner.start()
         check(tokens == sorted(set(tokens)), f"tokens do not rise: {tokens}")
         wait_until(lambda: all(s[-1]["token"] == 0 and len(s) > 3 for s in seen), 30,
                    "the observers to see that nobody leads any more")
-        check(seen[0] == seen[1], f"the observers differ: {seen}")
+        for i, other in enumerate(seen):
+            check(other == seen[0], f"observer {i} and the first one differ: {other} {seen[0]}")
         leaders = [(row["token"], row["value"]) for row in seen[0] if row["token"] != 0]
         check(leaders == [(token, f"host-{i}") for i, token in enumerate(tokens)], f"{leaders}")
         for observer in observers:
@@ -393,6 +400,9 @@ def work(cluster):
     run_ok("work", "release", "w/1", token, cluster=cluster)
     check(parsed("work", "show", "w/1", cluster=cluster)["state"] == "free", "release")
     expect(FAILED, "work", "renew", "w/1", token, cluster=cluster)
+    again = parsed("work", "claim", "w/1", "--owner", "anna", cluster=cluster)
+    check(again["counter"] == 1 and again["token"] > int(token), f"nobody took it over: {again}")
+    run_ok("work", "release", "w/1", str(again["token"]), cluster=cluster)
     token2 = text("work", "claim", "w/1", cluster=cluster)
     check(int(token2) > int(token), f"tokens {token}, {token2}")
     expect(FAILED, "work", "complete", "w/1", token, cluster=cluster)
@@ -430,6 +440,57 @@ def work_takeover(cluster):
     check((shown["state"], shown["owner"]) == ("claimed", "next"), f"{shown}")
     run_ok("work", "complete", "wt", str(second["token"]), cluster=cluster)
     return sentence
+
+
+def work_json(cluster):
+    """What changes a claim says what it did: the item as the deed left it."""
+    def did(verb, *arguments):
+        return parsed("work", verb, "w\"j", *arguments, cluster=cluster)
+    first = did("claim", "--owner", "anna")
+    token = str(first["token"])
+    check(did("renew", token) == first, "renew prints another object than claim did")
+    released = dict(first, state="free", token=0)
+    check(did("release", token) == released, f"release prints another object than {released}")
+    check(did("show") == released, "show")
+    second = did("claim", "--owner", "otto")
+    done = dict(second, state="done", result="all fine")
+    for _ in range(2):  # again, as one does who did not hear that it is done
+        check(did("complete", str(second["token"]), "all fine") == done, f"complete, and not {done}")
+    check(did("show") == done, "show")
+    for verb in ("renew", "release", "complete"):
+        for item in ("w\"j", "never claimed"):
+            sentence = expect(FAILED, "work", verb, item, token, "-o", "json", words=("of the past",),
+                              cluster=cluster)
+    return sentence
+
+
+def work_escaped(cluster):
+    """Names and owners are chosen by anybody: they break no line and say nothing to the terminal."""
+    item, owner = "we/\n\x1b[2Jitem", "otto\x07\nfree  9"
+    escaped_item, escaped_owner = "we/\\x0a\\x1b[2Jitem", "otto\\x07\\x0afree  9"
+    token = text("work", "claim", item, "--owner", owner, cluster=cluster)
+    line = f"claimed  1  {token}  {escaped_owner}"
+    for form in ("plain", "table"):
+        check(text("work", "show", item, "-o", form, cluster=cluster) == line, f"show -o {form}")
+        listed = text("work", "list", "-o", form, cluster=cluster).splitlines()
+        check(f"{line}  {escaped_item}" in listed, f"list -o {form}: {listed}")
+    sentence = expect(FAILED, "work", "claim", item, words=(escaped_owner,), cluster=cluster)
+    check("\x07" not in sentence, sentence)
+    run_ok("work", "complete", item, token, cluster=cluster)
+    expect(FAILED, "work", "claim", item, words=(escaped_owner, "is done"), cluster=cluster)
+
+
+def queue_json(cluster):
+    """What changes a claim says what it did."""
+    run_ok("queue", "push", "qj", "x", cluster=cluster)
+    for verb in ("extend", "release", "ack"):
+        message = parsed("queue", "claim", "qj", cluster=cluster)
+        name = ("qj", message["id"], str(message["token"]))
+        found = parsed("queue", verb, *name, cluster=cluster)
+        check(found == {"queue": "qj", "id": message["id"], "token": message["token"]}, f"{found}")
+        if verb == "extend":
+            run_ok("queue", "release", *name, cluster=cluster)
+    return expect(FAILED, "queue", "ack", *name, "-o", "json", cluster=cluster)
 
 
 # ---- queues
@@ -523,6 +584,33 @@ def queue_workers(cluster, messages=40, workers=3):
     check(parsed("queue", "show", "qs", cluster=cluster)["length"] == 0, "messages are left")
 
 
+# ---- no quorum
+
+def no_quorum_once(cluster):
+    """Without a quorum each verb ends with 2 after its --timeout, and does not ask again for as long:
+    all of them end before one that was started after them and has half as much time more."""
+    stopped = cluster.members("acceptor")[:2]
+    for node in stopped:
+        node.signal(signal.SIGSTOP)
+    processes = []
+    try:
+        for arguments in (("lock", "nq"), ("lock", "nq", "--wait", "100ms"), ("elect", "nq", "x"),
+                          ("elect", "nq", "--observe"), ("work", "claim", "nq"),
+                          ("work", "complete", "nq", "1", "-o", "json"), ("work", "list"),
+                          ("queue", "claim", "nq"), ("queue", "claim", "nq", "--wait", "1m")):
+            processes.append((arguments, start(cluster, *arguments, "--timeout", "4s")))
+        expect(UNAVAILABLE, "get", "nq", "--timeout", "6s", cluster=cluster)
+        late = [arguments for arguments, process in processes if process.poll() is None]
+        check(not late, f"these still wait: {late}")
+        for arguments, process in processes:
+            check(process.returncode == UNAVAILABLE, f"{arguments} ended with {process.returncode}")
+    finally:
+        for node in stopped:
+            node.signal(signal.SIGCONT)
+        end(*[process for _, process in processes])
+    cluster.leader()
+
+
 def run(report):
     with Cluster(name="recipes") as cluster:
         for what, function in (
@@ -542,11 +630,15 @@ def run(report):
                 ("elect: in order, and all observers see the same", elections),
                 ("elect -- CMD, and what is refused", elect_command),
                 ("work: claim, renew, release, complete, show, list", work),
+                ("work -o json: each verb prints the item as it left it", work_json),
+                ("work: names and owners are printed escaped", work_escaped),
+                ("queue -o json: each verb prints what it dealt with", queue_json),
                 ("work: a silent holder is taken over, and refused when it comes late",
                  work_takeover),
                 ("queue: order, release, acknowledgement", queues),
                 ("queue: a claim that expires returns to the front", queue_visibility),
                 ("queue: a push wakes who waits", queue_wakes),
                 ("queue: several workers, each message once", queue_workers),
+                ("no quorum: each verb gives up after its --timeout", no_quorum_once),
                 ("lock: the cluster is gone for longer than the TTL", lock_without_cluster)):
             report.test(what, lambda function=function: function(cluster))

@@ -6,6 +6,7 @@ import sys
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
+import beside_etcd  # noqa: E402
 import commands  # noqa: E402
 import coordination  # noqa: E402
 import descendants  # noqa: E402
@@ -28,6 +29,7 @@ GROUPS = {
     "keys": keys.run,
     "recipes": recipes.run,
     "descendants": descendants.run,
+    "beside_etcd": beside_etcd.run,
     "oracle": oracle.run,
     "failures": failures.run,
     "storm": storm.run,

@@ -94,6 +94,45 @@ static void test_work_taken_over(void **state)
     stop(s);
 }
 
+/* Proves: the counter rises with a take-over, which is a claim of what another owner had, or of
+ * what expired, and with nothing else: not when it is renewed, nor when its owner gives it up and
+ * claims it again. The token rises with each claim all the same, and what is late is refused. */
+static void test_work_counter(void **state)
+{
+    (void)state;
+    struct synod *s = start(1, 1);
+    struct synod_work first = claim(s, "i", "host-a");
+    for (int i = 0; i < 3; i++) {
+        assert_ok(s, synod_work_renew(s, "i", first.token));
+    }
+    struct synod_work seen = {0};
+    assert_ok(s, synod_work_show(s, "i", &seen));
+    assert_int_equal(seen.counter, 1);
+    assert_int_equal(seen.token, first.token);
+    assert_ok(s, synod_work_release(s, "i", first.token));
+    assert_ok(s, synod_work_show(s, "i", &seen));
+    assert_int_equal(seen.state, SYNOD_WORK_FREE);
+    assert_int_equal(seen.counter, 1);
+    assert_int_equal(seen.token, 0);
+    assert_string_equal(seen.owner, "host-a");
+    struct synod_work again = claim(s, "i", "host-a");
+    assert_int_equal(again.counter, 1);
+    assert_true(again.token > first.token);
+    assert_refused(s, synod_work_complete(s, "i", first.token, synod_text("")), SYNOD_E_LOST,
+                   "of the past");
+    assert_refused(s, synod_work_release(s, "i", first.token), SYNOD_E_LOST, "of the past");
+    /* The late release did not make a voluntary end of what expires now. */
+    fake_advance(&fake, 5001);
+    struct synod_work expired = claim(s, "i", "host-a");
+    assert_int_equal(expired.counter, 2);
+    assert_ok(s, synod_work_release(s, "i", expired.token));
+    struct synod_work other = claim(s, "i", "host-b");
+    assert_int_equal(other.counter, 3);
+    assert_ok(s, synod_work_release(s, "i", other.token));
+    assert_int_equal(claim(s, "i", "host-b").counter, 3);
+    stop(s);
+}
+
 /* Proves: a claim ends with its handle's session, unless it is detached; a detached one is renewed
  * and completed by its token from anywhere. */
 static void test_work_detached(void **state)
@@ -151,6 +190,8 @@ static void test_work_usage(void **state)
     assert_refused(s, synod_work_claim(s, "i", owner, 5000, 0, &out), SYNOD_E_USAGE, "255");
     assert_refused(s, synod_work_claim(s, "", "o", 5000, 0, &out), SYNOD_E_USAGE, "1 to");
     assert_refused(s, synod_work_claim(s, "i", "o", 0, 0, &out), SYNOD_E_USAGE, "1 to");
+    assert_refused(s, synod_work_claim(s, "i", "o", (uint64_t)-5, 0, &out), SYNOD_E_USAGE,
+                   "not -5,");
     char *large = calloc(1, SYNOD_VALUE_BYTES_MAX + 1);
     struct synod_bytes result = {large, SYNOD_RESULT_BYTES_MAX + 1};
     assert_refused(s, synod_work_complete(s, "i", 1, result), SYNOD_E_USAGE, "1047552");
@@ -377,6 +418,7 @@ static void test_queue_usage(void **state)
     struct synod *s = start(1, 1);
     struct synod_message m;
     assert_refused(s, synod_queue_claim(s, "q", 0, 0, 0, &m), SYNOD_E_USAGE, "1 to");
+    assert_refused(s, synod_queue_claim(s, "q", (uint64_t)-5, 0, 0, &m), SYNOD_E_USAGE, "not -5;");
     assert_refused(s, synod_queue_claim(s, "", 5, 0, 0, &m), SYNOD_E_USAGE, "1 to");
     assert_refused(s, synod_queue_extend(s, "q", "", 1), SYNOD_E_USAGE, "id");
     assert_refused(s, synod_queue_extend(s, "q", "0123456789012345678901234567890123", 1),
@@ -456,6 +498,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_teardown(test_work, clean_up),
         cmocka_unit_test_teardown(test_work_taken_over, clean_up),
+        cmocka_unit_test_teardown(test_work_counter, clean_up),
         cmocka_unit_test_teardown(test_work_detached, clean_up),
         cmocka_unit_test_teardown(test_work_list, clean_up),
         cmocka_unit_test_teardown(test_work_usage, clean_up),

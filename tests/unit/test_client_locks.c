@@ -213,7 +213,8 @@ static void test_lock_lost(void **state)
     stop(s);
 }
 
-/* Proves: what is not held is not changed: a lock whose key is gone is lost. */
+/* Proves: what is not held is not changed: a lock whose key is gone is lost, and that is what is
+ * said, for the session lives. */
 static void test_unlock_lost(void **state)
 {
     (void)state;
@@ -224,7 +225,7 @@ static void test_unlock_lost(void **state)
     char key[64];
     snprintf(key, sizeof key, "synod/lock/job/%016llx", (unsigned long long)session);
     fake_delete(&fake, key);
-    assert_refused(s, synod_unlock(held), SYNOD_E_LOST, "not ours any more");
+    assert_refused(s, synod_unlock(held), SYNOD_E_LOST, "(somebody deleted its key)");
     stop(s);
 }
 
@@ -252,7 +253,8 @@ static void test_lock_taken_away(void **state)
     fake_delete(&fake, key);
     poll_until_lost(s, held);
     assert_true(now_ms() - before < 5000); /* a third of the session's 60 s */
-    assert_refused(s, synod_unlock(held), SYNOD_E_LOST, "not ours any more");
+    assert_refused(s, synod_unlock(held), SYNOD_E_LOST,
+                   "(somebody deleted its key, or ended its session)");
 
     held = lock(s, "job");
     fake_compact(&fake, fake_put(&fake, "x", "y"));
@@ -281,7 +283,7 @@ static void test_unlock_lost_at_once(void **state)
     SCRIPT(is_submit_ignored, 1);
     poll_until_lost(s, held);
     int64_t before = now_ms();
-    assert_refused(s, synod_unlock(held), SYNOD_E_LOST, "not ours any more");
+    assert_refused(s, synod_unlock(held), SYNOD_E_LOST, "(its session ended, or may have ended)");
     assert_true(now_ms() - before < 2000); /* and not the handle's 10 s */
     SCRIPT(is_submit_ignored, 0);          /* cluster time stood still: the session lives */
     assert_ok(s, synod_put(s, synod_text("x"), synod_text("y"), 0, NULL));
@@ -533,7 +535,7 @@ static void test_election_lost(void **state)
     assert_refused(s, synod_proclaim(election, synod_text("b")), SYNOD_E_LOST,
                    "nothing was changed");
     assert_true(fake_has(&fake, key, "somebody else"));
-    assert_refused(s, synod_resign(election), SYNOD_E_LOST, "not ours");
+    assert_refused(s, synod_resign(election), SYNOD_E_LOST, "somebody deleted its key");
     assert_true(fake_has(&fake, key, "somebody else"));
     stop(s);
 }

@@ -362,8 +362,15 @@ static void test_usage(void **state)
     struct synod_watch *out = NULL;
     struct synod_watch_options options = prefix("", "", 2);
     assert_refused(s, synod_watch_start(s, &options, note, NULL, &out), SYNOD_E_USAGE, "key");
-    options = prefix("a", "", UINT64_MAX);
-    assert_refused(s, synod_watch_start(s, &options, note, NULL, &out), SYNOD_E_USAGE, "revision");
+    options = prefix("a", "", (uint64_t)-5);
+    assert_refused(s, synod_watch_start(s, &options, note, NULL, &out), SYNOD_E_USAGE,
+                   "-5 is no revision");
+    const char *const empty[][2] = {{"a", "a"}, {"b", "a"}, {"aa", "a"}};
+    for (size_t i = 0; i < sizeof empty / sizeof empty[0]; i++) {
+        options = prefix(empty[i][0], empty[i][1], 2);
+        assert_refused(s, synod_watch_start(s, &options, note, NULL, &out), SYNOD_E_USAGE,
+                       "no key lies");
+    }
     assert_null(out);
     stop(s);
 }

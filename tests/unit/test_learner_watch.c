@@ -241,13 +241,32 @@ static void test_malformed_query(void **state)
     assert_int_equal(sent->msg.echo, CLIENT);
 }
 
+/* A watch of an interval without a key is answered so at once, although it begins in the future. */
+static void test_empty_interval(void **state)
+{
+    struct fixture *f = *state;
+    struct message msg = kit_from(ROLE_CLIENT, CLIENT, CLIENT, MSG_WATCH);
+    msg.watch = (struct msg_watch){.request = 9,
+                                   .revision = 1000,
+                                   .bytes_max = 65536,
+                                   .wait_ms = 5000,
+                                   .key = slice_borrow("z", 1),
+                                   .end = slice_borrow("a", 1)};
+    kit_message(&f->kit, &msg);
+    kit_flush(&f->kit);
+    assert_non_null(told(f));
+    assert_int_equal(told(f)->request, 9);
+    assert_int_equal(told(f)->status, RESULT_MALFORMED);
+    assert_int_equal(told(f)->events.size, 0);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
         TEST(test_waits_for_its_key),   TEST(test_time_is_up),
         TEST(test_long_past_in_pieces), TEST(test_of_a_client_that_is_gone),
-        TEST(test_malformed_query),
+        TEST(test_malformed_query),     TEST(test_empty_interval),
     };
     return cmocka_run_group_tests_name("learner_watch", tests, NULL, NULL);
 }

@@ -39,6 +39,24 @@ static void test_ranges_and_filters(void **state)
     assert_text(machine_kit_events(kit, "a", "z", 60, 0, 0, PAGE), "> 60.0");
 }
 
+/* An interval that no key can be in is refused, whatever the revision, as etcd does: nothing would
+ * ever be told of it. */
+static void test_empty_interval(void **state)
+{
+    struct machine_kit *kit = *state;
+    put("a", "1");
+    put("b", "1");
+    machine_kit_compact(kit, 2);
+    const uint64_t revisions[] = {1, 2, 60};
+    for (size_t i = 0; i < sizeof revisions / sizeof revisions[0]; i++) {
+        uint64_t revision = revisions[i];
+        assert_text(machine_kit_events(kit, "z", "a", revision, 0, 0, PAGE), "malformed");
+        assert_text(machine_kit_events(kit, "a", "a", revision, 0, 0, PAGE), "malformed");
+        assert_text(machine_kit_events(kit, "ab", "a", revision, 0, 0, PAGE), "malformed");
+    }
+    assert_text(machine_kit_events(kit, "a", "aa", 2, 0, 0, PAGE), "+a@2.0 > 4.0");
+}
+
 /* What was there before: the key as of the revision before; nothing if it was made or if that
  * revision cannot be read any more, swept or not. */
 static void test_previous(void **state)
@@ -281,6 +299,7 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, machine_kit_setup, machine_kit_teardown)
     const struct CMUnitTest tests[] = {
         TEST(test_ranges_and_filters),
+        TEST(test_empty_interval),
         TEST(test_previous),
         TEST(test_compacted),
         TEST(test_pages_hold_whole_revisions),

@@ -134,14 +134,17 @@ static void test_compares(void **state)
         const char *text;
         enum synod_target target;
         enum synod_relation relation;
+        int64_t number;
     } cases[] = {
-        {"version(k) = 1", SYNOD_BY_VERSION, SYNOD_EQUAL},
-        {"ver(\"k\")=\"1\"", SYNOD_BY_VERSION, SYNOD_EQUAL},
-        {"create('k') != 1", SYNOD_BY_CREATE, SYNOD_NOT_EQUAL},
-        {"c(k)!=1", SYNOD_BY_CREATE, SYNOD_NOT_EQUAL},
-        {"mod( k ) < 1", SYNOD_BY_MOD, SYNOD_LESS},
-        {"m (k) > 1", SYNOD_BY_MOD, SYNOD_GREATER},
-        {"lease(k) > 1", SYNOD_BY_LEASE, SYNOD_GREATER},
+        {"version(k) = 1", SYNOD_BY_VERSION, SYNOD_EQUAL, 1},
+        {"ver(\"k\")=\"1\"", SYNOD_BY_VERSION, SYNOD_EQUAL, 1},
+        {"create('k') != 1", SYNOD_BY_CREATE, SYNOD_NOT_EQUAL, 1},
+        {"c(k)!=-1", SYNOD_BY_CREATE, SYNOD_NOT_EQUAL, -1},
+        {"mod( k ) < 1", SYNOD_BY_MOD, SYNOD_LESS, 1},
+        {"m (k) > \"-1\"", SYNOD_BY_MOD, SYNOD_GREATER, -1},
+        {"mod(k) < 9223372036854775807", SYNOD_BY_MOD, SYNOD_LESS, INT64_MAX},
+        {"version(k) > -9223372036854775808", SYNOD_BY_VERSION, SYNOD_GREATER, INT64_MIN},
+        {"lease(k) > -20", SYNOD_BY_LEASE, SYNOD_GREATER, -20},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         struct txn txn;
@@ -149,7 +152,7 @@ static void test_compares(void **state)
         assert_int_equal(op->compare_count, 1);
         assert_int_equal(op->compares[0].target, cases[i].target);
         assert_int_equal(op->compares[0].relation, cases[i].relation);
-        assert_int_equal(op->compares[0].number, 1);
+        assert_int_equal((int64_t)op->compares[0].number, cases[i].number);
         expect_text(op->compares[0].key, "k");
         txn_close(&txn);
     }
@@ -182,7 +185,10 @@ static void test_text_refusals(void **state)
     refuse_text("mod(\"a\") = 1 2", "input:1: this is no compare");
     refuse_text("put a b", "input:1: this is no compare");
     refuse_text("size(\"a\") = 1", "input:1: a compare is of version");
-    refuse_text("mod(\"a\") = -1", "input:1: it is compared with a number");
+    refuse_text("mod(\"a\") = -", "input:1: it is compared with a number");
+    refuse_text("mod(\"a\") = +1", "input:1: it is compared with a number");
+    refuse_text("mod(\"a\") = -1x", "input:1: it is compared with a number");
+    refuse_text("mod(\"a\") = -9223372036854775809", "input:1: it is compared with a number");
     refuse_text("mod(\"a\") = 9223372036854775808", "input:1: it is compared with a number");
     refuse_text("mod(\"\") = 1", "input:1: a key has at least one byte");
     refuse_text("value(\"a) = \"b\"", "input:1: ");
@@ -215,7 +221,7 @@ static void test_json(void **state)
         "{\"compare\": [{\"key\": \"a\", \"prefix\": true, \"target\": \"value\","
         "  \"relation\": \"!=\", \"value\": \"x\\u0000y\"},"
         " {\"key_base64\": \"a/8=\", \"target\": \"lease\", \"relation\": \">\","
-        "  \"number\": 12}],"
+        "  \"number\": -12}],"
         "\"then\": [{\"put\": {\"key\": \"k\", \"value_base64\": \"AP8=\", \"lease\": 9,"
         "  \"previous\": true}},"
         " {\"put\": {\"key\": \"k2\", \"ignore_value\": true, \"ignore_lease\": false,"
@@ -230,7 +236,7 @@ static void test_json(void **state)
     expect_bytes(op->compares[0].value, "x\0y", 3);
     assert_int_equal(op->compares[0].relation, SYNOD_NOT_EQUAL);
     expect_bytes(op->compares[1].key, "k\xff", 2);
-    assert_int_equal(op->compares[1].number, 12);
+    assert_int_equal((int64_t)op->compares[1].number, -12);
     assert_int_equal(op->then_count, 3);
     expect_bytes(op->then[0].as.put.value, "\0\xff", 2);
     assert_int_equal(op->then[0].as.put.lease, 9);

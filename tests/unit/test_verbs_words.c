@@ -112,6 +112,33 @@ static void test_refusals(void **state)
     refuse("put a b --prefix", "unknown option");
 }
 
+/* Proves: a negative number is an argument like any other, or the value of an option, wherever it
+ * stands; a word with another letter behind its dash is an option that there is not. */
+static void test_negative_numbers(void **state)
+{
+    (void)state;
+    struct request_args args;
+    assert_int_equal(parse("put -1 -20.5 --lease 7", &args), 0);
+    expect_bytes(args.request.as.put.key, "-1", 2);
+    expect_bytes(args.request.as.put.value, "-20.5", 5);
+    assert_int_equal(args.request.as.put.lease, 7);
+    assert_int_equal(parse("put --prev-kv k --lease 7 -5s", &args), 0);
+    expect_bytes(args.request.as.put.key, "k", 1);
+    expect_bytes(args.request.as.put.value, "-5s", 3);
+    assert_int_equal(args.request.as.put.previous, 1);
+    assert_int_equal(parse("put -- -1 --lease", &args), 0);
+    expect_bytes(args.request.as.put.key, "-1", 2);
+    expect_bytes(args.request.as.put.value, "--lease", 7);
+    refuse("get a -1 -2", "\"-2\" is too much");
+    refuse("get --rev -1 a", "--rev: \"-1\" is not");
+    refuse("get a --rev", "without its value: --rev");
+    refuse("get a -x", "unknown option: -x");
+    refuse("get -xy a", "unknown option: -x");
+    refuse("get a --prefix -xy", "unknown option: -x");
+    refuse("get a --prefix=b", "unknown option: --prefix=b");
+    refuse("get a -5 --prefixes", "unknown option: --prefixes");
+}
+
 /* Proves: options of puts and deletes reach the request; sorting needs no --order. */
 static void test_options(void **state)
 {
@@ -255,9 +282,13 @@ static void test_base64(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_ranges),   cmocka_unit_test(test_refusals),
-        cmocka_unit_test(test_options),  cmocka_unit_test(test_durations),
-        cmocka_unit_test(test_commands), cmocka_unit_test(test_verbs),
+        cmocka_unit_test(test_ranges),
+        cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_negative_numbers),
+        cmocka_unit_test(test_options),
+        cmocka_unit_test(test_durations),
+        cmocka_unit_test(test_commands),
+        cmocka_unit_test(test_verbs),
         cmocka_unit_test(test_base64),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
