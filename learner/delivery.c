@@ -26,7 +26,7 @@ static void deliver(struct learner *l, slot_t slot, struct slice value, time_ms_
 {
     CHECK(slot == machine_applied(l->machine) + 1);
     machine_apply(l->machine, slot, value, learner_tell, l, out);
-    learner_note_applied(l, now, out);
+    learner_note_applied(l, now);
     struct pending *pending = pending_at(l, slot);
     if (pending->slot == slot) {
         drop(l, pending);
@@ -37,7 +37,7 @@ static void deliver(struct learner *l, slot_t slot, struct slice value, time_ms_
  * at a slot that it covers (DESIGN 4, Learner). */
 static void deliver_decided(struct learner *l, time_ms_t now, struct effects *out)
 {
-    while (out->fatal == 0 && !l->verdict.is_reached) {
+    while (out->fatal == 0) {
         if (machine_is_full(l->machine)) { /* the rest in the next turn */
             l->is_full = 1;
             return;

@@ -5,15 +5,14 @@
 #include "common/base/bytes.h"
 #include "learner/state.h"
 
-/* A learner tells its digest after so many slots, or an election timeout after the last time. */
+/* A learner tells its digest after so many slots, an election timeout after the last time if it has
+ * applied more, and when nothing happens after so many election timeouts: it, or another one, may
+ * have been started with another state. */
 #define TELL_SLOTS 64
-
-/* When nothing new comes it tells its last digest so many times more: one may be lost, or go to
- * somebody who led no longer. */
-#define TELL_AGAIN_MAX 3
+#define REST_ELECTIONS 4
 
 /* In election timeouts. When two differ and those that could say who is right are silent for so
- * long, both end: one of them serves what was never agreed on. */
+ * long, both end: one of them serves what was never agreed on. Well above REST_ELECTIONS. */
 #define PATIENCE_ELECTIONS 20
 
 /* Key 'x': the verdict. Slot, own digest, the other learner's id, its digest. */
@@ -39,27 +38,6 @@ static void condemn(struct learner *l, size_t index, time_ms_t now, struct effec
     effects_note(out, NOTE_WARN, "event=differs learner=%u slot=%llu same_to=%llu",
                  l->options.members.learners[index], (unsigned long long)other->differs_at,
                  (unsigned long long)other->same_to);
-}
-
-void learner_tick_verdict(struct learner *l, time_ms_t now, struct effects *out)
-{
-    const struct other_learner *other = &l->others[l->verdict.other];
-    if (now >= l->verdict.ends_at) {
-        effects_fatal(
-            out, ERROR_CORRUPT,
-            "this learner differs from learner %u at slot %llu (digests %016llx and %016llx; they "
-            "were the same at slot %llu); try: remove its directory and make it anew with "
-            "synod init",
-            l->options.members.learners[l->verdict.other], (unsigned long long)other->differs_at,
-            (unsigned long long)other->own_digest, (unsigned long long)other->its_digest,
-            (unsigned long long)other->same_to);
-        return;
-    }
-    if (now >= l->verdict.tell_at) {
-        l->verdict.tell_at = now + l->options.heartbeat_ms;
-        learner_tell_progress(l, now, out);
-    }
-    effects_wake(out, l->verdict.tell_at);
 }
 
 int learner_load_verdict(const struct learner *l, struct effects *out)
@@ -91,27 +69,15 @@ int learner_load_verdict(const struct learner *l, struct effects *out)
 
 /* ---- comparing */
 
-/* Who has the same state, this one included, as of a slot at which others differ. */
-static size_t count_same(const struct learner *l, slot_t slot)
+/* Ends this learner if no majority of all can have its state; and if that cannot be found out,
+ * because the others are silent for long, unless more are known to have its state than not. */
+void learner_judge(struct learner *l, time_ms_t now, struct effects *out)
 {
-    size_t count = 1;
-    for (size_t i = 0; i < l->options.members.learner_count; i++) {
-        count += l->others[i].differs_at == 0 && l->others[i].same_to >= slot;
-    }
-    return count;
-}
-
-/* Ends this learner if no majority of all can have its state, and also if that cannot be found out:
- * of two that differ nobody can tell who is right. */
-static void judge(struct learner *l, time_ms_t now, struct effects *out)
-{
-    if (l->verdict.is_reached) {
-        return;
-    }
     size_t count = l->options.members.learner_count;
-    size_t majority = majority_of(count);
     size_t differing = 0;
-    size_t first = 0; /* of them: at the lowest slot */
+    size_t same = 1; /* as of the slot at which they differ, this one included */
+    size_t behind = 0;
+    size_t first = count; /* of those that differ: at the lowest slot */
     for (size_t i = 0; i < count; i++) {
         slot_t at = l->others[i].differs_at;
         if (at != 0 && (differing++ == 0 || at < l->others[first].differs_at)) {
@@ -125,41 +91,62 @@ static void judge(struct learner *l, time_ms_t now, struct effects *out)
     if (l->differs_since == TIME_NEVER) {
         l->differs_since = now;
     }
-    int is_undecided = count_same(l, l->others[first].differs_at) < majority;
-    time_ms_t patient_until = l->differs_since + PATIENCE_ELECTIONS * l->options.election_ms;
-    if (count - differing < majority || (is_undecided && now >= patient_until)) {
+    time_ms_t patience_ms = PATIENCE_ELECTIONS * l->options.election_ms;
+    for (size_t i = 0; i < count; i++) {
+        const struct other_learner *other = &l->others[i];
+        int is_same = other->differs_at == 0 && other->same_to >= l->others[first].differs_at;
+        int is_behind = !is_same && other->differs_at == 0 && other->heard_slot > 0 &&
+                        now - other->heard_at < patience_ms;
+        same += (size_t)is_same;
+        behind += (size_t)is_behind;
+    }
+    /* Patience ends with the word of one that differs, so that it does not while nobody is heard. */
+    int is_out_of_patience = now - l->differs_since >= patience_ms &&
+                             l->others[first].heard_at - l->differs_since >= patience_ms;
+    if (count - differing < majority_of(count) ||
+        (is_out_of_patience && behind == 0 && same <= differing)) {
         condemn(l, first, now, out);
-    } else if (is_undecided) {
-        effects_wake(out, patient_until);
     }
 }
 
-static int has_own_digest(const struct learner *l, slot_t slot)
+/* Our digest of a slot: of the newest ones all are known, before them those that we have told, which
+ * who is behind compares itself with. 0 if it is not known. */
+static int own_digest(const struct learner *l, slot_t slot, uint64_t *out)
 {
-    return slot >= l->digests_from && slot <= machine_applied(l->machine) &&
-           slot + DIGESTS_KEPT > machine_applied(l->machine);
+    slot_t applied = machine_applied(l->machine);
+    if (slot >= l->digests_from && slot <= applied && slot + DIGESTS_KEPT > applied) {
+        *out = l->digests[slot % DIGESTS_KEPT];
+        return 1;
+    }
+    for (size_t i = 0; i < DIGESTS_KEPT && slot > 0; i++) {
+        if (l->told[i].slot == slot) {
+            *out = l->told[i].digest;
+            return 1;
+        }
+    }
+    return 0;
 }
 
-static void compare(struct learner *l, size_t index, slot_t slot, uint64_t digest, time_ms_t now,
-                    struct effects *out)
+static void compare(struct learner *l, size_t index, slot_t slot, uint64_t digest)
 {
     struct other_learner *other = &l->others[index];
-    uint64_t own_digest = l->digests[slot % DIGESTS_KEPT];
-    if (slot <= other->same_to) {
-        return; /* late, or of its former life: it has been made anew since */
+    uint64_t own;
+    if (!own_digest(l, slot, &own)) {
+        return;
     }
-    if (digest == own_digest) {
-        other->same_to = slot;
-        other->differs_at = 0;
+    if (digest == own) {
+        other->same_to = slot > other->same_to ? slot : other->same_to;
+        if (slot >= other->differs_at) {
+            other->differs_at = 0; /* it has been made anew since */
+        }
     } else if (other->differs_at == 0 || slot < other->differs_at) {
         other->differs_at = slot;
-        other->own_digest = own_digest;
+        other->own_digest = own;
         other->its_digest = digest;
     }
-    judge(l, now, out);
 }
 
-void learner_on_digest(struct learner *l, const struct event *event, struct effects *out)
+void learner_on_digest(struct learner *l, const struct event *event)
 {
     const struct msg_digest *digest = &event->msg->digest;
     int index = members_learner_index(&l->options.members, digest->learner);
@@ -170,11 +157,12 @@ void learner_on_digest(struct learner *l, const struct event *event, struct effe
     }
     struct other_learner *other = &l->others[index];
     slot_t applied = machine_applied(l->machine);
-    if (digest->slot > applied && other->told_at <= applied) {
-        other->told_at = digest->slot; /* the first ahead: it is compared when it is applied here */
-        other->told = digest->digest;
-    } else if (has_own_digest(l, digest->slot)) {
-        compare(l, (size_t)index, digest->slot, digest->digest, event->now, out);
+    other->heard_at = event->now;
+    other->heard_slot = digest->slot;
+    if (digest->slot <= applied) {
+        compare(l, (size_t)index, digest->slot, digest->digest);
+    } else if (other->ahead.slot <= applied) {
+        other->ahead = (struct slot_digest){digest->slot, digest->digest};
     }
 }
 
@@ -191,7 +179,7 @@ void learner_begin_digests(struct learner *l, time_ms_t now)
     note_digest(l);
 }
 
-void learner_note_applied(struct learner *l, time_ms_t now, struct effects *out)
+void learner_note_applied(struct learner *l, time_ms_t now)
 {
     slot_t applied = machine_applied(l->machine);
     uint64_t stamp_ms = machine_stamp_ms(l->machine);
@@ -201,8 +189,8 @@ void learner_note_applied(struct learner *l, time_ms_t now, struct effects *out)
     }
     note_digest(l);
     for (size_t i = 0; i < l->options.members.learner_count; i++) {
-        if (l->others[i].told_at == applied) {
-            compare(l, i, applied, l->others[i].told, now, out);
+        if (l->others[i].ahead.slot == applied) {
+            compare(l, i, applied, l->others[i].ahead.digest);
         }
     }
 }
@@ -217,32 +205,64 @@ static int must_tell_due(const struct learner *l, uint64_t due_ms)
     return due_ms != 0 && (!is_told || due_ms < l->told_due_ms);
 }
 
+/* Whoever leads has to hear it: a proposer, or in Raft mode an acceptor. */
+static void send_progress(const struct msg_progress *progress, enum send_when when,
+                          struct effects *out)
+{
+    effects_broadcast(out, when, ROLE_PROPOSER, MSG_PROGRESS)->progress = *progress;
+    effects_broadcast(out, when, ROLE_ACCEPTOR, MSG_PROGRESS)->progress = *progress;
+}
+
+static void tell(struct learner *l, time_ms_t now, struct effects *out)
+{
+    slot_t applied = machine_applied(l->machine);
+    struct msg_progress progress = {.applied = applied,
+                                    .digest = machine_digest(l->machine),
+                                    .due_ms = machine_due_ms(l->machine)};
+    send_progress(&progress, SEND_NOW, out);
+    if (applied != l->told_applied) {
+        l->told[l->told_next++ % DIGESTS_KEPT] = (struct slot_digest){applied, progress.digest};
+    }
+    l->told_applied = applied;
+    l->told_due_ms = progress.due_ms;
+    l->told_at = now;
+}
+
 void learner_tell_progress(struct learner *l, time_ms_t now, struct effects *out)
 {
     slot_t applied = machine_applied(l->machine);
     uint64_t due_ms = machine_due_ms(l->machine);
-    time_ms_t again_at = l->told_at + l->options.election_ms;
     int is_far = applied >= l->told_applied + TELL_SLOTS;
-    int has_rest = applied != l->told_applied || l->tells_left > 0 || due_ms != 0;
-    if (is_far || must_tell_due(l, due_ms) || l->verdict.is_reached ||
-        (has_rest && now >= again_at)) {
-        /* Whoever leads has to hear it: a proposer, or in Raft mode an acceptor. */
-        struct msg_progress progress = {
-            .applied = applied, .digest = machine_digest(l->machine), .due_ms = due_ms};
-        effects_broadcast(out, SEND_NOW, ROLE_PROPOSER, MSG_PROGRESS)->progress = progress;
-        effects_broadcast(out, SEND_NOW, ROLE_ACCEPTOR, MSG_PROGRESS)->progress = progress;
-        l->tells_left = applied != l->told_applied ? TELL_AGAIN_MAX : l->tells_left;
-        l->tells_left -= l->tells_left > 0;
-        l->told_applied = applied;
-        l->told_due_ms = due_ms;
-        l->told_at = now;
-        again_at = now + l->options.election_ms;
-        has_rest = l->tells_left > 0 || due_ms != 0;
+    int is_at_rest = applied == l->told_applied && due_ms == 0 && l->differs_since == TIME_NEVER;
+    time_ms_t pause_ms = l->options.election_ms * (is_at_rest ? REST_ELECTIONS : 1);
+    if (is_far || must_tell_due(l, due_ms) || (applied > 0 && now >= l->told_at + pause_ms)) {
+        tell(l, now, out);
     }
-    if (has_rest) {
-        effects_wake(out, again_at);
+    if (applied > 0) {
+        effects_wake(out, l->told_at + pause_ms);
     }
-    if (l->differs_since != TIME_NEVER) {
-        judge(l, now, out);
+}
+
+void learner_tick_verdict(struct learner *l, time_ms_t now, struct effects *out)
+{
+    const struct other_learner *other = &l->others[l->verdict.other];
+    if (now >= l->verdict.ends_at) {
+        effects_fatal(
+            out, ERROR_CORRUPT,
+            "this learner differs from learner %u at slot %llu (digests %016llx and %016llx; they "
+            "were the same at slot %llu); try: remove its directory and make it anew with "
+            "synod init",
+            l->options.members.learners[l->verdict.other], (unsigned long long)other->differs_at,
+            (unsigned long long)other->own_digest, (unsigned long long)other->its_digest,
+            (unsigned long long)other->same_to);
+        return;
     }
+    if (now >= l->verdict.tell_at) {
+        l->verdict.tell_at = now + l->options.heartbeat_ms;
+        /* Of the slot that the other one can compare; and the verdict is on our disk before anybody
+         * ends because of it. */
+        struct msg_progress progress = {.applied = other->differs_at, .digest = other->own_digest};
+        send_progress(&progress, SEND_AFTER_DURABLE, out);
+    }
+    effects_wake(out, l->verdict.tell_at);
 }

@@ -91,7 +91,7 @@ static void on_message(struct learner *l, const struct event *event, struct effe
         learner_on_question(l, event, out);
         break;
     case MSG_DIGEST:
-        learner_on_digest(l, event, out);
+        learner_on_digest(l, event);
         break;
     case MSG_STATUS:
         on_status(l, event->msg, out);
@@ -104,11 +104,14 @@ static void on_message(struct learner *l, const struct event *event, struct effe
 
 static void on_flush(struct learner *l, time_ms_t now, struct effects *out)
 {
+    if (!l->verdict.is_reached) {
+        learner_deliver_rest(l, now, out);
+        learner_judge(l, now, out);
+    }
     if (l->verdict.is_reached) {
         learner_tick_verdict(l, now, out);
         return;
     }
-    learner_deliver_rest(l, now, out);
     learner_maybe_fetch(l, now, out);
     learner_send_results(l, out);
     l->is_sweeping = machine_sweep(l->machine, out);

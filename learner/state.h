@@ -46,18 +46,25 @@ struct question {
     time_ms_t wait_until; /* long poll: answer that there is nothing new then */
 };
 
-/* Applied slots whose digests are remembered. One that is further behind compares itself with what
- * it was told. */
+struct slot_digest {
+    slot_t slot;
+    uint64_t digest;
+};
+
+/* Of so many applied slots the digests are remembered, and of so many that were told: the slots at
+ * which one that is further behind compares itself. */
 #define DIGESTS_KEPT 4096
 
 /* What is known of the state of another learner. */
 struct other_learner {
-    slot_t told_at;      /* above what is applied: to be compared there; else nothing */
-    uint64_t told;       /* its digest there */
-    slot_t same_to;      /* highest slot at which it was found to be the same; 0: none */
-    slot_t differs_at;   /* lowest slot above that at which it was found to differ; 0: none */
-    uint64_t own_digest; /* meaningful with differs_at */
-    uint64_t its_digest; /* likewise */
+    struct slot_digest ahead; /* told, above what is applied: compared there; else meaningless */
+    slot_t same_to;           /* highest slot at which it was found to be the same; 0: none */
+    slot_t differs_at;        /* lowest slot at which it was found to differ and never, so far, at
+                                 or above to be the same; 0: none */
+    uint64_t own_digest;      /* meaningful with differs_at */
+    uint64_t its_digest;      /* likewise */
+    slot_t heard_slot;        /* what it told last; 0: never anything */
+    time_ms_t heard_at;       /* and when */
 };
 
 /* This learner differs from so many that it must not serve. */
@@ -115,8 +122,9 @@ struct learner {
     struct other_learner others[MEMBERS_MAX]; /* by index in members.learners */
     time_ms_t differs_since;                  /* TIME_NEVER: nobody does */
     struct verdict verdict;
-    slot_t told_applied; /* with its digest */
-    int tells_left;      /* of the same again */
+    struct slot_digest told[DIGESTS_KEPT]; /* a ring; slots rise */
+    uint64_t told_next;                    /* its next place, before % DIGESTS_KEPT */
+    slot_t told_applied;
     uint64_t told_due_ms;
     time_ms_t told_at;
     uint64_t stamp_seen_ms; /* highest stamp applied, and when that was */
@@ -188,11 +196,14 @@ void learner_begin_digests(struct learner *l, time_ms_t now);
 void learner_tick_verdict(struct learner *l, time_ms_t now, struct effects *out);
 
 /* After each slot. */
-void learner_note_applied(struct learner *l, time_ms_t now, struct effects *out);
-void learner_on_digest(struct learner *l, const struct event *event, struct effects *out);
+void learner_note_applied(struct learner *l, time_ms_t now);
+void learner_on_digest(struct learner *l, const struct event *event);
 
-/* Tells who leads how far this learner is, its digest, and what is due, if that is news; and judges
- * again if others differ. */
+/* In each turn, before anything leaves: reaches the verdict if this learner differs from too many. */
+void learner_judge(struct learner *l, time_ms_t now, struct effects *out);
+
+/* Tells who leads how far this learner is, its digest, and what is due, if that is news or was told
+ * long ago. */
 void learner_tell_progress(struct learner *l, time_ms_t now, struct effects *out);
 
 /* ---- settings.c */

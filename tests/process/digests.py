@@ -61,6 +61,26 @@ def one_of_three():
         return f"\"{said}\"; {count} records afterwards"
 
 
+def after_a_rolling_restart():
+    """The others have just been started, and know nothing of each other: that one alone ends, and they
+    go on."""
+    with Cluster(learners=3, name="digests") as cluster:
+        load = Load(cluster, "digests")
+        load.wait_for_more(200)
+        load.stop()
+        *sound, wrong = cluster.members("learner")
+        for learner in sound:
+            learner.terminate()
+            learner.start()
+        twist(cluster, wrong)
+        expect_end(wrong, "differs from learner ")
+        make_anew(cluster, wrong)
+        for learner in sound:
+            check(learner.is_running(), f"{learner} ended: {learner.log_text()[-600:]}")
+        prove(cluster, [load])
+        prove_equal_digests(cluster)
+
+
 def one_of_two():
     """Nobody can tell who is right: both end. Made anew from the log, both are."""
     with Cluster(name="digests") as cluster:
@@ -79,4 +99,5 @@ def one_of_two():
 
 def run(report):
     report.test("a learner of three that differs ends for good, without any traffic", one_of_three)
+    report.test("a learner that differs after all were restarted ends alone", after_a_rolling_restart)
     report.test("two learners that differ both end for good", one_of_two)
