@@ -98,7 +98,10 @@ void proposer_on_deposed(struct proposer *p, int index, const char *reason, time
                          struct effects *out)
 {
     acceptor_set_t following = following_acceptors(p, now) & ~((acceptor_set_t)1 << index);
-    int renews = p->state != NODE_DRAINING && !settings_bar(&p->settings, p->options.id) &&
+    /* By a clock that stands still leases would last for ever: it would come back and back. */
+    int has_clock = now - p->stamp_started_at >= p->options.heartbeat_ms;
+    int renews = p->state != NODE_DRAINING && has_clock &&
+                 !settings_bar(&p->settings, p->options.id) &&
                  is_prepare_quorum(&p->options.members, following) &&
                  is_accept_quorum(&p->options.members, following) && !MUTANT(refused_leader_waits);
     proposer_step_down(p, reason, now, out);

@@ -18,6 +18,9 @@
 #define HANDS_OVER_WITHIN 4
 #define WATCH_US (50 * MS)
 
+/* Late refusals, each of a ballot of its own, after which a leader prepares anew. */
+#define RENEWALS_MAX 3
+
 /* Messages that may wait at a process when all is well. */
 #define WAITING_MAX 100
 
@@ -162,6 +165,11 @@ void liveness_on_leading(struct sim *sim, size_t index)
     stranded_on_leading(sim, index);
     sim->led_at = sim->now;
     if (is_renewal(sim, index)) {
+        sim->renewals += sim->is_healed && sim->outcome->healed_us >= 0;
+        if (sim->renewals > RENEWALS_MAX) {
+            sim_violate(sim, "stability", "%s prepares anew %d times when all was well",
+                        sim->cluster->nodes[index].name, RENEWALS_MAX + 1);
+        }
         return;
     }
     scenario_on_leading(sim);

@@ -254,6 +254,7 @@ struct sim {
     slot_t accepted_to; /* accepted in the core long enough before the end to be chosen */
     time_us_t led_at;   /* when somebody last began to lead */
     size_t led_by;      /* and who did */
+    int renewals;       /* of its ballot by the leader, when all was well */
 };
 
 enum item_kind {
