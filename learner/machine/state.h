@@ -93,11 +93,13 @@ struct machine {
     slot_t lead_slot;
     struct ballot lead;
 
-    uint64_t revision;     /* of the keys */
-    int is_compacted;      /* at least once, were it at revision 0 */
-    uint64_t compacted;    /* what was overwritten or deleted before it is gone; 0: nothing */
-    uint32_t sub;          /* changes of the command under way, which have revision + 1 */
-    struct position swept; /* history before it is swept */
+    uint64_t revision;          /* of the keys */
+    int is_compacted;           /* at least once, were it at revision 0 */
+    uint64_t compacted;         /* what was overwritten or deleted before it is gone; 0: nothing */
+    uint32_t sub;               /* changes of the command under way, which have revision + 1 */
+    struct position swept;      /* history before it is swept: see sweep.c. Not above compacted */
+    uint64_t sweep_target;      /* of the sweep under way, not above compacted; 0: none is */
+    struct position sweep_next; /* where it goes on */
 
     struct machine_oracle oracle; /* its settings are a reference */
     int is_oracle_dirty;          /* differs from the store */

@@ -14,6 +14,11 @@
 /* Key 'w': revision and sub of the first event that is not swept. Of this learner alone. */
 #define SWEEP_VALUE_BYTES 12
 
+static int is_before(struct position a, struct position b)
+{
+    return a.revision < b.revision || (a.revision == b.revision && a.sub < b.sub);
+}
+
 static void forget(struct machine *m, struct slice key, struct position at)
 {
     struct record_key record;
@@ -24,23 +29,25 @@ static void forget(struct machine *m, struct slice key, struct position at)
 /* Deletes what an event has replaced, and a tombstone itself: what it replaced goes with it. */
 static void sweep_event(struct machine *m, struct position at, const struct change *change)
 {
-    if (change->previous.revision != 0 && change->previous.revision < m->compacted &&
+    uint64_t target = m->sweep_target;
+    CHECK(at.revision <= target);
+    if (change->previous.revision != 0 && change->previous.revision < target &&
         !MUTANT(prev_not_swept)) {
         forget(m, change->kv.key, change->previous);
     }
-    if (change->kind == KV_EVENT_DELETE && at.revision < m->compacted) {
+    if (change->kind == KV_EVENT_DELETE && at.revision < target) {
         forget(m, change->kv.key, at);
     }
 }
 
 /* What was found, to be swept when the scan is over: a visitor changes nothing. */
 struct found_events {
-    struct machine *machine;
     struct effects *out;
     struct slice values[SWEEP_EVENTS_MAX];
     struct position at[SWEEP_EVENTS_MAX];
     size_t count, bytes;
     int has_more;
+    struct position next; /* if there is more */
 };
 
 static int visit_event(void *arg, struct slice record, struct slice value)
@@ -52,7 +59,7 @@ static int visit_event(void *arg, struct slice record, struct slice value)
     at.sub = reader_u32(&reader);
     if (found->count == SWEEP_EVENTS_MAX || found->bytes >= SWEEP_BYTES_MAX) {
         found->has_more = 1;
-        found->machine->swept = at;
+        found->next = at;
         return 1;
     }
     found->at[found->count] = at;
@@ -61,35 +68,66 @@ static int visit_event(void *arg, struct slice record, struct slice value)
     return 0;
 }
 
-int machine_sweep(struct machine *m, struct effects *out)
+/* 1 if a sweep is under way. A new one begins with all of the revision that the last one reached:
+ * what was kept because it stood at that compaction goes now. */
+static int is_under_way(struct machine *m, uint64_t up_to)
 {
-    if (m->swept.revision >= m->compacted) {
-        return 0;
+    CHECK(up_to <= m->compacted);
+    int is_new = up_to > m->swept.revision || (up_to == m->swept.revision && m->swept.sub > 0);
+    if (m->sweep_target == 0 && is_new) {
+        m->sweep_target = up_to;
+        m->sweep_next = (struct position){m->swept.revision, 0};
     }
-    struct found_events found = {.machine = m, .out = out};
-    struct record_key from;
-    struct record_key to;
-    view_scan(m, record_event(&from, m->swept),
-              record_event(&to, (struct position){m->compacted + 1, 0}), visit_event, &found);
-    for (size_t i = 0; i < found.count; i++) {
-        struct change change;
-        if (change_decode(found.values[i], &change) != 0) {
-            machine_fail(m, ERROR_CORRUPT);
-            break;
-        }
-        sweep_event(m, found.at[i], &change);
+    return m->sweep_target != 0;
+}
+
+/* Writes how far the sweep is. What it looks at a second time it has not gone back to. */
+static void note_swept(struct machine *m, const struct found_events *found)
+{
+    m->sweep_next = found->next;
+    if (!found->has_more) {
+        m->swept = (struct position){m->sweep_target, 0};
+        m->sweep_target = 0;
+    } else if (is_before(m->swept, found->next)) {
+        m->swept = found->next;
     }
-    if (!found.has_more) {
-        m->swept = (struct position){m->compacted, 0};
-    }
+    CHECK(m->swept.revision <= m->compacted);
     uint8_t *value;
     struct blob *blob = blob_new(SWEEP_VALUE_BYTES, &value);
     bytes_put_u64(value, m->swept.revision);
     bytes_put_u32(value + 8, m->swept.sub);
     view_put(m, slice_borrow("w", 1), blob);
+}
+
+int machine_sweep(struct machine *m, uint64_t up_to, struct effects *out)
+{
+    if (!is_under_way(m, up_to)) {
+        return 0;
+    }
+    uint64_t target = m->sweep_target;
+    struct found_events found = {.out = out};
+    struct record_key from;
+    struct record_key to;
+    view_scan(m, record_event(&from, m->sweep_next),
+              record_event(&to, (struct position){target + 1, 0}), visit_event, &found);
+    for (size_t i = 0; i < found.count; i++) {
+        struct change change;
+        if (change_decode(found.values[i], &change) != 0 ||
+            !is_before(change.previous, found.at[i])) {
+            machine_fail(m, ERROR_CORRUPT);
+            break;
+        }
+        sweep_event(m, found.at[i], &change);
+    }
+    note_swept(m, &found);
     effects_mark(out, MARK_SWEPT);
     machine_report(m, out);
-    return found.has_more;
+    return found.has_more || up_to > target;
+}
+
+uint64_t machine_swept(const struct machine *m)
+{
+    return m->swept.revision;
 }
 
 int sweep_load(struct machine *m)
@@ -105,5 +143,5 @@ int sweep_load(struct machine *m)
         m->swept = (struct position){bytes_get_u64(blob->data), bytes_get_u32(blob->data + 8)};
     }
     blob_unref(blob);
-    return rc;
+    return rc == 0 && m->swept.revision > m->compacted ? ERROR_CORRUPT : rc;
 }

@@ -389,7 +389,7 @@ static void check_fatal(const struct node *node, struct slice bytes)
 static void end_turn(struct node *node, int sweeps)
 {
     if (sweeps) {
-        machine_sweep(node->machine, &node->fx);
+        machine_sweep(node->machine, machine_compacted(node->machine), &node->fx);
     }
     machine_store(node->machine, &node->fx);
     if (store_write(node->store, node->fx.records, node->fx.record_count, 0, NULL) != 0) {

@@ -97,7 +97,7 @@ int machine_kit_sweep(struct machine_kit *kit)
     int pieces = 0;
     int has_more = 1;
     while (has_more) {
-        has_more = machine_sweep(kit->machine, &kit->fx);
+        has_more = machine_sweep(kit->machine, machine_compacted(kit->machine), &kit->fx);
         machine_kit_write(kit);
         pieces++;
     }

@@ -359,6 +359,35 @@ static void test_sweep_comes_back_for_the_compacted_revision(void **state)
     assert_int_equal(records(kit, 'h'), 1);
 }
 
+/* A revision that is larger than a piece, and is the compacted one, is swept to its end, also if
+ * the machine is started again in between, and what was kept of it goes with the next compaction.
+ */
+static void test_sweep_of_a_large_revision(void **state)
+{
+    struct machine_kit *kit = *state;
+    char key[16];
+    for (int i = 0; i < 600; i++) {
+        snprintf(key, sizeof key, "k%03d", i);
+        put(key, "v");
+    }
+    do_(kit, a_delete("k", "l")); /* 602 */
+    put("last", "v");
+    machine_kit_compact(kit, 602);
+    for (int piece = 0; piece < 2; piece++) {
+        assert_true(machine_sweep(kit->machine, 602, &kit->fx)); /* up to within 602 */
+        machine_kit_write(kit);
+    }
+    assert_int_equal(machine_swept(kit->machine), 602);
+    machine_kit_restart(kit);
+    machine_kit_sweep(kit);
+    assert_int_equal(records(kit, 'e'), 601);
+    assert_int_equal(machine_kit_sweep(kit), 1);
+    machine_kit_compact(kit, 603);
+    machine_kit_sweep(kit);
+    assert_int_equal(records(kit, 'e'), 1);
+    assert_int_equal(records(kit, 'h'), 1);
+}
+
 /* Commands of one turn see each other, before anything is in the store; so do queries. */
 static void test_commands_of_one_turn_see_each_other(void **state)
 {
@@ -499,6 +528,7 @@ int main(void)
         TEST(test_compaction),
         TEST(test_sweep_deletes_all_that_is_garbage),
         TEST(test_sweep_comes_back_for_the_compacted_revision),
+        TEST(test_sweep_of_a_large_revision),
         TEST(test_commands_of_one_turn_see_each_other),
         TEST(test_large_ranges),
         TEST(test_responses_are_bounded_by_the_byte),
