@@ -499,6 +499,9 @@ enum query_op {
     QUERY_LEASE = 2,    /* body: id u64, keys u8 (1: name the keys that are attached) */
     QUERY_LEASES = 3,   /* body: first id u64: all leases from there on, as far as a page goes */
     QUERY_SETTINGS = 4, /* no body: what the log says of oracles */
+    /* As QUERY_KV, of a question that goes on with an earlier answer, at its revision: that is read
+     * as long as the learner has it, also when it was compacted since. */
+    QUERY_KV_CONTINUED = 5,
 };
 
 struct msg_query {
@@ -525,6 +528,7 @@ struct msg_answer {
 #define WATCH_PREVIOUS 1U  /* with what was there before */
 #define WATCH_NO_PUT 2U    /* without puts */
 #define WATCH_NO_DELETE 4U /* without deletes */
+#define WATCH_CONTINUED 8U /* it goes on: told all from there on as long as the learner has that */
 
 /* Asks for one page of the changes to [key, end) from a position on. The learner keeps nothing
  * beyond its answer: to watch is to ask again, anywhere, from where the page ended. */
@@ -541,7 +545,7 @@ struct msg_watch {
 
 struct msg_events {
     uint64_t request;
-    uint32_t status;        /* OK, COMPACTED (watched from below it: events are missing), BUSY */
+    uint32_t status;        /* OK, COMPACTED (watched from below it), BUSY */
     uint64_t revision;      /* of the store; compacted: the compacted one */
     uint64_t next_revision; /* everything wanted before this position is in this page or earlier */
     uint32_t next_sub;

@@ -154,10 +154,10 @@ enum result_status range_check(const struct machine *m, uint64_t revision)
     if (revision > keys_revision(m)) {
         return RESULT_FUTURE;
     }
-    if (revision > 0 && revision < m->compacted && !MUTANT(compacted_read_allowed)) {
-        return RESULT_COMPACTED;
+    if (revision == 0 || revision >= m->compacted || MUTANT(compacted_read_allowed)) {
+        return RESULT_OK;
     }
-    return RESULT_OK;
+    return m->is_continued && sweep_has_keys(m, revision) ? RESULT_OK : RESULT_COMPACTED;
 }
 
 /* ---- responding */

@@ -2,7 +2,22 @@
  *
  * Events are passed once, in order. Each names the version that it replaced, so nothing has to be
  * looked up. What belongs to the compacted revision itself is kept until the next compaction: a
- * watch may begin there. */
+ * watch may begin there.
+ *
+ * What is whole. While the sweep goes towards a compaction at C it deletes two things, both before
+ * C: the version that an event has replaced, when it passes that event; and a tombstone, when it
+ * passes it. `swept` is the first event that was not passed, and (C, 0) at the end, when those of C
+ * were passed, too. In either case every event that was passed has a revision of at most
+ * swept.revision, and all that was deleted lies before `swept`. Therefore
+ *
+ *   keys as of R           are whole if R >= swept.revision: a version that is seen at R could only
+ *                          be deleted with an event above R;
+ *   events from P on       are whole if P >= swept;
+ *   what an event at R     is there if R > swept.revision: it is deleted with that very event.
+ *   has replaced
+ *
+ * A question that begins is held to the compacted revision, which is never below `swept` and the
+ * same at every learner; one that goes on is held to this rule. */
 #include "common/base/bytes.h"
 #include "common/base/mutant.h"
 #include "learner/machine/state.h"
@@ -18,6 +33,25 @@ static int is_before(struct position a, struct position b)
 {
     return a.revision < b.revision || (a.revision == b.revision && a.sub < b.sub);
 }
+
+/* ---- what is whole */
+
+int sweep_has_keys(const struct machine *m, uint64_t revision)
+{
+    return revision >= m->swept.revision || MUTANT(swept_keys_served);
+}
+
+int sweep_has_events(const struct machine *m, struct position from)
+{
+    return !is_before(from, m->swept) || MUTANT(swept_events_served);
+}
+
+int sweep_has_previous(const struct machine *m, uint64_t revision)
+{
+    return revision > m->swept.revision;
+}
+
+/* ---- sweeping */
 
 static void forget(struct machine *m, struct slice key, struct position at)
 {

@@ -262,6 +262,29 @@ static void test_malformed_query(void **state)
     assert_int_equal(sent->msg.echo, CLIENT);
 }
 
+/* A watch that waits has begun: what is put and compacted in one turn is told it all the same. One
+ * that begins later is refused. */
+static void test_waits_through_a_compaction(void **state)
+{
+    struct fixture *f = *state;
+    open_session(f);
+    end_turn(f);
+    watch(f, "mine", 2, 5000);
+    end_turn(f);
+    put(f, "mine", 3);
+    compact(f, 4);
+    end_turn(f);
+    assert_non_null(told(f));
+    assert_int_equal(told(f)->status, RESULT_OK);
+    assert_int_equal(told(f)->next_revision, 5);
+    end_turn(f);
+    watch(f, "mine", 2, 0);
+    kit_flush(&f->kit);
+    assert_int_equal(told(f)->status, RESULT_COMPACTED);
+    assert_int_equal(told(f)->revision, 4);
+    kit_end(&f->kit);
+}
+
 static int count_event(void *arg, struct slice key, struct slice value)
 {
     (void)key;
@@ -342,7 +365,7 @@ int main(void)
         TEST(test_waits_for_its_key),     TEST(test_time_is_up),
         TEST(test_long_past_in_pieces),   TEST(test_of_a_client_that_is_gone),
         TEST(test_malformed_query),       TEST(test_sweep_waits),
-        TEST(test_sweep_follows_a_storm),
+        TEST(test_sweep_follows_a_storm), TEST(test_waits_through_a_compaction),
     };
     return cmocka_run_group_tests_name("learner_watch", tests, NULL, NULL);
 }
