@@ -32,6 +32,7 @@ struct paging {
     struct buffer kvs;        /* of all pages */
     uint64_t kv_count, count, revision;
     int more;
+    int is_continued; /* the next page goes on with an answer that was there before */
 };
 
 /* 1 if the rest can be asked for: a page of keys in another order does not say where it ended. */
@@ -96,6 +97,12 @@ static int finish_pages(struct synod *s, struct paging *p, struct synod_result *
     return rc;
 }
 
+/* What a revision held never changes: with that of an earlier answer, any learner will do. */
+static struct question continued(struct slice body)
+{
+    return (struct question){QUERY_KV_CONTINUED, body, SYNOD_LOCAL, 1};
+}
+
 /* The deadline starts again with every page. */
 static int ask_page(struct synod *s, struct paging *p, enum synod_consistency consistency,
                     time_ms_t deadline)
@@ -107,23 +114,35 @@ static int ask_page(struct synod *s, struct paging *p, enum synod_consistency co
     int is_read_only = 0;
     int rc = keys_encode(s, &request, &body, &is_read_only);
     if (rc == SYNOD_OK) {
-        /* What a revision held never changes: with the first page's, any learner will do. */
-        const struct question question = {
-            .op = QUERY_KV,
-            .body = buffer_slice(&body),
-            .consistency = is_first ? consistency : SYNOD_LOCAL,
-            .is_revision_known = !is_first,
-        };
+        const struct question question =
+            p->is_continued ? continued(buffer_slice(&body))
+                            : (struct question){QUERY_KV, buffer_slice(&body), consistency, 0};
         uint64_t revision = 0;
         time_ms_t from_now = client_deadline(client_now(), s->timeout_ms);
         rc = query_run(s, &question, is_first || deadline > from_now ? deadline : from_now,
                        &revision, &page);
         if (rc == SYNOD_OK) {
             rc = take_page(s, p, buffer_slice(&page), revision);
+            p->is_continued = 1;
         }
     }
     buffer_close(&body);
     buffer_close(&page);
+    return rc;
+}
+
+static int run_pages(struct synod *s, struct paging *p, enum synod_consistency consistency,
+                     time_ms_t deadline, struct synod_result **out)
+{
+    int rc;
+    do {
+        rc = ask_page(s, p, consistency, deadline);
+    } while (rc == 1);
+    if (rc == SYNOD_OK) {
+        rc = finish_pages(s, p, out);
+    }
+    buffer_close(&p->key);
+    buffer_close(&p->kvs);
     return rc;
 }
 
@@ -134,28 +153,21 @@ static int run_range(struct synod *s, const struct synod_range_op *op,
     int rc;
     do {
         struct paging p = {.op = *op};
-        do {
-            rc = ask_page(s, &p, consistency, deadline);
-        } while (rc == 1);
-        if (rc == SYNOD_OK) {
-            rc = finish_pages(s, &p, out);
-        }
-        buffer_close(&p.key);
-        buffer_close(&p.kvs);
-        /* Whoever asks for the keys as they are now must not hear of a compaction in between. */
+        rc = run_pages(s, &p, consistency, deadline, out);
+        /* Whoever asks for the keys as they are now must not hear of compactions in between, were
+         * they so old already that their history was swept. */
     } while (rc == SYNOD_E_COMPACTED && op->revision == 0 && client_now() < deadline);
     return rc;
 }
 
 /* ---- the public calls */
 
-static int run_query(struct synod *s, struct slice body, enum synod_consistency consistency,
-                     time_ms_t deadline, struct synod_result **out)
+static int run_query(struct synod *s, const struct question *question, time_ms_t deadline,
+                     struct synod_result **out)
 {
     struct buffer answer = {0};
     uint64_t revision = 0;
-    const struct question question = {QUERY_KV, body, consistency, 0};
-    int rc = query_run(s, &question, deadline, &revision, &answer);
+    int rc = query_run(s, question, deadline, &revision, &answer);
     if (rc == SYNOD_OK) {
         rc = decode(s, buffer_slice(&answer), revision, out);
     }
@@ -185,9 +197,28 @@ int keys_run(struct synod *s, const struct synod_request *request,
     if (rc == SYNOD_OK && request->op == SYNOD_RANGE) {
         rc = run_range(s, &request->as.range, consistency, deadline, out);
     } else if (rc == SYNOD_OK && is_read_only) {
-        rc = run_query(s, buffer_slice(&body), consistency, deadline, out);
+        const struct question question = {QUERY_KV, buffer_slice(&body), consistency, 0};
+        rc = run_query(s, &question, deadline, out);
     } else if (rc == SYNOD_OK) {
         rc = run_command(s, buffer_slice(&body), deadline, out);
+    }
+    buffer_close(&body);
+    return rc;
+}
+
+int keys_continue(struct synod *s, const struct synod_request *request, time_ms_t deadline,
+                  struct synod_result **out)
+{
+    struct buffer body = {0};
+    int is_read_only = 0;
+    int rc = keys_encode(s, request, &body, &is_read_only);
+    CHECK(rc != SYNOD_OK || is_read_only);
+    if (rc == SYNOD_OK && request->op == SYNOD_RANGE) {
+        struct paging p = {.op = request->as.range, .is_continued = 1};
+        rc = run_pages(s, &p, SYNOD_LOCAL, deadline, out);
+    } else if (rc == SYNOD_OK) {
+        const struct question question = continued(buffer_slice(&body));
+        rc = run_query(s, &question, deadline, out);
     }
     buffer_close(&body);
     return rc;

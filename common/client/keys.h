@@ -25,6 +25,12 @@ int keys_run(struct synod *s, const struct synod_request *request,
              enum synod_consistency consistency, time_ms_t deadline,
              struct synod_result **out) MUST_USE;
 
+/* The same of a request that changes nothing and goes on where an earlier answer to this handle
+ * ended: its ranges name the revision of that. It is answered by any learner that has the revision,
+ * also if it was compacted since. SYNOD_E_COMPACTED: too long ago. */
+int keys_continue(struct synod *s, const struct synod_request *request, time_ms_t deadline,
+                  struct synod_result **out) MUST_USE;
+
 /* Sends it behind all that was sent before, and waits for nothing (call_post). */
 void keys_post(struct synod *s, const struct synod_request *request);
 

@@ -26,7 +26,7 @@ struct query {
     struct buffer *answer;
 };
 
-/* What to ask. */
+/* What to ask. With QUERY_KV_CONTINUED the revision is known. */
 struct question {
     enum query_op op;
     struct slice body;

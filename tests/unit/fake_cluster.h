@@ -185,8 +185,12 @@ int fake_has(struct fake *f, const char *key, const char *value);
 /* How many keys have the prefix, which ends in a slash. */
 size_t fake_count(struct fake *f, const char *prefix);
 
-/* Forgets revisions. */
+/* Forgets revisions; questions that go on are answered until they are swept. */
 void fake_compact(struct fake *f, uint64_t revision);
+void fake_sweep(struct fake *f, uint64_t revision);
+
+/* See fake_store_storm. */
+void fake_storm(struct fake *f, int is_on);
 
 /* Puts records "0", "1", ... into the log as if somebody else had appended them. */
 void fake_fill(struct fake *f, uint64_t count);

@@ -96,3 +96,17 @@ void fake_compact(struct fake *f, uint64_t revision)
     fake_unlock(f);
     buffer_close(&body);
 }
+
+void fake_sweep(struct fake *f, uint64_t revision)
+{
+    fake_lock(f);
+    fake_store_sweep(f->store, revision);
+    fake_unlock(f);
+}
+
+void fake_storm(struct fake *f, int is_on)
+{
+    fake_lock(f);
+    fake_store_storm(f->store, is_on);
+    fake_unlock(f);
+}

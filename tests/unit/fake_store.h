@@ -40,6 +40,12 @@ void fake_store_query(struct fake_store *store, const struct msg_query *query, s
 size_t fake_store_events(struct fake_store *store, const struct msg_watch *watch,
                          size_t page_events, struct msg_events *out, struct buffer *body);
 
+/* Behind every answer to a question on keys and every page of a watch somebody puts "zzz" and
+ * compacts to the present, from now on or not. The sweep waits until it is told to: what is older
+ * than the revision is gone for questions that go on, too. */
+void fake_store_storm(struct fake_store *store, int is_on);
+void fake_store_sweep(struct fake_store *store, uint64_t revision);
+
 uint64_t fake_store_revision(const struct fake_store *store);
 
 #endif

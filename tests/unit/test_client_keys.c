@@ -240,6 +240,44 @@ static void test_pages(void **state)
     stop(s);
 }
 
+/* Proves: a range of many pages comes whole, at one revision and without being begun anew, while
+ * somebody puts and compacts to the present all the time. If it takes so long that its revision is
+ * swept, it is begun anew as long as there is time, and then that is said. */
+static void test_pages_in_a_storm(void **state)
+{
+    (void)state;
+    fake_start(&fake, 1, 2);
+    struct synod *s = open_client((struct synod_options){.timeout_ms = 300});
+    for (int i = 0; i < 50; i++) {
+        char key[16];
+        snprintf(key, sizeof key, "k%02d", i);
+        fake_put(&fake, key, key + 1);
+    }
+    fake_storm(&fake, 1);
+    SCRIPT(page_kvs, 1);
+    struct synod_request request = {.op = SYNOD_RANGE,
+                                    .as.range = {.key = text("k"), .end = text("zzzz")}};
+    struct synod_result *result = NULL;
+    assert_ok(s, synod_request(s, &request, SYNOD_LINEARIZABLE, &result));
+    assert_int_equal(result->response.kv_count, 50); /* none of the storm's */
+    assert_int_equal(result->revision, 51);
+    synod_result_free(result);
+    fake_lock(&fake);
+    assert_int_equal(fake.nodes[1].linear_query_count + fake.nodes[2].linear_query_count, 1);
+    fake_unlock(&fake);
+    request.as.range.revision = 51; /* somebody else's question */
+    assert_refused(s, synod_request(s, &request, SYNOD_LINEARIZABLE, NULL), SYNOD_E_COMPACTED,
+                   "compacted");
+    request.as.range.revision = 0;
+    fake_sweep(&fake, UINT64_MAX);
+    assert_refused(s, synod_request(s, &request, SYNOD_LINEARIZABLE, NULL), SYNOD_E_COMPACTED,
+                   "compacted");
+    fake_lock(&fake);
+    assert_true(fake.nodes[1].linear_query_count + fake.nodes[2].linear_query_count > 4);
+    fake_unlock(&fake);
+    stop(s);
+}
+
 /* Proves: a question is asked again when it or its answer is lost, when the learner is busy or has
  * no quorum, and of another learner when it dies; without any quorum the sentence says so. */
 static void test_read_retries(void **state)
@@ -427,6 +465,7 @@ int main(void)
         cmocka_unit_test_teardown(test_usage, clean_up),
         cmocka_unit_test_teardown(test_revisions, clean_up),
         cmocka_unit_test_teardown(test_pages, clean_up),
+        cmocka_unit_test_teardown(test_pages_in_a_storm, clean_up),
         cmocka_unit_test_teardown(test_read_retries, clean_up),
         cmocka_unit_test_teardown(test_put_once, clean_up),
         cmocka_unit_test_teardown(test_async, clean_up),
