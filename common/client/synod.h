@@ -197,7 +197,9 @@ enum synod_target {
 
 enum synod_relation { SYNOD_EQUAL = 0, SYNOD_GREATER = 1, SYNOD_LESS = 2, SYNOD_NOT_EQUAL = 3 };
 
-/* Keys in [key, end). end empty: the one key. end one zero byte: everything from key on. */
+/* Keys in [key, end). end empty: the one key. end one zero byte: everything from key on. As a
+ * request of its own a range may have any size and order that this process has memory for (a GiB);
+ * within a transaction all responses together have at most 2 MiB. */
 struct synod_range_op {
     struct synod_bytes key, end;
     uint64_t limit;    /* at most so many keys; 0: all */

@@ -516,7 +516,7 @@ struct msg_answer {
     uint32_t status; /* enum result_status */
     slot_t applied;
     uint64_t revision; /* of the store when it was answered; compacted: the compacted one */
-    /* KV: the response. If a page of a range is full it has fewer keys than limit and count allow:
+    /* KV: the response. If a page of a range is full there is more, and fewer keys than the limit:
      * go on behind the last key, at this revision. LEASE: ttl_ms u64, left_ms u64, key_count u32,
      * (size u32, key)*. LEASES: (id u64, ttl_ms u64, left_ms u64)*, rising ids; an empty page is
      * the end. SETTINGS: version u64, size u32, size bytes of settings (settings.h), then of each

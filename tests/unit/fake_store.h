@@ -7,6 +7,7 @@
 #include "common/base/buffer.h"
 #include "common/protocol/message.h"
 #include "common/protocol/value.h"
+#include "learner/machine/machine.h"
 
 struct fake_store;
 
@@ -45,6 +46,10 @@ size_t fake_store_events(struct fake_store *store, const struct msg_watch *watch
  * than the revision is gone for questions that go on, too. */
 void fake_store_storm(struct fake_store *store, int is_on);
 void fake_store_sweep(struct fake_store *store, uint64_t revision);
+
+/* From now on a state machine answers questions on keys, as it is, and nobody else does; NULL: no
+ * more. */
+void fake_store_use(struct fake_store *store, struct machine *machine);
 
 uint64_t fake_store_revision(const struct fake_store *store);
 
