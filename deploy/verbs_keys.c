@@ -41,7 +41,7 @@ static const char put_help[] =
 static const char get_help[] =
     "Prints the value of KEY; ends with 1 if there is no such key. With END, --prefix or\n"
     "--from-key it prints for each key one line with the key and one with the value, and\n"
-    "no key is no failure.\n"
+    "no key is no failure. The answer may have any size.\n"
     "\n"
     "  END              all keys from KEY on and before END\n"
     "  --from-key       all keys from KEY on\n" RANGE_OPTIONS "\n" RANGE_JSON "\n"
@@ -50,7 +50,8 @@ static const char get_help[] =
 
 static const char range_help[] =
     "Prints keys and values in [FROM, END): a line with the key and one with the value for\n"
-    "each. Without END: from FROM on; without both: all. No key is no failure.\n"
+    "each. Without END: from FROM on; without both: all. No key is no failure. The answer\n"
+    "may have any size.\n"
     "\n" RANGE_OPTIONS "\n" RANGE_JSON "\n"
     "  synod range --keys-only\n"
     "  synod range a f --limit 10 --rev 100 -o json\n";
@@ -61,7 +62,7 @@ static const char del_help[] =
     "  END              all keys from KEY on and before END\n"
     "  --prefix         all keys that begin with KEY\n"
     "  --from-key       all keys from KEY on\n"
-    "  --prev-kv        print what was deleted, too\n"
+    "  --prev-kv        print what was deleted, too: at most 2 MiB, else nothing is deleted\n"
     "\n"
     "-o json: {\"revision\", \"deleted\", \"previous\": [keys as of `get`]}\n"
     "\n"
@@ -101,6 +102,7 @@ static const char txn_help[] =
     "            {\"txn\": {\"compare\": [], \"then\": [], \"else\": []}}],\n"
     "   \"else\": []}\n"
     "\n"
+    "What it answers has at most 2 MiB in all, else nothing happens: limit its ranges.\n"
     "-o json: {\"revision\", \"succeeded\", \"responses\": [{\"op\", ...}]}\n"
     "\n"
     "  synod txn move.txt\n";

@@ -114,6 +114,7 @@ static int answer_watch(struct learner *l, struct question *question, time_ms_t 
     if (page.status == RESULT_OK && page.count == 0) {
         watch->revision = page.next_revision;
         watch->sub = page.next_sub;
+        watch->flags |= WATCH_CONTINUED;   /* it has begun */
         if (watch->revision <= revision) { /* a long way to look: a piece of it each turn */
             l->has_more_to_scan = 1;
             return 0;

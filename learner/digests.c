@@ -100,7 +100,7 @@ void learner_judge(struct learner *l, time_ms_t now, struct effects *out)
         same += (size_t)is_same;
         behind += (size_t)is_behind;
     }
-    /* Patience ends with the word of one that differs, so that it does not while nobody is heard. */
+    /* Patience ends with the word of one that differs: it does not while nobody is heard. */
     int is_out_of_patience = now - l->differs_since >= patience_ms &&
                              l->others[first].heard_at - l->differs_since >= patience_ms;
     if (count - differing < majority_of(count) ||
@@ -109,8 +109,8 @@ void learner_judge(struct learner *l, time_ms_t now, struct effects *out)
     }
 }
 
-/* Our digest of a slot: of the newest ones all are known, before them those that we have told, which
- * who is behind compares itself with. 0 if it is not known. */
+/* Our digest of a slot: of the newest ones all are known, before them those that we have told, with
+ * which who is behind compares itself. 0 if it is not known. */
 static int own_digest(const struct learner *l, slot_t slot, uint64_t *out)
 {
     slot_t applied = machine_applied(l->machine);

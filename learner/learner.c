@@ -114,7 +114,7 @@ static void on_flush(struct learner *l, time_ms_t now, struct effects *out)
     }
     learner_maybe_fetch(l, now, out);
     learner_send_results(l, out);
-    l->is_sweeping = machine_sweep(l->machine, out);
+    l->is_sweeping = learner_sweep(l, now, out);
     machine_store(l->machine, out);
     if (out->record_count == 0) { /* nothing will be written: what was applied is in the store */
         learner_serve_reads(l, now, out);

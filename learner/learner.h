@@ -6,6 +6,7 @@
  * clients.c    who is connected, and the results that go there
  * reads.c      questions that wait: for a quorum, for slots, for something new
  * answers.c    records, answers, events
+ * compactions.c  when what was compacted is swept
  * digests.c    whether other learners have the same state; what is due
  * machine/     the replicated state machine: sessions and the log */
 #ifndef SYNOD_LEARNER_LEARNER_H

@@ -84,6 +84,15 @@ struct read_round {
     time_ms_t retry_at;
 };
 
+/* A compaction that is too young to be swept, or several of them. */
+struct compaction {
+    uint64_t revision;
+    time_ms_t first_at, at; /* when the first of them was applied, and the last */
+};
+
+/* More than there can be within the grace. */
+#define COMPACTIONS_WAITING_MAX 16
+
 struct learner {
     struct learner_options options;
     struct rng rng;
@@ -114,7 +123,12 @@ struct learner {
     int has_more_to_scan; /* questions were not reached, or a watch has looked at a part only */
     size_t answer_bytes;  /* of the answers of this turn */
 
-    int is_sweeping; /* there is more to delete of what was compacted */
+    /* compactions.c */
+    struct compaction compactions[COMPACTIONS_WAITING_MAX]; /* oldest first */
+    size_t compaction_count;
+    uint64_t compacted_seen; /* the newest compaction that was noted */
+    uint64_t sweep_up_to;    /* the newest that is old enough; 0: none since the start */
+    int is_sweeping;         /* there is more to delete of what was compacted */
 
     /* digests.c */
     uint64_t digests[DIGESTS_KEPT];           /* by slot % DIGESTS_KEPT */
@@ -152,6 +166,11 @@ void learner_drop_pending(struct learner *l);
 
 /* Applies what an earlier turn had no room for. */
 void learner_deliver_rest(struct learner *l, time_ms_t now, struct effects *out);
+
+/* ---- compactions.c */
+
+/* Deletes some of what was compacted long enough ago. 1 if there is more to do. Once a turn. */
+int learner_sweep(struct learner *l, time_ms_t now, struct effects *out);
 
 /* ---- clients.c */
 void learner_on_client(struct learner *l, struct peer client, int is_up);
@@ -199,7 +218,7 @@ void learner_tick_verdict(struct learner *l, time_ms_t now, struct effects *out)
 void learner_note_applied(struct learner *l, time_ms_t now);
 void learner_on_digest(struct learner *l, const struct event *event);
 
-/* In each turn, before anything leaves: reaches the verdict if this learner differs from too many. */
+/* In each turn, before anything leaves: the verdict, if this learner differs from too many. */
 void learner_judge(struct learner *l, time_ms_t now, struct effects *out);
 
 /* Tells who leads how far this learner is, its digest, and what is due, if that is news or was told

@@ -179,7 +179,7 @@ static int observe_from_snapshot(struct synod *s, struct observer *o, struct syn
     tell_if_changed(o);
     struct synod_watch *watch = NULL;
     o->is_behind = 0;
-    rc = synod_watch_start(s, &options, on_events, o, &watch);
+    rc = watch_continue(s, &options, on_events, o, &watch);
     while (rc == SYNOD_OK && !o->is_done && !o->is_behind) {
         rc = client_turn(s, TIME_NEVER);
     }

@@ -163,7 +163,7 @@ static int wait_for(struct hold *hold, const struct predecessor *before, time_ms
     const struct synod_watch_options options = {
         .key = recipe_bytes(&before->key), .revision = before->revision + 1, .no_put = 1};
     struct synod_watch *watch = NULL;
-    int rc = synod_watch_start(s, &options, wake, &is_awake, &watch);
+    int rc = watch_continue(s, &options, wake, &is_awake, &watch);
     time_ms_t until = client_now() + HOLD_LOOK_MS;
     until = deadline < until ? deadline : until;
     while (rc == SYNOD_OK && !is_awake && client_now() < until &&
@@ -184,7 +184,7 @@ static int watch_own(struct hold *hold, uint64_t since)
         .key = recipe_bytes(&hold->key), .revision = since + 1, .no_put = 1};
     synod_watch_stop(hold->watch);
     hold->watch = NULL;
-    return synod_watch_start(hold->s, &options, note_gone, hold, &hold->watch);
+    return watch_continue(hold->s, &options, note_gone, hold, &hold->watch);
 }
 
 static void note_gone(void *arg, int code, const struct synod_events *events)

@@ -2,6 +2,7 @@
  *
  * request.c    requests to bytes
  * response.c   bytes to results
+ * range.c      ranges in pages, and sorted
  * keys.c       the calls */
 #ifndef SYNOD_CLIENT_KEYS_H
 #define SYNOD_CLIENT_KEYS_H
@@ -17,13 +18,32 @@
 int keys_encode(struct synod *s, const struct synod_request *request, struct buffer *out,
                 int *is_read_only) MUST_USE;
 
+/* The same as the protocol has it; slices are borrowed. */
+struct kv_range keys_range(const struct synod_range_op *op);
+
 /* A response as one piece of memory. NULL if the bytes are none. */
 struct synod_result *keys_decode(struct slice bytes, uint64_t revision) MUST_USE;
+
+/* Gives out a response that came at a revision. SYNOD_E_CORRUPT. out may be NULL. */
+int keys_take(struct synod *s, struct slice bytes, uint64_t revision,
+              struct synod_result **out) MUST_USE;
+
+/* A range that keys_encode has validated, and one that goes on: see keys_run and keys_continue. */
+int range_run(struct synod *s, const struct synod_range_op *op, enum synod_consistency consistency,
+              time_ms_t deadline, struct synod_result **out) MUST_USE;
+int range_continue(struct synod *s, const struct synod_range_op *op, time_ms_t deadline,
+                   struct synod_result **out) MUST_USE;
 
 /* synod_request with a deadline of its own. out may be NULL. */
 int keys_run(struct synod *s, const struct synod_request *request,
              enum synod_consistency consistency, time_ms_t deadline,
              struct synod_result **out) MUST_USE;
+
+/* The same of a request that changes nothing and goes on where an earlier answer to this handle
+ * ended: its ranges name the revision of that. It is answered by any learner that has the revision,
+ * also if it was compacted since. SYNOD_E_COMPACTED: too long ago. */
+int keys_continue(struct synod *s, const struct synod_request *request, time_ms_t deadline,
+                  struct synod_result **out) MUST_USE;
 
 /* Sends it behind all that was sent before, and waits for nothing (call_post). */
 void keys_post(struct synod *s, const struct synod_request *request);

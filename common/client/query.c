@@ -93,7 +93,13 @@ void query_on_answer(struct synod *s, const struct message *msg)
     default:
         break;
     }
+    q->revision = answer->revision;
     finish(q, answers_code(s, answer->status, answer->revision));
+}
+
+struct question query_continued(struct slice body)
+{
+    return (struct question){QUERY_KV_CONTINUED, body, SYNOD_LOCAL, 1};
 }
 
 int query_run(struct synod *s, const struct question *question, time_ms_t deadline,
@@ -124,7 +130,7 @@ int query_run(struct synod *s, const struct question *question, time_ms_t deadli
             finish(q, rc);
         }
     }
-    if (q->code == SYNOD_OK && revision != NULL) {
+    if (revision != NULL) {
         *revision = q->revision;
     }
     return q->code;

@@ -26,7 +26,7 @@ struct query {
     struct buffer *answer;
 };
 
-/* What to ask. */
+/* What to ask. With QUERY_KV_CONTINUED the revision is known. */
 struct question {
     enum query_op op;
     struct slice body;
@@ -34,8 +34,13 @@ struct question {
     int is_revision_known;
 };
 
+/* What a revision held never changes: of one that an earlier answer named, any learner may be
+ * asked. */
+struct question query_continued(struct slice body);
+
 /* Asks until there is an answer, an error that will not go away, or the deadline. The answer's body
- * is appended to it. */
+ * is appended to it. *revision (or NULL) gets the store's when it was answered, also if the answer
+ * was a refusal; 0 if there was none. */
 int query_run(struct synod *s, const struct question *question, time_ms_t deadline,
               uint64_t *revision, struct buffer *answer) MUST_USE;
 

@@ -201,7 +201,8 @@ static int read_page(struct synod *s, const struct walk *w, struct synod_result 
     };
     const struct synod_request request = {.op = SYNOD_TXN,
                                           .as.txn = {.then = parts, .then_count = 2}};
-    int rc = keys_run(s, &request, SYNOD_LINEARIZABLE, w->call_deadline, out);
+    int rc = w->revision == 0 ? keys_run(s, &request, SYNOD_LINEARIZABLE, w->call_deadline, out)
+                              : keys_continue(s, &request, w->call_deadline, out);
     free_keys(&from);
     if (rc == SYNOD_OK && (*out)->response.response_count != 2) {
         synod_result_free(*out);
@@ -350,9 +351,9 @@ static int wait_for_one(struct synod *s, const struct walk *w, time_ms_t deadlin
         .no_put = 1,
     };
     struct synod_watch *watches[2] = {NULL, NULL};
-    int rc = synod_watch_start(s, &items, wake, &is_awake, &watches[0]);
+    int rc = watch_continue(s, &items, wake, &is_awake, &watches[0]);
     if (rc == SYNOD_OK) {
-        rc = synod_watch_start(s, &claims, wake, &is_awake, &watches[1]);
+        rc = watch_continue(s, &claims, wake, &is_awake, &watches[1]);
     }
     time_ms_t until = client_now() + QUEUE_LOOK_MS;
     until = deadline < until ? deadline : until;

@@ -64,26 +64,29 @@ static int check_size(struct synod *s, struct synod_bytes bytes)
     return SYNOD_OK;
 }
 
+struct kv_range keys_range(const struct synod_range_op *op)
+{
+    return (struct kv_range){.flags = (op->keys_only ? KV_KEYS_ONLY : 0) |
+                                      (op->count_only ? KV_COUNT_ONLY : 0) |
+                                      (op->no_count ? KV_NO_COUNT : 0),
+                             .order = (enum kv_order)op->order,
+                             .target = (enum kv_target)op->target,
+                             .limit = op->limit,
+                             .revision = op->revision,
+                             .min_mod = op->min_mod,
+                             .max_mod = op->max_mod,
+                             .min_create = op->min_create,
+                             .max_create = op->max_create,
+                             .key = slice_from(op->key),
+                             .end = slice_from(op->end)};
+}
+
 static int encode_range(struct synod *s, const struct synod_range_op *op, struct buffer *out)
 {
     if (check_size(s, op->key) != SYNOD_OK || check_size(s, op->end) != SYNOD_OK) {
         return SYNOD_E_USAGE;
     }
-    const struct kv_request request = {
-        .op = KV_RANGE,
-        .range = {.flags = (op->keys_only ? KV_KEYS_ONLY : 0) |
-                           (op->count_only ? KV_COUNT_ONLY : 0) | (op->no_count ? KV_NO_COUNT : 0),
-                  .order = (enum kv_order)op->order,
-                  .target = (enum kv_target)op->target,
-                  .limit = op->limit,
-                  .revision = op->revision,
-                  .min_mod = op->min_mod,
-                  .max_mod = op->max_mod,
-                  .min_create = op->min_create,
-                  .max_create = op->max_create,
-                  .key = slice_from(op->key),
-                  .end = slice_from(op->end)},
-    };
+    const struct kv_request request = {.op = KV_RANGE, .range = keys_range(op)};
     kv_put_request(out, &request);
     return SYNOD_OK;
 }

@@ -197,7 +197,9 @@ enum synod_target {
 
 enum synod_relation { SYNOD_EQUAL = 0, SYNOD_GREATER = 1, SYNOD_LESS = 2, SYNOD_NOT_EQUAL = 3 };
 
-/* Keys in [key, end). end empty: the one key. end one zero byte: everything from key on. */
+/* Keys in [key, end). end empty: the one key. end one zero byte: everything from key on. As a
+ * request of its own a range may have any size and order that this process has memory for (a GiB);
+ * within a transaction all responses together have at most 2 MiB. */
 struct synod_range_op {
     struct synod_bytes key, end;
     uint64_t limit;    /* at most so many keys; 0: all */
@@ -304,8 +306,10 @@ int synod_put(struct synod *s, struct synod_bytes key, struct synod_bytes value,
 int synod_get(struct synod *s, struct synod_bytes key, struct synod_result **out);
 int synod_delete(struct synod *s, struct synod_bytes key, uint64_t *deleted);
 
-/* Forgets what was overwritten or deleted before or at the revision. SYNOD_E_COMPACTED (it was
- * already), SYNOD_E_FUTURE. */
+/* Forgets what was overwritten or deleted before or at the revision. Reads of older revisions and
+ * watches that begin there are refused from now on. What is under way goes on: ranges of many
+ * pages, and watches that are less than five seconds behind. SYNOD_E_COMPACTED (it was already),
+ * SYNOD_E_FUTURE. */
 int synod_compact(struct synod *s, uint64_t revision);
 
 /* ---- watches */

@@ -243,6 +243,7 @@ static void take_page(struct synod_watch *watch, const struct msg_events *msg)
     watch->s->revision = msg->revision > watch->s->revision ? msg->revision : watch->s->revision;
     watch->revision = msg->next_revision;
     watch->sub = msg->next_sub;
+    watch->flags |= WATCH_CONTINUED;
     if (count == 0 && is_behind) {
         try_elsewhere(watch, "the learner lags behind");
     } else {
@@ -339,18 +340,9 @@ static struct slice keep(struct synod_bytes bytes)
     return slice_keep(slice_borrow(bytes.data, bytes.size));
 }
 
-int synod_watch_start(struct synod *s, const struct synod_watch_options *options, synod_watch_fn fn,
-                      void *arg, struct synod_watch **out)
+static struct synod_watch *open_watch(struct synod *s, const struct synod_watch_options *options,
+                                      synod_watch_fn fn, void *arg)
 {
-    uint64_t revision = options->revision;
-    int rc = check_options(s, options);
-    if (rc == SYNOD_OK && revision == 0) {
-        rc = present_revision(s, options->key, &revision);
-        revision++;
-    }
-    if (rc != SYNOD_OK) {
-        return rc;
-    }
     struct synod_watch *watch = memory_calloc(1, sizeof *watch);
     watch->s = s;
     watch->key = keep(options->key);
@@ -360,12 +352,39 @@ int synod_watch_start(struct synod *s, const struct synod_watch_options *options
     watch->wants_progress = options->progress;
     watch->fn = fn;
     watch->arg = arg;
-    watch->revision = revision;
-    watch->told = revision - 1;
+    watch->revision = options->revision;
+    watch->told = options->revision - 1;
     DL_APPEND(s->watches.list, watch);
     s->watches.wake = 0;
-    *out = watch;
-    return SYNOD_OK;
+    return watch;
+}
+
+int watch_continue(struct synod *s, const struct synod_watch_options *options, synod_watch_fn fn,
+                   void *arg, struct synod_watch **out)
+{
+    CHECK(options->revision > 0);
+    int rc = check_options(s, options);
+    if (rc == SYNOD_OK) {
+        *out = open_watch(s, options, fn, arg);
+        (*out)->flags |= WATCH_CONTINUED;
+    }
+    return rc;
+}
+
+int synod_watch_start(struct synod *s, const struct synod_watch_options *options, synod_watch_fn fn,
+                      void *arg, struct synod_watch **out)
+{
+    struct synod_watch_options from = *options;
+    int rc = check_options(s, options);
+    if (rc == SYNOD_OK && options->revision == 0) {
+        rc = present_revision(s, options->key, &from.revision);
+        from.revision++;
+        return rc == SYNOD_OK ? watch_continue(s, &from, fn, arg, out) : rc;
+    }
+    if (rc == SYNOD_OK) {
+        *out = open_watch(s, options, fn, arg);
+    }
+    return rc;
 }
 
 void synod_watch_stop(struct synod_watch *watch)

@@ -38,6 +38,11 @@ struct watches {
     time_ms_t wake; /* nothing is due before; 0: something may be */
 };
 
+/* synod_watch_start from the revision after one that an answer to this handle has named: it goes on
+ * from there, also if that was compacted since. */
+int watch_continue(struct synod *s, const struct synod_watch_options *options, synod_watch_fn fn,
+                   void *arg, struct synod_watch **out) MUST_USE;
+
 void watch_on_events(struct synod *s, const struct message *msg);
 time_ms_t watch_work(struct synod *s);
 

@@ -350,16 +350,25 @@ int synod_work_show(struct synod *s, const char *item, struct synod_work *out)
     return rc;
 }
 
-static int read_all(struct synod *s, const char *prefix, uint64_t revision,
-                    struct synod_result **out)
+static struct synod_request all_of(const char *prefix, uint8_t *end)
 {
-    uint8_t end[SYNOD_KEY_BYTES_MAX];
-    const struct synod_request request = {
+    return (struct synod_request){
         .op = SYNOD_RANGE,
-        .as.range = {.key = synod_text(prefix),
-                     .end = synod_prefix_end(synod_text(prefix), end),
-                     .revision = revision}};
-    return synod_request(s, &request, SYNOD_LINEARIZABLE, out);
+        .as.range = {.key = synod_text(prefix), .end = synod_prefix_end(synod_text(prefix), end)}};
+}
+
+/* All items, and the claims there were at the same revision. */
+static int read_all(struct synod *s, struct synod_result **items, struct synod_result **claims)
+{
+    uint8_t ends[2][SYNOD_KEY_BYTES_MAX];
+    struct synod_request request = all_of(ITEM_PREFIX, ends[0]);
+    int rc = synod_request(s, &request, SYNOD_LINEARIZABLE, items);
+    if (rc == SYNOD_OK) {
+        request = all_of(CLAIM_PREFIX, ends[1]);
+        request.as.range.revision = (*items)->revision;
+        rc = keys_continue(s, &request, client_deadline(client_now(), s->timeout_ms), claims);
+    }
+    return rc;
 }
 
 static struct synod_bytes name_of(const struct synod_kv *kv, const char *prefix)
@@ -402,12 +411,16 @@ static int tell_items(struct synod *s, const struct synod_response *items,
 
 int synod_work_list(struct synod *s, synod_work_fn fn, void *arg)
 {
+    time_ms_t deadline = client_deadline(client_now(), s->timeout_ms);
     struct synod_result *items = NULL;
     struct synod_result *claims = NULL;
-    int rc = read_all(s, ITEM_PREFIX, 0, &items);
-    if (rc == SYNOD_OK) {
-        rc = read_all(s, CLAIM_PREFIX, items->revision, &claims);
-    }
+    int rc;
+    do {
+        synod_result_free(items);
+        items = NULL;
+        rc = read_all(s, &items, &claims);
+        /* It took so long that the revision of the items was swept: from the beginning. */
+    } while (rc == SYNOD_E_COMPACTED && client_now() < deadline);
     if (rc == SYNOD_OK) {
         rc = tell_items(s, &items->response, &claims->response, fn, arg);
     }

@@ -59,6 +59,10 @@
  */
 #define LINE_TTL_MS 10000
 
+/* How long a learner keeps what was compacted for questions that were under way: pages of a watch
+ * or a range that go on. By its own clock, from when it applied the compaction or was started. */
+#define COMPACTION_GRACE_MS 5000
+
 /* The leader closes a batch at this size; a block is never split, so a value may exceed it by one
  * block. */
 #define BATCH_BYTES_TARGET (256 * KIB)

@@ -495,6 +495,9 @@ enum query_op {
     QUERY_LEASE = 2,    /* body: id u64, keys u8 (1: name the keys that are attached) */
     QUERY_LEASES = 3,   /* body: first id u64: all leases from there on, as far as a page goes */
     QUERY_SETTINGS = 4, /* no body: what the log says of oracles */
+    /* As QUERY_KV, of a question that goes on with an earlier answer, at its revision: that is read
+     * as long as the learner has it, also when it was compacted since. */
+    QUERY_KV_CONTINUED = 5,
 };
 
 struct msg_query {
@@ -509,7 +512,7 @@ struct msg_answer {
     uint32_t status; /* enum result_status */
     slot_t applied;
     uint64_t revision; /* of the store when it was answered; compacted: the compacted one */
-    /* KV: the response. If a page of a range is full it has fewer keys than limit and count allow:
+    /* KV: the response. If a page of a range is full there is more, and fewer keys than the limit:
      * go on behind the last key, at this revision. LEASE: ttl_ms u64, left_ms u64, key_count u32,
      * (size u32, key)*. LEASES: (id u64, ttl_ms u64, left_ms u64)*, rising ids; an empty page is
      * the end. SETTINGS: version u64, size u32, size bytes of settings (settings.h), then of each
@@ -521,6 +524,7 @@ struct msg_answer {
 #define WATCH_PREVIOUS 1U  /* with what was there before */
 #define WATCH_NO_PUT 2U    /* without puts */
 #define WATCH_NO_DELETE 4U /* without deletes */
+#define WATCH_CONTINUED 8U /* it goes on: told all from there on as long as the learner has that */
 
 /* Asks for one page of the changes to [key, end) from a position on. The learner keeps nothing
  * beyond its answer: to watch is to ask again, anywhere, from where the page ended. */
@@ -537,7 +541,7 @@ struct msg_watch {
 
 struct msg_events {
     uint64_t request;
-    uint32_t status;        /* OK, COMPACTED (watched from below it: events are missing), BUSY */
+    uint32_t status;        /* OK, COMPACTED (watched from below it), BUSY */
     uint64_t revision;      /* of the store; compacted: the compacted one */
     uint64_t next_revision; /* everything wanted before this position is in this page or earlier */
     uint32_t next_sub;

@@ -415,7 +415,7 @@ static const struct field proposed_fields[] = {
 /* As with blocks, a malformed query reaches the learner, which answers it so. */
 static const struct field query_fields[] = {
     U64(msg_query, request, 0, UINT64_MAX),
-    U32(msg_query, op, QUERY_KV, QUERY_SETTINGS),
+    U32(msg_query, op, QUERY_KV, QUERY_KV_CONTINUED),
     U32(msg_query, consistency, READ_LINEARIZABLE, READ_LOCAL),
     BYTES(msg_query, body, FIELD_BIN, 0, KV_REQUEST_BYTES_MAX),
 };
@@ -432,7 +432,7 @@ static const struct field watch_fields[] = {
     U64(msg_watch, request, 0, UINT64_MAX),
     U64(msg_watch, revision, 1, POSITION_MAX),
     U32(msg_watch, sub, 0, UINT32_MAX),
-    U32(msg_watch, flags, 0, WATCH_PREVIOUS | WATCH_NO_PUT | WATCH_NO_DELETE),
+    U32(msg_watch, flags, 0, WATCH_PREVIOUS | WATCH_NO_PUT | WATCH_NO_DELETE | WATCH_CONTINUED),
     U32(msg_watch, bytes_max, 0, UINT32_MAX),
     U32(msg_watch, wait_ms, 0, UINT32_MAX),
     BYTES(msg_watch, key, FIELD_BIN, 1, KEY_BYTES_MAX),

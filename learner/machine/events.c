@@ -45,13 +45,23 @@ static int visit_earlier(void *arg, struct found *found)
     return 1;
 }
 
-/* The key as of the revision before the change, if that can be read still. */
-static int load_previous(struct machine *m, const struct change *change, struct kv *previous,
-                         struct blob **blob)
+/* 1 if what an event has replaced can be told: above the compacted revision, and where a watch goes
+ * on as far as it is there. */
+static int is_previous_kept(const struct reading *reading, uint64_t revision)
 {
+    const struct machine *m = reading->machine;
+    return revision > m->compacted ||
+           ((reading->watch->flags & WATCH_CONTINUED) != 0 && sweep_has_previous(m, revision));
+}
+
+/* The key as of the revision before the change, if that can be read still. */
+static int load_previous(const struct reading *reading, const struct change *change,
+                         struct kv *previous, struct blob **blob)
+{
+    struct machine *m = reading->machine;
     uint64_t revision = change->kv.mod;
     struct position at = change->previous;
-    if (at.revision == 0 || revision <= m->compacted ||
+    if (at.revision == 0 || !is_previous_kept(reading, revision) ||
         (change->kind == KV_EVENT_PUT && change->kv.version == 1)) {
         return 0;
     }
@@ -99,7 +109,7 @@ static int add_event(struct reading *reading, struct position at, const struct c
     struct blob *blob = NULL;
     struct kv_event event = {.kind = change->kind, .sub = at.sub, .kv = change->kv};
     if ((reading->watch->flags & WATCH_PREVIOUS) != 0) {
-        event.has_previous = load_previous(reading->machine, change, &event.previous, &blob);
+        event.has_previous = load_previous(reading, change, &event.previous, &blob);
     }
     size_t before = reading->page.size;
     kv_put_event(&reading->page, &event);
@@ -150,6 +160,18 @@ static int visit_event(void *arg, struct slice record, struct slice value)
     return add_event(reading, at, &change);
 }
 
+/* 1 if all that the watch asks for is there. One that goes on below the compacted revision is told
+ * all of it, also what was there before, or nothing. */
+static int can_be_told(const struct machine *m, const struct msg_watch *watch)
+{
+    struct position from = {watch->revision, watch->sub};
+    if (watch->revision >= m->compacted || MUTANT(compacted_read_allowed)) {
+        return 1;
+    }
+    return (watch->flags & WATCH_CONTINUED) != 0 && sweep_has_events(m, from) &&
+           ((watch->flags & WATCH_PREVIOUS) == 0 || sweep_has_previous(m, watch->revision));
+}
+
 void machine_events(struct machine *m, const struct msg_watch *watch, struct events_page *page,
                     struct effects *out)
 {
@@ -160,7 +182,7 @@ void machine_events(struct machine *m, const struct msg_watch *watch, struct eve
         page->status = RESULT_MALFORMED; /* it would wait for ever */
         return;
     }
-    if (watch->revision < m->compacted && !MUTANT(compacted_read_allowed)) {
+    if (!can_be_told(m, watch)) {
         page->status = RESULT_COMPACTED;
         return;
     }

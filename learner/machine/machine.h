@@ -96,13 +96,15 @@ struct events_page {
 void machine_events(struct machine *m, const struct msg_watch *watch, struct events_page *page,
                     struct effects *out);
 
-/* Deletes some of what compaction has made unreachable, a bounded piece of work for one turn. No
- * part of the replicated state: learners may be differently far. 1 if there is more to do. Before
+/* Deletes some of what a compaction at `up_to` has made unreachable (not above machine_compacted),
+ * a bounded piece of work for one turn. One that was begun is brought to its end first. No part of
+ * the replicated state: learners may be differently far. 1 if there is more to do. Before
  * machine_store. */
-int machine_sweep(struct machine *m, struct effects *out);
+int machine_sweep(struct machine *m, uint64_t up_to, struct effects *out);
 
 uint64_t machine_revision(const struct machine *m); /* of the store; 1 when it is new, as in etcd */
 uint64_t machine_compacted(const struct machine *m); /* 0: nothing yet */
+uint64_t machine_swept(const struct machine *m); /* above it nothing was deleted; of this store */
 
 /* The cluster time at which the first lease or session may be up; 0 if there is none. A slot with a
  * higher stamp ends it. */

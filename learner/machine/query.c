@@ -96,6 +96,11 @@ void machine_query(struct machine *m, enum query_op op, struct slice body, uint6
     case QUERY_KV:
         status = query_kv(m, body, &response);
         break;
+    case QUERY_KV_CONTINUED:
+        m->is_continued = 1;
+        status = query_kv(m, body, &response);
+        m->is_continued = 0;
+        break;
     case QUERY_LEASE:
         status = query_lease(m, body, idle_ms, &response);
         break;

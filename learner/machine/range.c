@@ -3,6 +3,7 @@
 #include "common/base/bytes.h"
 #include "common/base/memory.h"
 #include "common/base/mutant.h"
+#include "common/protocol/kv_sort.h"
 #include "learner/machine/state.h"
 
 #include <stdlib.h>
@@ -154,10 +155,10 @@ enum result_status range_check(const struct machine *m, uint64_t revision)
     if (revision > keys_revision(m)) {
         return RESULT_FUTURE;
     }
-    if (revision > 0 && revision < m->compacted && !MUTANT(compacted_read_allowed)) {
-        return RESULT_COMPACTED;
+    if (revision == 0 || revision >= m->compacted || MUTANT(compacted_read_allowed)) {
+        return RESULT_OK;
     }
-    return RESULT_OK;
+    return m->is_continued && sweep_has_keys(m, revision) ? RESULT_OK : RESULT_COMPACTED;
 }
 
 /* ---- responding */
@@ -194,16 +195,6 @@ static int passes_filters(const struct kv_range *range, const struct kv *kv)
            (range->min_create == 0 || create >= (int64_t)range->min_create);
 }
 
-static int has_filters(const struct kv_range *range)
-{
-    return (range->max_mod | range->min_mod | range->max_create | range->min_create) != 0;
-}
-
-static int is_sorted(const struct kv_range *range)
-{
-    return range->order == KV_ORDER_DESCEND || range->target != KV_TARGET_KEY;
-}
-
 /* Appends a kv. 0 if it does not fit any more. */
 static int emit(struct respond *respond, const struct kv *kv)
 {
@@ -236,7 +227,7 @@ static int respond_in_order(void *arg, struct found *found)
     if ((range->flags & KV_COUNT_ONLY) != 0 || respond->more) {
         return is_over(respond);
     }
-    if (range->limit > 0 && respond->matches == range->limit && !has_filters(range)) {
+    if (range->limit > 0 && respond->matches == range->limit && !kv_range_has_filters(range)) {
         respond->more = 1;
         return is_over(respond);
     }
@@ -264,71 +255,6 @@ static int respond_in_order(void *arg, struct found *found)
 
 /* ---- sorting */
 
-struct sort {
-    enum kv_target target;
-    int sign;
-};
-
-static int compare_u64(uint64_t a, uint64_t b)
-{
-    return a < b ? -1 : a > b;
-}
-
-static int compare_targets(enum kv_target target, const struct kv *a, const struct kv *b)
-{
-    switch (target) {
-    case KV_TARGET_VERSION:
-        return compare_u64(a->version, b->version);
-    case KV_TARGET_CREATE:
-        return compare_u64(a->create, b->create);
-    case KV_TARGET_MOD:
-        return compare_u64(a->mod, b->mod);
-    case KV_TARGET_VALUE:
-        return kv_compare_keys(a->value, b->value);
-    case KV_TARGET_LEASE:
-    case KV_TARGET_KEY:
-        break;
-    }
-    return kv_compare_keys(a->key, b->key);
-}
-
-/* Merges two sorted neighbours, the left one first where they are equal. */
-static void merge_runs(const struct sort *sort, const struct kv *from, size_t left, size_t middle,
-                       size_t right, struct kv *to)
-{
-    size_t i = left;
-    size_t k = middle;
-    for (size_t at = left; at < right; at++) {
-        int takes_left =
-            k == right ||
-            (i < middle && sort->sign * compare_targets(sort->target, &from[i], &from[k]) <= 0);
-        to[at] = takes_left ? from[i++] : from[k++];
-    }
-}
-
-/* A stable sort: the C library's is none, and equal keys have to come out alike everywhere. */
-static void sort_kvs(const struct kv_range *range, struct kv *kvs, size_t count)
-{
-    struct sort sort = {range->target, range->order == KV_ORDER_DESCEND ? -1 : 1};
-    struct kv *other = memory_calloc(count, sizeof *other);
-    struct kv *from = kvs;
-    struct kv *to = other;
-    for (size_t width = 1; width < count; width *= 2) {
-        for (size_t left = 0; left < count; left += 2 * width) {
-            size_t middle = left + width < count ? left + width : count;
-            size_t right = left + 2 * width < count ? left + 2 * width : count;
-            merge_runs(&sort, from, left, middle, right, to);
-        }
-        struct kv *swap = from;
-        from = to;
-        to = swap;
-    }
-    if (from != kvs) {
-        memcpy(kvs, from, count * sizeof *kvs);
-    }
-    free(other);
-}
-
 static void drop_kvs(struct respond *respond, size_t from)
 {
     for (size_t i = from; i < respond->size; i++) {
@@ -344,7 +270,7 @@ static void drop_kvs(struct respond *respond, size_t from)
 /* Only the best `limit` of what was seen can be in the response. */
 static void keep_best(struct respond *respond)
 {
-    sort_kvs(respond->range, respond->kvs, respond->size);
+    kv_sort(respond->range, respond->kvs, respond->size);
     if (respond->range->limit > 0 && respond->size > respond->range->limit) {
         drop_kvs(respond, (size_t)respond->range->limit);
     }
@@ -414,10 +340,8 @@ enum result_status range_respond(struct machine *m, const struct kv_range *range
     respond.mark = kv_begin_response(out, KV_RANGE);
     size_t head = out->size;
     buffer_extend(out, 13);
-    if (is_sorted(range)) {
-        if (range->order == KV_ORDER_NONE && !has_filters(range) && range->limit > 0) {
-            respond.presort_limit = range->limit + 1;
-        }
+    if (kv_range_is_sorted(range)) {
+        respond.presort_limit = kv_range_presort_limit(range);
         range_walk(m, range->key, range->end, range->revision, respond_sorted, &respond);
         emit_sorted(&respond);
     } else {

@@ -93,11 +93,13 @@ struct machine {
     slot_t lead_slot;
     struct ballot lead;
 
-    uint64_t revision;     /* of the keys */
-    int is_compacted;      /* at least once, were it at revision 0 */
-    uint64_t compacted;    /* what was overwritten or deleted before it is gone; 0: nothing */
-    uint32_t sub;          /* changes of the command under way, which have revision + 1 */
-    struct position swept; /* history before it is swept */
+    uint64_t revision;          /* of the keys */
+    int is_compacted;           /* at least once, were it at revision 0 */
+    uint64_t compacted;         /* what was overwritten or deleted before it is gone; 0: nothing */
+    uint32_t sub;               /* changes of the command under way, which have revision + 1 */
+    struct position swept;      /* history before it is swept: see sweep.c. Not above compacted */
+    uint64_t sweep_target;      /* of the sweep under way, not above compacted; 0: none is */
+    struct position sweep_next; /* where it goes on */
 
     struct machine_oracle oracle; /* its settings are a reference */
     int is_oracle_dirty;          /* differs from the store */
@@ -113,6 +115,7 @@ struct machine {
     struct view view;
     struct recent recent;
     uint64_t visited;       /* records of the store that were read, since the start */
+    int is_continued;       /* the query under way may read what is compacted and not swept */
     uint64_t slot_keys;     /* that the slot under way, or the query, has looked at */
     size_t slot_bytes;      /* of the responses of the slot under way */
     size_t unwritten_bytes; /* of responses and of what the view holds, since the last write */
@@ -394,6 +397,13 @@ void oracle_free(struct machine *m);
 uint64_t query_left_ms(const struct machine *m, uint64_t due_ms, uint64_t idle_ms);
 
 /* ---- sweep.c */
+
+/* 1 if what is asked for was not swept: the keys as of a revision; all events from a position on;
+ * what the events of a revision have replaced. */
+int sweep_has_keys(const struct machine *m, uint64_t revision);
+int sweep_has_events(const struct machine *m, struct position from);
+int sweep_has_previous(const struct machine *m, uint64_t revision);
+
 int sweep_load(struct machine *m);
 
 #endif

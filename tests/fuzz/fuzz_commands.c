@@ -389,7 +389,7 @@ static void check_fatal(const struct node *node, struct slice bytes)
 static void end_turn(struct node *node, int sweeps)
 {
     if (sweeps) {
-        machine_sweep(node->machine, &node->fx);
+        machine_sweep(node->machine, machine_compacted(node->machine), &node->fx);
     }
     machine_store(node->machine, &node->fx);
     if (store_write(node->store, node->fx.records, node->fx.record_count, 0, NULL) != 0) {
@@ -542,12 +542,12 @@ static void try_query(struct slice bytes)
 {
     struct node *node = &run.nodes[below(2)];
     struct query_answer answer;
-    enum query_op op = chance(8) ? (enum query_op)below(QUERY_SETTINGS + 2) : QUERY_KV;
+    enum query_op op = chance(8) ? (enum query_op)below(QUERY_KV_CONTINUED + 2) : QUERY_KV;
     bytes = op == QUERY_SETTINGS && chance(2) ? SLICE_EMPTY : bytes;
     machine_query(node->machine, op, bytes, below(1000), &answer, &node->fx);
     check_fatal(node, bytes);
     run.query_statuses[answer.status]++;
-    if (op == QUERY_KV && answer.status == RESULT_OK) {
+    if ((op == QUERY_KV || op == QUERY_KV_CONTINUED) && answer.status == RESULT_OK) {
         check_response(answer.body);
     }
 }
@@ -559,7 +559,7 @@ static void try_watch(void)
     struct node *node = &run.nodes[below(2)];
     struct msg_watch watch = {.revision = some_number(),
                               .sub = (uint32_t)below(3),
-                              .flags = (uint32_t)below(8),
+                              .flags = (uint32_t)below(2 * WATCH_CONTINUED),
                               .bytes_max = (uint32_t)below(300),
                               .key = some_key(key),
                               .end = some_end(end)};

@@ -62,7 +62,7 @@ void node_apply(struct node *node, slot_t slot, struct slice value)
 
 void node_write(struct node *node, size_t sweeps)
 {
-    while (sweeps > 0 && machine_sweep(node->machine, &node->fx)) {
+    while (sweeps > 0 && machine_sweep(node->machine, node->sweep_up_to, &node->fx)) {
         sweeps--;
     }
     machine_store(node->machine, &node->fx);

@@ -10,6 +10,7 @@ struct node {
     struct store_reader reader;
     struct machine *machine;
     struct effects fx;
+    uint64_t sweep_up_to;     /* a compaction that was applied */
     struct arena arena;       /* of the outcomes */
     struct outcome *outcomes; /* of the slots since node_forget */
     size_t outcome_count, outcome_capacity;
@@ -21,8 +22,8 @@ void node_close(struct node *node);
 /* Applies a value; what came of it is added to the outcomes, with copies of the bodies. */
 void node_apply(struct node *node, slot_t slot, struct slice value);
 
-/* Ends the turn: writes what changed. sweeps: how many bounded pieces of sweeping come before, at
- * most. */
+/* Ends the turn: writes what changed. sweeps: how many bounded pieces of sweeping up to sweep_up_to
+ * come before, at most. */
 void node_write(struct node *node, size_t sweeps);
 
 /* Between turns: as if the process had ended and been started again. */

@@ -12,6 +12,20 @@
 
 #include <cmocka.h>
 
+static void check_answer(struct run *run, const struct operation *operation,
+                         const struct reference_answer *wanted, const struct query_answer *answer)
+{
+    struct reference_result result = {.status = reference_status(wanted->error),
+                                      .value = wanted->revision,
+                                      .is_value_fixed = 1,
+                                      .kv = *wanted};
+    struct errmsg why;
+    if (!reference_result_matches(&result, answer->status, answer->revision, answer->body, &why)) {
+        errmsg_wrap(&why, "query");
+        run_fail(run, operation, &why);
+    }
+}
+
 static void check_request(struct run *run, struct node *node, const struct operation *operation)
 {
     struct kv_request request;
@@ -21,15 +35,32 @@ static void check_request(struct run *run, struct node *node, const struct opera
     reference_request(run->reference, &request, &run->arena, &wanted);
     struct query_answer answer;
     machine_query(node->machine, QUERY_KV, operation->request, 0, &answer, &node->fx);
-    struct reference_result result = {.status = reference_status(wanted.error),
-                                      .value = wanted.revision,
-                                      .is_value_fixed = 1,
-                                      .kv = wanted};
-    struct errmsg why;
-    if (!reference_result_matches(&result, answer.status, answer.revision, answer.body, &why)) {
-        errmsg_wrap(&why, "query");
-        run_fail(run, operation, &why);
+    check_answer(run, operation, &wanted, &answer);
+}
+
+/* The same at any revision there was, as a question that goes on: it is answered, and all of it, if
+ * the revision was not swept. */
+static void check_continued_request(struct run *run, struct node *node,
+                                    const struct operation *operation)
+{
+    struct kv_request request;
+    struct slice rest = operation->request;
+    CHECK(kv_next_request(&rest, &request) == 1);
+    if (request.op != KV_RANGE) {
+        return;
     }
+    request.range.revision = 1 + run_pick(run, reference_revision(run->reference));
+    struct buffer body = {0};
+    kv_put_request(&body, &request);
+    struct query_answer answer;
+    machine_query(node->machine, QUERY_KV_CONTINUED, buffer_slice(&body), 0, &answer, &node->fx);
+    struct reference_answer wanted;
+    int is_swept = request.range.revision < machine_swept(node->machine);
+    reference_remember(run->reference, !is_swept);
+    reference_request(run->reference, &request, &run->arena, &wanted);
+    reference_remember(run->reference, 0);
+    check_answer(run, operation, &wanted, &answer);
+    buffer_close(&body);
 }
 
 static void check_lease(struct run *run, struct node *node, const struct operation *operation)
@@ -102,49 +133,55 @@ static void print_event(const char *what, const struct kv_event *event)
     json_decref(object);
 }
 
+/* What a watch has to be told. */
+struct expected {
+    enum reference_error error;
+    struct kv_event *events;
+    size_t count, seen;
+};
+
+static void check_page(struct run *run, const struct operation *operation,
+                       const struct events_page *page, struct expected *expected)
+{
+    struct errmsg why;
+    struct slice rest = page->events;
+    struct kv_event event;
+    uint32_t in_page = 0;
+    for (; kv_next_event(&rest, &event) == 1; in_page++) {
+        if (expected->seen == expected->count) {
+            errmsg_set(&why, ERROR_INTERNAL, "watch: more than %zu events", expected->count);
+            run_fail(run, operation, &why);
+        }
+        const struct kv_event *wanted = &expected->events[expected->seen++];
+        if (!reference_event_matches(wanted, &event, &why)) {
+            print_event("expected", wanted);
+            print_event("found", &event);
+            errmsg_wrap(&why, "event %zu", expected->seen);
+            run_fail(run, operation, &why);
+        }
+    }
+    run_must_equal(run, "events of a page", page->count, in_page);
+}
+
 /* Reads a watch page by page to its end, perhaps with a restart in between: to go on somewhere else
  * is to ask from where the page ended. */
-static void check_watch(struct run *run, struct node *node, const struct operation *operation)
+static void check_pages(struct run *run, struct node *node, const struct operation *operation,
+                        struct msg_watch watch, struct expected *expected)
 {
-    struct kv_event *events;
-    size_t count;
-    enum reference_error error =
-        reference_events(run->reference, operation->revision, operation->key, operation->end,
-                         operation->flags, &run->arena, &events, &count);
-    struct msg_watch watch = {.revision = operation->revision,
-                              .flags = operation->flags,
-                              .bytes_max = (uint32_t)(1 + run_pick(run, 300)),
-                              .key = operation->key,
-                              .end = operation->end};
-    struct errmsg why;
-    size_t seen = 0;
     while (watch.revision <= reference_revision(run->reference)) {
         struct events_page page;
         machine_events(node->machine, &watch, &page, &node->fx);
-        if (page.status != reference_status(error)) {
-            errmsg_set(&why, ERROR_INTERNAL, "watch: status %u expected, %u found",
-                       reference_status(error), page.status);
+        if (page.status != reference_status(expected->error)) {
+            struct errmsg why;
+            errmsg_set(&why, ERROR_INTERNAL, "watch from %llu: status %u expected, %u found",
+                       (unsigned long long)watch.revision, reference_status(expected->error),
+                       page.status);
             run_fail(run, operation, &why);
         }
-        if (error != REFERENCE_OK) {
+        if (expected->error != REFERENCE_OK) {
             return;
         }
-        struct slice rest = page.events;
-        struct kv_event event;
-        uint32_t in_page = 0;
-        for (; kv_next_event(&rest, &event) == 1; in_page++, seen++) {
-            if (seen == count) {
-                errmsg_set(&why, ERROR_INTERNAL, "watch: more than %zu events", count);
-                run_fail(run, operation, &why);
-            }
-            if (!reference_event_matches(&events[seen], &event, &why)) {
-                print_event("expected", &events[seen]);
-                print_event("found", &event);
-                errmsg_wrap(&why, "event %zu", seen);
-                run_fail(run, operation, &why);
-            }
-        }
-        run_must_equal(run, "events of a page", page.count, in_page);
+        check_page(run, operation, &page, expected);
         int is_further = page.next_revision > watch.revision ||
                          (page.next_revision == watch.revision && page.next_sub > watch.sub);
         run_must_equal(run, "whether a page goes on", 1, (uint64_t)is_further);
@@ -155,7 +192,52 @@ static void check_watch(struct run *run, struct node *node, const struct operati
             node_restart(node);
         }
     }
-    run_must_equal(run, "events of a watch", count, seen);
+    run_must_equal(run, "events of a watch", expected->count, expected->seen);
+}
+
+static struct msg_watch watch_of(struct run *run, const struct operation *operation)
+{
+    return (struct msg_watch){.revision = operation->revision,
+                              .flags = operation->flags,
+                              .bytes_max = (uint32_t)(1 + run_pick(run, 300)),
+                              .key = operation->key,
+                              .end = operation->end};
+}
+
+static struct expected expect(struct run *run, const struct msg_watch *watch)
+{
+    struct expected expected = {0};
+    expected.error = reference_events(run->reference, watch->revision, watch->key, watch->end,
+                                      watch->flags, &run->arena, &expected.events, &expected.count);
+    return expected;
+}
+
+static void check_watch(struct run *run, struct node *node, const struct operation *operation)
+{
+    struct msg_watch watch = watch_of(run, operation);
+    struct expected expected = expect(run, &watch);
+    check_pages(run, node, operation, watch, &expected);
+}
+
+/* The same from any revision there was, as a watch that goes on: it is told everything if that
+ * was not swept. */
+static void check_continued_watch(struct run *run, struct node *node,
+                                  const struct operation *operation)
+{
+    struct msg_watch watch = watch_of(run, operation);
+    watch.revision = 1 + run_pick(run, reference_revision(run->reference));
+    watch.flags |= WATCH_CONTINUED;
+    uint64_t swept = machine_swept(node->machine);
+    uint64_t compacted = machine_compacted(node->machine);
+    int is_kept =
+        watch.revision > swept || (watch.revision == swept && (watch.flags & WATCH_PREVIOUS) == 0);
+    reference_remember(run->reference, is_kept || watch.revision >= compacted);
+    struct expected expected = expect(run, &watch);
+    reference_remember(run->reference, 0);
+    for (size_t i = 0; i < expected.count; i++) { /* at the very revision that was compacted */
+        expected.events[i].has_previous &= expected.events[i].kv.mod > swept;
+    }
+    check_pages(run, node, operation, watch, &expected);
 }
 
 void run_check_reads(struct run *run, struct node *node)
@@ -165,6 +247,7 @@ void run_check_reads(struct run *run, struct node *node)
         switch (operation->kind) {
         case OPERATION_WATCH:
             check_watch(run, node, operation);
+            check_continued_watch(run, node, operation);
             break;
         case OPERATION_LEASE:
             check_lease(run, node, operation);
@@ -174,6 +257,7 @@ void run_check_reads(struct run *run, struct node *node)
             break;
         default:
             check_request(run, node, operation);
+            check_continued_request(run, node, operation);
             break;
         }
         run_must_equal(run, "code of a read", 0, (uint64_t)-node->fx.fatal);

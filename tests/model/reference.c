@@ -38,6 +38,16 @@ uint64_t reference_compacted(const struct reference *r)
     return r->compacted;
 }
 
+void reference_remember(struct reference *r, int remembers)
+{
+    r->remembers = remembers;
+}
+
+uint64_t reference_oldest(const struct reference *r)
+{
+    return r->remembers ? 0 : r->compacted;
+}
+
 /* ---- revisions */
 
 /* Position of the first history whose key is not below. */
@@ -177,7 +187,7 @@ static void add_previous(const struct reference *r, struct kv_event *event)
 {
     uint64_t before = event->kv.mod - 1;
     int is_creation = event->kind == KV_EVENT_PUT && event->kv.create == event->kv.mod;
-    if (is_creation || before < r->compacted) {
+    if (is_creation || before < reference_oldest(r)) {
         return;
     }
     const struct kv *kv = reference_kv_at(&r->histories[find(r, event->kv.key)], before);
@@ -198,7 +208,7 @@ enum reference_error reference_events(const struct reference *r, uint64_t revisi
     if (end.size > 0 && !is_open && kv_compare_keys(key, end) >= 0) {
         return REFERENCE_EMPTY_RANGE;
     }
-    if (revision < r->compacted) {
+    if (revision < reference_oldest(r)) {
         return REFERENCE_COMPACTED;
     }
     size_t first = r->change_count;

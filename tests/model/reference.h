@@ -67,6 +67,11 @@ void reference_request(struct reference *r, const struct kv_request *request, st
 /* revision names what reference_answer.revision would. */
 enum reference_error reference_compact(struct reference *r, uint64_t revision);
 
+/* From now on, until it is told otherwise, requests that change nothing and reference_events look
+ * below the compacted revision, too, as if nothing had been compacted: what a question that goes on
+ * has to be answered, if it is. */
+void reference_remember(struct reference *r, int remembers);
+
 /* All events in [key, end) from a revision on, with what was there before where that is kept; for
  * flags see msg_watch. COMPACTED, EMPTY_RANGE (no key can lie in it), or OK. */
 enum reference_error reference_events(const struct reference *r, uint64_t revision,

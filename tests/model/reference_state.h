@@ -24,6 +24,7 @@ struct reference {
     uint64_t revision;
     uint64_t compacted;
     int is_compacted;          /* once, at least: the first compaction may name 0 */
+    int remembers;             /* questions are answered below the compacted revision, too */
     uint32_t next_sub;         /* of the transaction under way: changes it has made */
     struct history *histories; /* rising keys */
     size_t history_count, history_capacity;
@@ -34,6 +35,9 @@ struct reference {
     size_t lease_count, lease_capacity;
     struct reference_oracle oracle;
 };
+
+/* Questions below it are refused. */
+uint64_t reference_oldest(const struct reference *r);
 
 /* The newest state of a key as of a revision, or NULL if it does not exist then. UINT64_MAX: the
  * changes of the transaction under way, too. */

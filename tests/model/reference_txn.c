@@ -77,7 +77,7 @@ static enum reference_error check_revision(const struct reference *r, uint64_t r
     if (revision > r->revision) {
         return REFERENCE_FUTURE;
     }
-    return revision < r->compacted ? REFERENCE_COMPACTED : REFERENCE_OK;
+    return revision < reference_oldest(r) ? REFERENCE_COMPACTED : REFERENCE_OK;
 }
 
 static enum reference_error execute_range(const struct reference *r, const struct kv_range *range,

@@ -39,6 +39,9 @@ static void run_turn(struct run *run)
         run_make_slot(run);
         apply_slot(run);
     }
+    if (run_pick(run, 4) == 0) { /* else what was compacted lately is not swept yet */
+        run->nodes[0].sweep_up_to = machine_compacted(run->nodes[0].machine);
+    }
     node_write(&run->nodes[0], run_pick(run, SWEEPS_MAX + 1));
     struct node *node = &run->nodes[run_pick(run, 2)];
     if (run_pick(run, 10) == 0) {
@@ -72,6 +75,7 @@ static void run_sequence(uint64_t seed, uint64_t operations)
         run_make_single(run);
         run_check_reads(run, &run->nodes[0]);
         apply_slot(run);
+        run->nodes[0].sweep_up_to = machine_compacted(run->nodes[0].machine);
         node_write(&run->nodes[0], run_pick(run, SWEEPS_MAX));
         run_check_numbers(run, &run->nodes[0]);
         arena_reset(&run->arena);

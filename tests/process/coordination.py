@@ -82,16 +82,39 @@ def locks(seed):
 
 
 def watch(seed):
-    """A watch with compaction every 200 ms and learners killed: every event once and in order."""
-    count = 1000000 if FULL else 200000
+    """A watch, compactions to the present every 20 ms, learners killed: every event once and in order."""
+    count = 1000000 if FULL else 400000
     with Cluster(name="watch") as cluster:
         trouble = Trouble(lambda dice: dice.choice(cluster.members("learner")), 0.7,
                           seed)
         began = time.monotonic()
-        out = with_trouble(start("tool_watch", cluster.config, count, 1000, 200), trouble,
+        out = with_trouble(start("tool_watch", cluster.config, count, 1000, 20), trouble,
                            1500 if FULL else 60)
         return (f"{out.strip()}; {count / (time.monotonic() - began):.0f} events/s, {trouble.kills} "
                 "learners killed")
+
+
+def pages(seed):
+    """Ranges of many pages, and the list of work, while others put and compact to the present."""
+    count = 1000000 if FULL else 200000
+    value = random.Random(seed).randbytes(300000).hex().encode()
+    with Cluster(name="pages") as cluster:
+        for i in range(12):
+            status, _, err = command("put", f"large/{i:02}", cluster=cluster, stdin=value)
+            check(status == 0, f"put ended with {status}: {err!r}")
+        command("work", "claim", "item", "--owner", "me", cluster=cluster)
+        storm = start("tool_watch", cluster.config, count, 1000, 2)
+        ranges = 0
+        while storm.poll() is None:
+            status, out, err = command("range", "--prefix", "large/", cluster=cluster)
+            check(status == 0, f"a range ended with {status}: {err!r}")
+            check(out.count(value) == 12, f"a range has {out.count(value)} of 12 keys")
+            status, out, err = command("work", "list", cluster=cluster)
+            check(status == 0 and b"item" in out, f"work list ended with {status}: {out!r} {err!r}")
+            ranges += 1
+        out, err = storm.communicate()
+        check(storm.returncode == 0, f"the watch ended with {storm.returncode}: {err!r}")
+        return f"{ranges} ranges of {12 * len(value)} bytes; {out.decode().strip()}"
 
 
 def run(report):
@@ -99,5 +122,6 @@ def run(report):
     note(f"seed {seed}")
     report.test("increments by 32 clients through killed leaders add up", lambda: increments(seed))
     report.test("tokens of a lock rise, however long its holders stand still", lambda: locks(seed))
-    report.test("a watch through killed learners and compactions misses nothing",
+    report.test("a watch through killed learners and compactions to the present misses nothing",
                 lambda: watch(seed))
+    report.test("ranges of many pages are whole in a storm of compactions", lambda: pages(seed))

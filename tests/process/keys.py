@@ -152,6 +152,30 @@ def ranges(cluster):
     check(old == ["r/a", "r/b", "r/c"], f"--max-create: {old}")
 
 
+def large_ranges(cluster):
+    """Larger than an answer: a range of any order has any size, what changes something has not."""
+    whole = [f"l/{name}" for name in "abcdefgh"]
+    for i, name in enumerate(whole):
+        put(cluster, name, f"{i * 5 % 8}" + "x" * 120000)
+    for name in whole[::2]:
+        run_ok("put", name, cluster=cluster, stdin=b"9" * 900000)
+    by_mod = whole[1::2] + whole[::2]
+    for arguments, expected in (
+            (("--order", "desc"), whole[::-1]), (("--sort-by", "modify"), by_mod),
+            (("--sort-by", "modify", "--order", "desc", "--limit", "5"), by_mod[:-6:-1]),
+            (("--sort-by", "version", "--order", "desc"), whole[::2] + whole[1::2]),
+            (("--sort-by", "value"), ["l/f", "l/h", "l/b", "l/d"] + whole[::2]),
+            (("--sort-by", "value", "--order", "desc", "--limit", "4", "--keys-only"), whole[::2])):
+        answer = parsed("range", "--prefix", "l/", *arguments, cluster=cluster)
+        check(keys_of(answer) == expected, f"range {arguments}: {keys_of(answer)}")
+        check(answer["count"] == 8 and answer["more"] == (len(expected) < 8), f"{arguments}: counts")
+    sentence = expect(FAILED, "del", "--prefix", "l/", "--prev-kv", words=("too large",),
+                      cluster=cluster)
+    expect_input(FAILED, "txn", stdin=b"\nget --prefix l/\n", words=("too large",), cluster=cluster)
+    check(text("del", "--prefix", "l/", cluster=cluster) == "8", "a refused del has deleted")
+    return sentence
+
+
 def deletes(cluster):
     for name in "abc":
         put(cluster, f"d/{name}", name)
@@ -620,6 +644,7 @@ def run(report):
                 ("values of any bytes, up to the largest, and the longest key", any_bytes),
                 ("put --ignore-value, --ignore-lease and --sequential", put_options),
                 ("ranges: intervals, prefixes, order, limits, filters", ranges),
+                ("ranges of any size in any order; answers of changes are bounded", large_ranges),
                 ("del counts what it deletes, and get of what is not there fails", deletes),
                 ("txn in text: one path or the other, as one", txn_text),
                 ("txn in JSON: nested, over ranges, with any bytes", txn_json),

@@ -15,11 +15,15 @@
 #define PATIENCE_US SECOND
 #define WATCH_PAGES_MAX 40
 #define ATTEMPTS_MAX 500
+#define COMPACTIONS_KEPT 16
 
 struct keys {
     struct generator generator;
     struct arena arena; /* of one operation */
     uint64_t floor;     /* highest revision that anybody was told of */
+    uint64_t
+        compacted[COMPACTIONS_KEPT]; /* the last ones, a ring: the sweep stops at some of them */
+    size_t compaction_count;
 };
 
 struct keys *keys_new(uint64_t seed)
@@ -130,8 +134,49 @@ void keys_acknowledge(struct sim *sim, uint64_t floor, const struct result_range
 
 /* ---- questions */
 
-/* A request that changes nothing. */
-static struct slice draw_question(struct sim *sim)
+static uint64_t *compaction(struct keys *keys, size_t number)
+{
+    return &keys->compacted[number % COMPACTIONS_KEPT];
+}
+
+static void note_compaction(struct sim *sim)
+{
+    struct keys *keys = sim->keys;
+    uint64_t compacted = reference_compacted(reference_of(sim));
+    if (compacted != 0 && (keys->compaction_count == 0 ||
+                           compacted != *compaction(keys, keys->compaction_count - 1))) {
+        *compaction(keys, keys->compaction_count++) = compacted;
+    }
+}
+
+/* Any revision there was, often a late one, or one of a compaction: swept or not, too. */
+static uint64_t draw_revision(struct sim *sim)
+{
+    struct keys *keys = sim->keys;
+    note_compaction(sim);
+    if (keys->compaction_count > COMPACTIONS_KEPT && chance(&sim->work, 500)) {
+        return *compaction(keys, (size_t)rng_below(&sim->work, COMPACTIONS_KEPT));
+    }
+    uint64_t now = reference_revision(reference_of(sim));
+    uint64_t span = chance(&sim->work, 500) && now > 50 ? 50 : now;
+    return now - rng_below(&sim->work, span);
+}
+
+/* A range as of some revision. */
+static struct slice go_on(struct sim *sim, struct slice range)
+{
+    struct buffer bytes = {0};
+    struct kv_request request;
+    CHECK(kv_request_parse(range, &request, NULL) == 0);
+    request.range.revision = draw_revision(sim);
+    kv_put_request(&bytes, &request);
+    struct slice kept = slice_keep(buffer_slice(&bytes));
+    buffer_close(&bytes);
+    return kept;
+}
+
+/* A request that changes nothing; a range may say that it goes on. */
+static struct slice draw_question(struct sim *sim, int *is_continued)
 {
     struct keys *keys = sim->keys;
     struct operation operation;
@@ -142,7 +187,8 @@ static struct slice draw_question(struct sim *sim)
         if (operation.kind == OPERATION_REQUEST &&
             kv_request_parse(operation.request, &request, NULL) == 0 &&
             kv_request_is_read_only(&request)) {
-            return slice_keep(operation.request);
+            *is_continued = request.op == KV_RANGE && chance(&sim->work, 400);
+            return *is_continued ? go_on(sim, operation.request) : slice_keep(operation.request);
         }
     }
     return SLICE_EMPTY;
@@ -154,7 +200,7 @@ int keys_ask(struct sim *sim, struct keys_client *client, uint64_t request, stru
         return 0;
     }
     slice_drop(&client->body);
-    client->body = draw_question(sim);
+    client->body = draw_question(sim, &client->is_continued);
     if (client->body.size == 0) {
         return 0;
     }
@@ -165,7 +211,7 @@ int keys_ask(struct sim *sim, struct keys_client *client, uint64_t request, stru
     *msg = (struct message){.kind = MSG_QUERY};
     msg->query = (struct msg_query){
         .request = request,
-        .op = QUERY_KV,
+        .op = client->is_continued ? QUERY_KV_CONTINUED : QUERY_KV,
         .consistency = (uint32_t)(client->is_local ? READ_LOCAL : READ_LINEARIZABLE),
         .body = client->body};
     return 1;
@@ -174,11 +220,10 @@ int keys_ask(struct sim *sim, struct keys_client *client, uint64_t request, stru
 /* Makes the request ask for the state that was answered from, if the model can still tell. */
 static int go_back(struct sim *sim, struct kv_request *request, uint64_t revision)
 {
-    const struct reference *reference = reference_of(sim);
-    if (revision == reference_revision(reference)) {
+    if (revision == reference_revision(reference_of(sim))) {
         return 1; /* it is the present one */
     }
-    if (request->op != KV_RANGE || revision < reference_compacted(reference)) {
+    if (request->op != KV_RANGE) {
         return 0;
     }
     if (request->range.revision == 0) {
@@ -187,6 +232,18 @@ static int go_back(struct sim *sim, struct kv_request *request, uint64_t revisio
     return request->range.revision <= revision;
 }
 
+/* It must ask for something that was compacted, at least here. */
+static void check_refusal(struct sim *sim, const struct kv_request *request)
+{
+    uint64_t revision = request->range.revision;
+    if (request->op == KV_RANGE &&
+        (revision == 0 || revision >= reference_compacted(reference_of(sim)))) {
+        sim_violate(sim, "query", "a range at revision %llu is called compacted",
+                    (unsigned long long)revision);
+    }
+}
+
+/* Whatever was compacted since: an answer is whole, or there is none. */
 static void check_answer(struct sim *sim, const struct keys_client *client,
                          const struct message *msg)
 {
@@ -194,17 +251,21 @@ static void check_answer(struct sim *sim, const struct keys_client *client,
     struct kv_request request;
     struct slice rest = client->body;
     struct reference_answer expected;
-    if (answer->status == RESULT_COMPACTED || kv_next_request(&rest, &request) != 1 ||
-        !go_back(sim, &request, answer->revision)) {
-        return; /* its revision was compacted, there or here since */
+    CHECK(kv_next_request(&rest, &request) == 1);
+    if (answer->status == RESULT_COMPACTED) {
+        check_refusal(sim, &request);
+        return;
+    }
+    if (!go_back(sim, &request, answer->revision)) {
+        return;
     }
     arena_reset(&sim->keys->arena);
+    reference_remember(reference_of(sim), 1);
     reference_request(reference_of(sim), &request, &sim->keys->arena, &expected);
+    reference_remember(reference_of(sim), 0);
     struct slice body = SLICE_EMPTY;
     if (expected.error == REFERENCE_OK) {
         body = model_keys_encode(&expected.response, &sim->keys->arena);
-    } else if (expected.error == REFERENCE_COMPACTED) {
-        return;
     }
     if (answer->status != reference_status(expected.error) || !slice_equal(answer->body, body)) {
         sim_violate(
@@ -266,6 +327,9 @@ static void draw_watch(struct sim *sim, struct keys_client *client)
     uint64_t revision = reference_revision(reference_of(sim));
     if (position->revision == 0 || chance(&sim->work, 500)) {
         position->revision = revision + 1;
+    } else if (chance(&sim->work, 400)) {
+        position->revision = draw_revision(sim);
+        position->flags |= WATCH_CONTINUED | (chance(&sim->work, 500) ? WATCH_PREVIOUS : 0);
     }
     client->pages_left = (uint32_t)between(&sim->work, 1, WATCH_PAGES_MAX);
 }
@@ -300,30 +364,51 @@ static int is_before(uint64_t revision, uint32_t sub, const struct msg_events *p
            (revision == page->next_revision && sub < page->next_sub);
 }
 
+/* What was there before the first revision of a page need not be told if that was compacted. */
+static int may_lack_previous(struct sim *sim, const struct kv_event *event, uint64_t first)
+{
+    return event->kv.mod == first && first <= reference_compacted(reference_of(sim));
+}
+
+/* Leaves of the events those that the page has to hold, as it has to hold them. */
+static void put_expected(struct sim *sim, const struct msg_watch *asked,
+                         const struct msg_events *page, const struct kv_event *events, size_t count,
+                         struct buffer *expected)
+{
+    struct slice rest = page->events;
+    uint64_t first = 0;
+    for (size_t i = 0; i < count; i++) {
+        struct kv_event event = events[i];
+        int is_told = event.kv.mod == asked->revision && event.sub < asked->sub;
+        if (is_told || !is_before(event.kv.mod, event.sub, page)) {
+            continue;
+        }
+        first = first == 0 ? event.kv.mod : first;
+        struct kv_event found = {0};
+        if (kv_next_event(&rest, &found) == 1 && !found.has_previous &&
+            may_lack_previous(sim, &event, first)) {
+            event.has_previous = 0;
+        }
+        kv_put_event(expected, &event);
+    }
+}
+
+/* Whatever was compacted since: all that happened up to where the next page begins is told. */
 static void check_events(struct sim *sim, const struct msg_watch *asked,
                          const struct msg_events *page)
 {
     struct keys *keys = sim->keys;
     struct kv_event *events;
     size_t count;
-    if (asked->revision <= reference_compacted(reference_of(sim))) {
-        return; /* compacted since, or what was there before is */
-    }
     arena_reset(&keys->arena);
-    if (reference_events(reference_of(sim), asked->revision, asked->key, asked->end, asked->flags,
-                         &keys->arena, &events, &count) != REFERENCE_OK) {
-        sim_violate(sim, "watch", "a watch from revision %llu is answered, and cannot be",
-                    (unsigned long long)asked->revision);
-        return;
-    }
+    reference_remember(reference_of(sim), 1);
+    enum reference_error error =
+        reference_events(reference_of(sim), asked->revision, asked->key, asked->end, asked->flags,
+                         &keys->arena, &events, &count);
+    reference_remember(reference_of(sim), 0);
+    CHECK(error == REFERENCE_OK);
     struct buffer expected = {0};
-    for (size_t i = 0; i < count; i++) {
-        const struct kv_event *event = &events[i];
-        int is_told = event->kv.mod == asked->revision && event->sub < asked->sub;
-        if (!is_told && is_before(event->kv.mod, event->sub, page)) {
-            kv_put_event(&expected, event);
-        }
-    }
+    put_expected(sim, asked, page, events, count, &expected);
     if (!slice_equal(buffer_slice(&expected), page->events)) {
         sim_violate(sim, "watch",
                     "a watch from revision %llu.%u to %llu.%u is told %zu bytes in place of %zu",
@@ -365,6 +450,7 @@ void keys_on_events(struct sim *sim, struct keys_client *client, const struct me
     check_events(sim, position, page);
     position->revision = page->next_revision;
     position->sub = page->next_sub;
+    position->flags |= WATCH_CONTINUED;
 }
 
 /* ---- life */

@@ -15,6 +15,7 @@ struct keys_client {
     time_us_t query_until;
     uint64_t query_floor; /* revision that was known to anybody when it was asked */
     int is_local;
+    int is_continued;  /* the query says that it goes on with an earlier answer */
     struct slice body; /* of the query, a reference */
     uint64_t watch;    /* request under way, 0: none */
     time_us_t watch_until;

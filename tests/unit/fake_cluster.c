@@ -327,8 +327,9 @@ static void on_read(struct fake *f, struct fake_node *node, const struct message
 static int is_counting(const struct msg_query *query)
 {
     struct kv_request request;
-    return query->op == QUERY_KV && kv_request_parse(query->body, &request, NULL) == 0 &&
-           request.op == KV_RANGE && (request.range.flags & KV_NO_COUNT) == 0;
+    return (query->op == QUERY_KV || query->op == QUERY_KV_CONTINUED) &&
+           kv_request_parse(query->body, &request, NULL) == 0 && request.op == KV_RANGE &&
+           (request.range.flags & KV_NO_COUNT) == 0;
 }
 
 static void on_query(struct fake *f, struct fake_node *node, const struct message *msg)
@@ -393,6 +394,8 @@ static void serve_watch(struct fake *f, struct fake_node *node, struct fake_watc
     if (count > 0 || now_ms() >= watch->until_ms) {
         fake_send(node, watch->client, &reply);
         forget_watch(watch);
+    } else {
+        watch->watch.flags |= WATCH_CONTINUED; /* it has begun */
     }
     buffer_close(&body);
 }

@@ -9,6 +9,7 @@
 
 #include "common/config/config.h"
 #include "common/net/net.h"
+#include "common/protocol/kv.h"
 #include "common/protocol/message.h"
 #include "common/wire/wire.h"
 #include "tests/unit/fake_store.h"
@@ -185,8 +186,15 @@ int fake_has(struct fake *f, const char *key, const char *value);
 /* How many keys have the prefix, which ends in a slash. */
 size_t fake_count(struct fake *f, const char *prefix);
 
-/* Forgets revisions. */
+/* Somebody else's request; returns the revision. */
+uint64_t fake_request(struct fake *f, const struct kv_request *request);
+
+/* Forgets revisions; questions that go on are answered until they are swept. */
 void fake_compact(struct fake *f, uint64_t revision);
+void fake_sweep(struct fake *f, uint64_t revision);
+
+/* See fake_store_storm. */
+void fake_storm(struct fake *f, int is_on);
 
 /* Puts records "0", "1", ... into the log as if somebody else had appended them. */
 void fake_fill(struct fake *f, uint64_t count);

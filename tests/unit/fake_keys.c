@@ -11,7 +11,7 @@ static struct slice text(const char *string)
     return string != NULL ? slice_borrow(string, strlen(string)) : SLICE_EMPTY;
 }
 
-static uint64_t execute_request(struct fake *f, const struct kv_request *request)
+uint64_t fake_request(struct fake *f, const struct kv_request *request)
 {
     struct buffer bytes = {0};
     struct buffer body = {0};
@@ -37,7 +37,7 @@ uint64_t fake_put(struct fake *f, const char *key, const char *value)
 uint64_t fake_delete(struct fake *f, const char *key)
 {
     const struct kv_request request = {.op = KV_DELETE, .delete_ = {.key = text(key)}};
-    return execute_request(f, &request);
+    return fake_request(f, &request);
 }
 
 size_t fake_count(struct fake *f, const char *prefix)
@@ -95,4 +95,18 @@ void fake_compact(struct fake *f, uint64_t revision)
     fake_store_execute(f->store, 0, &command, &range, &body);
     fake_unlock(f);
     buffer_close(&body);
+}
+
+void fake_sweep(struct fake *f, uint64_t revision)
+{
+    fake_lock(f);
+    fake_store_sweep(f->store, revision);
+    fake_unlock(f);
+}
+
+void fake_storm(struct fake *f, int is_on)
+{
+    fake_lock(f);
+    fake_store_storm(f->store, is_on);
+    fake_unlock(f);
 }

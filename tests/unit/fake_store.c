@@ -2,7 +2,7 @@
 #include "tests/model/reference_command.h"
 
 #include "common/base/memory.h"
-#include "common/protocol/kv.h"
+#include "common/protocol/kv_sort.h"
 #include "tests/model/reference.h"
 
 #include <stdlib.h>
@@ -16,6 +16,9 @@ struct fake_store {
     struct arena arena;
     uint64_t next_lease;
     size_t end_grants;
+    int is_storm;
+    uint64_t swept;
+    struct machine *machine; /* answers questions on keys in place of the reference; or NULL */
 };
 
 struct fake_store *fake_store_new(void)
@@ -67,9 +70,14 @@ uint64_t fake_store_revision(const struct fake_store *store)
 
 /* ---- bytes */
 
+static int is_cut(const struct reference_response *response, size_t most)
+{
+    return most != 0 && most < response->kv_count;
+}
+
 static void put_kvs(struct buffer *out, const struct reference_response *response, size_t most)
 {
-    size_t count = most != 0 && most < response->kv_count ? most : response->kv_count;
+    size_t count = is_cut(response, most) ? most : response->kv_count;
     buffer_put_u32(out, (uint32_t)count);
     for (size_t i = 0; i < count; i++) {
         kv_put_kv(out, &response->kvs[i]);
@@ -82,7 +90,7 @@ static void put_response(struct buffer *out, const struct reference_response *re
     switch (response->op) {
     case KV_RANGE:
         buffer_put_u64(out, response->count);
-        buffer_put_u8(out, response->more ? 1 : 0);
+        buffer_put_u8(out, response->more || is_cut(response, most));
         put_kvs(out, response, most);
         break;
     case KV_PUT:
@@ -108,8 +116,64 @@ static void put_response(struct buffer *out, const struct reference_response *re
     kv_end_response(out, mark);
 }
 
+void fake_store_storm(struct fake_store *store, int is_on)
+{
+    store->is_storm = is_on;
+}
+
+void fake_store_sweep(struct fake_store *store, uint64_t revision)
+{
+    store->swept = revision;
+}
+
+void fake_store_use(struct fake_store *store, struct machine *machine)
+{
+    store->machine = machine;
+}
+
+/* Has the machine answer. */
+static void ask_machine(struct fake_store *store, const struct msg_query *query,
+                        struct msg_answer *out, struct buffer *body)
+{
+    struct effects fx;
+    struct query_answer answer;
+    effects_init(&fx);
+    machine_query(store->machine, (enum query_op)query->op, query->body, 0, &answer, &fx);
+    out->status = answer.status;
+    out->revision = answer.revision;
+    buffer_put(body, answer.body);
+    effects_close(&fx);
+}
+
+static void storm(struct fake_store *store)
+{
+    if (store->is_storm) {
+        (void)reference_compact(store->reference, fake_store_put(store, "zzz", "storm"));
+    }
+}
+
+/* Whether a question that goes on is answered as if nothing had been compacted. */
+static void remember(struct fake_store *store, int is_continued, uint64_t revision)
+{
+    reference_remember(store->reference, is_continued && revision >= store->swept);
+}
+
+/* The oldest revision that a request that only reads asks for; UINT64_MAX: none but the present. */
+static uint64_t oldest_revision(const struct kv_request *request)
+{
+    struct slice rest = request->op == KV_TXN ? request->txn.then_ : SLICE_EMPTY;
+    struct kv_request part = *request;
+    uint64_t oldest = UINT64_MAX;
+    do {
+        if (part.op == KV_RANGE && part.range.revision != 0 && part.range.revision < oldest) {
+            oldest = part.range.revision;
+        }
+    } while (kv_next_request(&rest, &part) == 1);
+    return oldest;
+}
+
 static enum result_status request(struct fake_store *store, struct slice bytes, size_t most,
-                                  uint64_t *revision, struct buffer *body)
+                                  int is_continued, uint64_t *revision, struct buffer *body)
 {
     struct kv_request parsed;
     struct reference_answer answer;
@@ -117,8 +181,14 @@ static enum result_status request(struct fake_store *store, struct slice bytes, 
         return RESULT_MALFORMED;
     }
     arena_reset(&store->arena);
+    remember(store, is_continued, oldest_revision(&parsed));
     reference_request(store->reference, &parsed, &store->arena, &answer);
+    remember(store, 0, 0);
     *revision = answer.revision;
+    if (answer.error == REFERENCE_OK && parsed.op == KV_RANGE && is_cut(&answer.response, most) &&
+        kv_range_is_sorted(&parsed.range)) {
+        return RESULT_TOO_LARGE; /* a page in another order does not say where it ended */
+    }
     if (answer.error == REFERENCE_OK) {
         put_response(body, &answer.response, most);
     }
@@ -155,7 +225,7 @@ void fake_store_execute(struct fake_store *store, uint64_t session, const struct
     *out = (struct result_range){.count = 1};
     switch (command->op) {
     case COMMAND_KV:
-        out->status = request(store, command->payload, 0, &out->value, body);
+        out->status = request(store, command->payload, 0, 0, &out->value, body);
         break;
     case COMMAND_COMPACT: {
         enum reference_error error = reference_compact(store->reference, reader_u64(&payload));
@@ -249,7 +319,14 @@ void fake_store_query(struct fake_store *store, const struct msg_query *query, s
                                .revision = reference_revision(store->reference)};
     switch (query->op) {
     case QUERY_KV:
-        out->status = request(store, query->body, page_kvs, &out->revision, body);
+    case QUERY_KV_CONTINUED:
+        if (store->machine != NULL) {
+            ask_machine(store, query, out, body);
+            break;
+        }
+        out->status = request(store, query->body, page_kvs, query->op == QUERY_KV_CONTINUED,
+                              &out->revision, body);
+        storm(store);
         break;
     case QUERY_LEASE:
         out->status = query_lease(store, &question, body);
@@ -277,9 +354,11 @@ size_t fake_store_events(struct fake_store *store, const struct msg_watch *watch
         .revision = revision,
         .next_revision = revision + 1 > watch->revision ? revision + 1 : watch->revision,
     };
+    remember(store, (watch->flags & WATCH_CONTINUED) != 0, watch->revision);
     enum reference_error error =
         reference_events(store->reference, watch->revision, watch->key, watch->end, watch->flags,
                          &store->arena, &events, &count);
+    remember(store, 0, 0);
     if (error != REFERENCE_OK) {
         out->status = reference_status(error);
         out->revision = reference_compacted(store->reference);
@@ -299,5 +378,8 @@ size_t fake_store_events(struct fake_store *store, const struct msg_watch *watch
         told++;
     }
     out->events = buffer_slice(body);
+    if (told > 0) {
+        storm(store);
+    }
     return told;
 }

@@ -7,6 +7,7 @@
 #include "common/base/buffer.h"
 #include "common/protocol/message.h"
 #include "common/protocol/value.h"
+#include "learner/machine/machine.h"
 
 struct fake_store;
 
@@ -39,6 +40,16 @@ void fake_store_query(struct fake_store *store, const struct msg_query *query, s
 /* A page of at most page_events events, unless that is 0. Returns how many there are. */
 size_t fake_store_events(struct fake_store *store, const struct msg_watch *watch,
                          size_t page_events, struct msg_events *out, struct buffer *body);
+
+/* Behind every answer to a question on keys and every page of a watch somebody puts "zzz" and
+ * compacts to the present, from now on or not. The sweep waits until it is told to: what is older
+ * than the revision is gone for questions that go on, too. */
+void fake_store_storm(struct fake_store *store, int is_on);
+void fake_store_sweep(struct fake_store *store, uint64_t revision);
+
+/* From now on a state machine answers questions on keys, as it is, and nobody else does; NULL: no
+ * more. */
+void fake_store_use(struct fake_store *store, struct machine *machine);
 
 uint64_t fake_store_revision(const struct fake_store *store);
 

@@ -97,7 +97,7 @@ int machine_kit_sweep(struct machine_kit *kit)
     int pieces = 0;
     int has_more = 1;
     while (has_more) {
-        has_more = machine_sweep(kit->machine, &kit->fx);
+        has_more = machine_sweep(kit->machine, machine_compacted(kit->machine), &kit->fx);
         machine_kit_write(kit);
         pieces++;
     }
@@ -276,12 +276,13 @@ const char *machine_kit_do(struct machine_kit *kit, const struct kv_request *req
     return render(kit, kit->status, kit->value, buffer_slice(&kit->body));
 }
 
-const char *machine_kit_query(struct machine_kit *kit, const struct kv_request *request)
+static const char *query(struct machine_kit *kit, enum query_op op,
+                         const struct kv_request *request)
 {
     struct buffer payload = {0};
     struct query_answer answer;
     kv_put_request(&payload, request);
-    machine_query(kit->machine, QUERY_KV, buffer_slice(&payload), 0, &answer, &kit->fx);
+    machine_query(kit->machine, op, buffer_slice(&payload), 0, &answer, &kit->fx);
     CHECK(kit->fx.fatal == 0);
     buffer_close(&payload);
     const char *text = render(kit, answer.status, answer.revision, answer.body);
@@ -289,6 +290,16 @@ const char *machine_kit_query(struct machine_kit *kit, const struct kv_request *
         effects_clear(&kit->fx);
     }
     return text;
+}
+
+const char *machine_kit_query(struct machine_kit *kit, const struct kv_request *request)
+{
+    return query(kit, QUERY_KV, request);
+}
+
+const char *machine_kit_query_on(struct machine_kit *kit, const struct kv_request *request)
+{
+    return query(kit, QUERY_KV_CONTINUED, request);
 }
 
 const char *machine_kit_compact(struct machine_kit *kit, uint64_t revision)

@@ -63,6 +63,9 @@ void machine_kit_repeat(struct machine_kit *kit, enum command_op op, struct slic
 /* "2: put", "3: del 1", "compacted 5": the status or the revision, and the response; see render. */
 const char *machine_kit_do(struct machine_kit *kit, const struct kv_request *request);
 const char *machine_kit_query(struct machine_kit *kit, const struct kv_request *request);
+
+/* The same as a question that goes on. */
+const char *machine_kit_query_on(struct machine_kit *kit, const struct kv_request *request);
 const char *machine_kit_compact(struct machine_kit *kit, uint64_t revision);
 
 /* The id that the grant came to, or 0; the status is in the kit. */

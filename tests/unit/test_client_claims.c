@@ -160,7 +160,9 @@ static int note_item(void *arg, const char *item, const struct synod_work *work)
     return 0;
 }
 
-/* Proves: the list shows each item with its state, in the order of their keys, over many pages. */
+/* Proves: the list shows each item with its state, in the order of their keys, over many pages,
+ * also while somebody puts and compacts to the present all the time; and that it took too long is
+ * said. */
 static void test_work_list(void **state)
 {
     (void)state;
@@ -172,9 +174,18 @@ static void test_work_list(void **state)
     assert_ok(s, synod_work_complete(s, "b/1", b.token, synod_text("r")));
     assert_ok(s, synod_work_release(s, "c", c.token));
     SCRIPT(page_kvs, 1);
+    for (int is_storm = 0; is_storm < 2; is_storm++) {
+        char trace[256] = "";
+        fake_storm(&fake, is_storm);
+        assert_ok(s, synod_work_list(s, note_item, trace));
+        assert_string_equal(trace, "a:1:y b:1:w b/1:2:x c:0:z ");
+    }
+    synod_close(s);
+    s = open_client((struct synod_options){.timeout_ms = 300});
+    fake_sweep(&fake, UINT64_MAX);
     char trace[256] = "";
-    assert_ok(s, synod_work_list(s, note_item, trace));
-    assert_string_equal(trace, "a:1:y b:1:w b/1:2:x c:0:z ");
+    assert_refused(s, synod_work_list(s, note_item, trace), SYNOD_E_COMPACTED, "compacted");
+    assert_string_equal(trace, "");
     stop(s);
 }
 
@@ -332,6 +343,7 @@ static void test_queue_long(void **state)
         push(s, "q", text);
     }
     struct synod_message tenth = {0};
+    fake_storm(&fake, 1);
     for (int i = 0; i < 150; i++) {
         snprintf(text, sizeof text, "m%d", i);
         struct synod_message m = take(s, "q", text);

@@ -186,8 +186,8 @@ static void test_revisions(void **state)
     stop(s);
 }
 
-/* Proves: a range larger than a page comes whole, at one revision, forwards and backwards; a page
- * in another order cannot be gone on with, which is said. */
+/* Proves: a range larger than a page comes whole, at one revision, forwards and in any other order,
+ * for which no learner has a page. Either way the acceptors are asked once. */
 static void test_pages(void **state)
 {
     (void)state;
@@ -205,7 +205,11 @@ static void test_pages(void **state)
         request.as.range.order = descend ? SYNOD_ORDER_DESCEND : SYNOD_ORDER_NONE;
         SCRIPT(query_future_count, 2); /* learners that lag are asked again */
         SCRIPT(put_count, 1);          /* a key that is put meanwhile is not in the result */
+        fake_lock(&fake);
+        uint64_t revision = fake_store_revision(fake.store);
+        fake_unlock(&fake);
         assert_ok(s, synod_request(s, &request, SYNOD_LINEARIZABLE, &result));
+        assert_int_equal(result->revision, revision);
         assert_int_equal(result->response.count, 50);
         assert_int_equal(result->response.kv_count, 50);
         assert_false(result->response.more);
@@ -224,6 +228,7 @@ static void test_pages(void **state)
     size_t counting = fake.nodes[1].counting_query_count + fake.nodes[2].counting_query_count;
     fake_unlock(&fake);
     request.as.range.limit = 20;
+    request.as.range.order = SYNOD_ORDER_NONE;
     struct synod_result *result = NULL;
     assert_ok(s, synod_request(s, &request, SYNOD_LOCAL, &result));
     assert_int_equal(result->response.kv_count, 20);
@@ -234,9 +239,44 @@ static void test_pages(void **state)
     assert_int_equal(fake.nodes[1].counting_query_count + fake.nodes[2].counting_query_count,
                      counting + 1);
     fake_unlock(&fake);
-    request.as.range.limit = 0;
-    request.as.range.target = SYNOD_BY_MOD;
-    assert_refused(s, synod_request(s, &request, SYNOD_LOCAL, NULL), SYNOD_E_TOO_LARGE, "limit");
+    stop(s);
+}
+
+/* Proves: a range of many pages comes whole, at one revision and without being begun anew, while
+ * somebody puts and compacts to the present all the time. If it takes so long that its revision is
+ * swept, it is begun anew as long as there is time, and then that is said. */
+static void test_pages_in_a_storm(void **state)
+{
+    (void)state;
+    fake_start(&fake, 1, 2);
+    struct synod *s = open_client((struct synod_options){.timeout_ms = 300});
+    for (int i = 0; i < 50; i++) {
+        char key[16];
+        snprintf(key, sizeof key, "k%02d", i);
+        fake_put(&fake, key, key + 1);
+    }
+    fake_storm(&fake, 1);
+    SCRIPT(page_kvs, 1);
+    struct synod_request request = {.op = SYNOD_RANGE,
+                                    .as.range = {.key = text("k"), .end = text("zzzz")}};
+    struct synod_result *result = NULL;
+    assert_ok(s, synod_request(s, &request, SYNOD_LINEARIZABLE, &result));
+    assert_int_equal(result->response.kv_count, 50); /* none of the storm's */
+    assert_int_equal(result->revision, 51);
+    synod_result_free(result);
+    fake_lock(&fake);
+    assert_int_equal(fake.nodes[1].linear_query_count + fake.nodes[2].linear_query_count, 1);
+    fake_unlock(&fake);
+    request.as.range.revision = 51; /* somebody else's question */
+    assert_refused(s, synod_request(s, &request, SYNOD_LINEARIZABLE, NULL), SYNOD_E_COMPACTED,
+                   "compacted");
+    request.as.range.revision = 0;
+    fake_sweep(&fake, UINT64_MAX);
+    assert_refused(s, synod_request(s, &request, SYNOD_LINEARIZABLE, NULL), SYNOD_E_COMPACTED,
+                   "compacted");
+    fake_lock(&fake);
+    assert_true(fake.nodes[1].linear_query_count + fake.nodes[2].linear_query_count > 4);
+    fake_unlock(&fake);
     stop(s);
 }
 
@@ -427,6 +467,7 @@ int main(void)
         cmocka_unit_test_teardown(test_usage, clean_up),
         cmocka_unit_test_teardown(test_revisions, clean_up),
         cmocka_unit_test_teardown(test_pages, clean_up),
+        cmocka_unit_test_teardown(test_pages_in_a_storm, clean_up),
         cmocka_unit_test_teardown(test_read_retries, clean_up),
         cmocka_unit_test_teardown(test_put_once, clean_up),
         cmocka_unit_test_teardown(test_async, clean_up),

@@ -476,6 +476,7 @@ static void test_election(void **state)
     (void)state;
     struct synod *s = start(1, 2);
     SCRIPT(page_events, 1);
+    fake_storm(&fake, 1);
     struct observed observers[2];
     memset(observers, 0, sizeof observers);
     size_t before = waiting_watches();

@@ -254,7 +254,8 @@ static void test_stuck_learner(void **state)
 }
 
 /* Proves: a watch from below what was compacted ends with that, and tells where; and one that falls
- * behind while nobody polls, too. Nothing is skipped in silence. */
+ * so far behind, while nobody polls, that what it needs is swept, too. Nothing is skipped in
+ * silence. */
 static void test_compacted(void **state)
 {
     (void)state;
@@ -271,6 +272,7 @@ static void test_compacted(void **state)
     watch(s, prefix("a", "b", 9), &late);
     poll_some(s, &late, 1); /* how many come at once is the learner's affair */
     put_many("a", 10, 10);
+    fake_sweep(&fake, 18);
     fake_compact(&fake, 18);
     poll_for(s, &late.is_ended);
     assert_int_equal(late.end_code, SYNOD_E_COMPACTED);
@@ -280,6 +282,37 @@ static void test_compacted(void **state)
     assert_int_equal(late.call_count, calls);
     synod_watch_stop(t.watch);
     synod_watch_stop(late.watch);
+    stop(s);
+}
+
+/* Proves: a watch from now, and one that has begun, hear every event while somebody compacts to the
+ * present behind every page, also when they go on at another learner; with what was there before.
+ */
+static void test_storm_of_compactions(void **state)
+{
+    (void)state;
+    struct synod *s = start(1, 2);
+    struct told now = {0}, from = {0};
+    put_many("a", 0, 10); /* 2 to 11 */
+    struct synod_watch_options options = prefix("a", "b", 11);
+    options.previous = 1;
+    watch(s, options, &from);
+    poll_events(s, &from, 1);
+    fake_storm(&fake, 1);
+    options.revision = 0;
+    watch(s, options, &now); /* its first question finds its beginning compacted */
+    SCRIPT(page_events, 1);
+    for (int round = 0; round < 4; round++) {
+        put_many("a", 0, 10);
+        fake_down(&fake, 1 + (size_t)round % 2, 1);
+        poll_events(s, &now, 10 * (round + 1));
+        poll_events(s, &from, 1 + 10 * (round + 1));
+        fake_down(&fake, 1 + (size_t)round % 2, 0);
+    }
+    assert_false(now.is_disordered || from.is_disordered);
+    assert_true(strncmp(from.trace + strlen("put a9=v "), now.trace, 400) == 0);
+    synod_watch_stop(now.watch);
+    synod_watch_stop(from.watch);
     stop(s);
 }
 
@@ -385,6 +418,7 @@ int main(void)
         cmocka_unit_test_teardown(test_other_learner, clean_up),
         cmocka_unit_test_teardown(test_stuck_learner, clean_up),
         cmocka_unit_test_teardown(test_compacted, clean_up),
+        cmocka_unit_test_teardown(test_storm_of_compactions, clean_up),
         cmocka_unit_test_teardown(test_stop_in_callback, clean_up),
         cmocka_unit_test_teardown(test_many, clean_up),
         cmocka_unit_test_teardown(test_start_in_callback, clean_up),

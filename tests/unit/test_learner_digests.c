@@ -332,7 +332,7 @@ static void test_more_have_this_state(void **state)
     stop(&f);
 }
 
-/* What was told long ago is remembered: who is far behind compares itself with that, and answers. */
+/* What was told long ago is remembered: who is far behind compares itself there, and answers. */
 static void test_told_long_ago(void **state)
 {
     (void)state;

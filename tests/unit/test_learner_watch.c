@@ -1,6 +1,6 @@
 /* Watches and queries at a learner: a watch waits for what it wants, however much else happens, is
  * answered from what is in the store, and looks at a long past a piece a turn; what nobody waits
- * for any more is dropped. */
+ * for any more is dropped. What was compacted is swept after a grace. */
 #include "common/base/bytes.h"
 #include "common/protocol/kv.h"
 #include "common/protocol/value.h"
@@ -25,10 +25,8 @@ struct fixture {
 
 static const struct ballot leader = {1, 1, 101};
 
-static int setup(void **state)
+static void start(struct fixture *f)
 {
-    struct fixture *f = calloc(1, sizeof *f);
-    kit_open(&f->kit);
     struct learner_options options = {.id = 1,
                                       .seed = 1,
                                       .members = kit_members(3, 1, 1),
@@ -40,6 +38,13 @@ static int setup(void **state)
     kit_event(&f->kit, EVENT_START);
     kit_end(&f->kit);
     kit_peer(&f->kit, EVENT_PEER_UP, (struct peer){ROLE_CLIENT, CLIENT});
+}
+
+static int setup(void **state)
+{
+    struct fixture *f = calloc(1, sizeof *f);
+    kit_open(&f->kit);
+    start(f);
     *state = f;
     return 0;
 }
@@ -107,6 +112,22 @@ static void put(struct fixture *f, const char *key, uint32_t times)
                          .count = times},
           &commands);
     f->sequence += times;
+    buffer_close(&commands);
+}
+
+static void compact(struct fixture *f, uint64_t revision)
+{
+    struct buffer commands = {0};
+    command_put_head(buffer_extend(&commands, COMMAND_HEAD_BYTES), COMMAND_COMPACT, 8);
+    buffer_put_u64(&commands, revision);
+    apply(f,
+          (struct block){.session = 1,
+                         .client = CLIENT,
+                         .first_seq = f->sequence + 1,
+                         .acked_seq = f->sequence,
+                         .count = 1},
+          &commands);
+    f->sequence++;
     buffer_close(&commands);
 }
 
@@ -260,13 +281,111 @@ static void test_empty_interval(void **state)
     assert_int_equal(told(f)->events.size, 0);
 }
 
+/* A watch that waits has begun: what is put and compacted in one turn is told it all the same. One
+ * that begins later is refused. */
+static void test_waits_through_a_compaction(void **state)
+{
+    struct fixture *f = *state;
+    open_session(f);
+    end_turn(f);
+    watch(f, "mine", 2, 5000);
+    end_turn(f);
+    put(f, "mine", 3);
+    compact(f, 4);
+    end_turn(f);
+    assert_non_null(told(f));
+    assert_int_equal(told(f)->status, RESULT_OK);
+    assert_int_equal(told(f)->next_revision, 5);
+    end_turn(f);
+    watch(f, "mine", 2, 0);
+    kit_flush(&f->kit);
+    assert_int_equal(told(f)->status, RESULT_COMPACTED);
+    assert_int_equal(told(f)->revision, 4);
+    kit_end(&f->kit);
+}
+
+static int count_event(void *arg, struct slice key, struct slice value)
+{
+    (void)key;
+    (void)value;
+    ++*(int *)arg;
+    return 0;
+}
+
+/* Changes that are in the store. */
+static int stored_events(struct fixture *f)
+{
+    int count = 0;
+    struct store_reader reader = store_reader(f->kit.store);
+    reader.scan(reader.self, slice_borrow("e", 1), slice_borrow("f", 1), count_event, &count);
+    return count;
+}
+
+/* Nothing else happens for so long; turns come when the learner asks for them. */
+static void pass(struct fixture *f, time_ms_t ms)
+{
+    for (time_ms_t until = f->kit.now + ms;;) {
+        kit_event(&f->kit, EVENT_TICK);
+        kit_flush(&f->kit);
+        assert_int_equal(f->kit.fx.fatal, 0);
+        time_ms_t wake_at = f->kit.fx.wake_at;
+        kit_end(&f->kit);
+        if (f->kit.now == until) {
+            return;
+        }
+        f->kit.now = wake_at > f->kit.now && wake_at < until ? wake_at : until;
+    }
+}
+
+/* What was compacted is swept when the grace is over, by nobody's asking; a restart begins it anew.
+ */
+static void test_sweep_waits(void **state)
+{
+    struct fixture *f = *state;
+    open_session(f);
+    put(f, "k", 10); /* 2 to 11 */
+    compact(f, 6);
+    pass(f, COMPACTION_GRACE_MS - 1);
+    assert_int_equal(stored_events(f), 10);
+    pass(f, 1);
+    assert_int_equal(stored_events(f), 6);
+    compact(f, 11);
+    pass(f, COMPACTION_GRACE_MS - 1);
+    learner_free(f->learner);
+    start(f);
+    pass(f, COMPACTION_GRACE_MS - 1);
+    assert_int_equal(stored_events(f), 6);
+    pass(f, 1);
+    assert_int_equal(stored_events(f), 1);
+}
+
+/* However many compactions there are, each is swept soon after its grace, and none before. */
+static void test_sweep_follows_a_storm(void **state)
+{
+    struct fixture *f = *state;
+    const time_ms_t pause_ms = 20;
+    const int grace = COMPACTION_GRACE_MS / (int)pause_ms;
+    open_session(f);
+    for (int i = 1; i <= 4 * grace; i++) {
+        put(f, "k", 1);
+        compact(f, (uint64_t)i + 1); /* the present one */
+        pass(f, pause_ms);
+        assert_true(stored_events(f) >= (i < grace ? i : grace));
+        assert_true(stored_events(f) <= grace + grace / 8 + 2);
+    }
+    pass(f, COMPACTION_GRACE_MS);
+    assert_int_equal(stored_events(f), 1);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
-        TEST(test_waits_for_its_key),   TEST(test_time_is_up),
-        TEST(test_long_past_in_pieces), TEST(test_of_a_client_that_is_gone),
-        TEST(test_malformed_query),     TEST(test_empty_interval),
+        TEST(test_waits_for_its_key),     TEST(test_time_is_up),
+        TEST(test_long_past_in_pieces),   TEST(test_of_a_client_that_is_gone),
+        TEST(test_malformed_query),       TEST(test_empty_interval),
+        TEST(test_sweep_waits),           TEST(test_sweep_follows_a_storm),
+        TEST(test_waits_through_a_compaction),
     };
     return cmocka_run_group_tests_name("learner_watch", tests, NULL, NULL);
 }

@@ -97,6 +97,61 @@ static void test_compacted(void **state)
     }
 }
 
+/* A watch that goes on is told below the compacted revision what was not swept, and what was there
+ * before, too; then that it is compacted, and nothing in part. */
+static void test_continued(void **state)
+{
+    struct machine_kit *kit = *state;
+    const uint32_t on = WATCH_CONTINUED;
+    const uint32_t both = WATCH_CONTINUED | WATCH_PREVIOUS;
+    put("a", "1");                 /* 2 */
+    put("b", "1");                 /* 3 */
+    do_(kit, a_delete("b", NULL)); /* 4 */
+    put("a", "2");                 /* 5 */
+    put("a", "3");                 /* 6 */
+    machine_kit_compact(kit, 4);
+    machine_kit_sweep(kit);
+    machine_kit_compact(kit, 6);
+    assert_text(machine_kit_events(kit, "a", "z", 5, 0, 0, PAGE), "compacted");
+    for (int restarted = 0; restarted < 2; restarted++) {
+        assert_text(machine_kit_events(kit, "a", "z", 5, 0, both, PAGE),
+                    "+a@5.0(a=1/2.2.1) +a@6.0(a=2/2.5.2) > 7.0");
+        assert_text(machine_kit_events(kit, "a", "z", 4, 0, on, PAGE),
+                    "-b@4.0 +a@5.0 +a@6.0 > 7.0");
+        assert_text(machine_kit_events(kit, "a", "z", 3, 0, on, PAGE), "compacted");
+        /* What the deletion replaced is gone, so that it would be told in part. */
+        assert_text(machine_kit_events(kit, "a", "z", 4, 0, both, PAGE), "compacted");
+        machine_kit_restart(kit);
+    }
+    machine_kit_sweep(kit);
+    assert_text(machine_kit_events(kit, "a", "z", 5, 0, on, PAGE), "compacted");
+    /* At the compacted revision as any watch. */
+    assert_text(machine_kit_events(kit, "a", "z", 6, 0, both, PAGE), "+a@6.0 > 7.0");
+}
+
+/* While the sweep is within a revision, what is left of that can be told. */
+static void test_continued_within_a_revision(void **state)
+{
+    struct machine_kit *kit = *state;
+    char key[16];
+    for (int i = 0; i < 600; i++) {
+        snprintf(key, sizeof key, "k%03d", i);
+        put(key, "v");
+    }
+    do_(kit, a_delete("k", "l")); /* 602 */
+    put("last", "v");
+    machine_kit_compact(kit, 603);
+    for (int piece = 0; piece < 2; piece++) {
+        assert_true(machine_sweep(kit->machine, 603, &kit->fx)); /* to 602.424 */
+        machine_kit_write(kit);
+    }
+    assert_text(machine_kit_events(kit, "k", "l", 602, 423, WATCH_CONTINUED, 1), "compacted");
+    assert_text(machine_kit_events(kit, "k", "l", 602, 424, WATCH_CONTINUED, 1),
+                "-k424@602.424 > 602.425");
+    assert_text(machine_kit_events(kit, "k", "m", 603, 0, WATCH_CONTINUED, PAGE),
+                "+last@603.0 > 604.0");
+}
+
 /* A revision does not lie in two pages if it fits into one. */
 static void test_pages_hold_whole_revisions(void **state)
 {
@@ -302,6 +357,8 @@ int main(void)
         TEST(test_empty_interval),
         TEST(test_previous),
         TEST(test_compacted),
+        TEST(test_continued),
+        TEST(test_continued_within_a_revision),
         TEST(test_pages_hold_whole_revisions),
         TEST(test_changes_of_other_keys_are_not_read),
         TEST(test_far_looks_come_in_pieces),

@@ -299,6 +299,37 @@ static void test_compaction(void **state)
     }
 }
 
+/* A range that goes on is read at its revision until that is swept, and then refused with the
+ * compacted one; a command is not, whatever is in the store: it is the same everywhere. */
+static void test_continued_ranges(void **state)
+{
+    struct machine_kit *kit = *state;
+    put("a", "1");                 /* 2 */
+    put("b", "1");                 /* 3 */
+    put("a", "2");                 /* 4 */
+    do_(kit, a_delete("b", NULL)); /* 5 */
+    put("a", "3");                 /* 6 */
+    machine_kit_compact(kit, 3);
+    machine_kit_sweep(kit);
+    machine_kit_compact(kit, 6);
+    struct kv_request all = a_range("a", "");
+    struct kv_request three = with_revision(all, 3);
+    struct kv_request five = with_revision(all, 5);
+    struct kv_request seven = with_revision(all, 7);
+    assert_text(ask(kit, three), "compacted 6");
+    assert_text(machine_kit_query_on(kit, &three), "6: range 2 a=1/2.2.1 b=1/3.3.1");
+    assert_text(machine_kit_query_on(kit, &five), "6: range 1 a=2/2.4.2");
+    assert_text(machine_kit_query_on(kit, &seven), "future 6");
+    assert_text(do_(kit, three), "compacted 6");
+    struct kv_request two = with_revision(all, 2);
+    assert_text(machine_kit_query_on(kit, &two), "compacted 6");
+    machine_kit_sweep(kit);
+    assert_text(machine_kit_query_on(kit, &five), "compacted 6");
+    assert_text(machine_kit_query_on(kit, &all), "6: range 1 a=3/2.6.3");
+    struct kv_request put = a_put("c", "1");
+    assert_text(machine_kit_query_on(kit, &put), "malformed");
+}
+
 struct counting {
     size_t counts[256];
 };
@@ -354,6 +385,35 @@ static void test_sweep_comes_back_for_the_compacted_revision(void **state)
     machine_kit_sweep(kit);
     assert_int_equal(records(kit, 'e'), 2);
     machine_kit_compact(kit, 4);
+    machine_kit_sweep(kit);
+    assert_int_equal(records(kit, 'e'), 1);
+    assert_int_equal(records(kit, 'h'), 1);
+}
+
+/* A revision that is larger than a piece, and is the compacted one, is swept to its end, also if
+ * the machine is started again in between, and what was kept of it goes with the next compaction.
+ */
+static void test_sweep_of_a_large_revision(void **state)
+{
+    struct machine_kit *kit = *state;
+    char key[16];
+    for (int i = 0; i < 600; i++) {
+        snprintf(key, sizeof key, "k%03d", i);
+        put(key, "v");
+    }
+    do_(kit, a_delete("k", "l")); /* 602 */
+    put("last", "v");
+    machine_kit_compact(kit, 602);
+    for (int piece = 0; piece < 2; piece++) {
+        assert_true(machine_sweep(kit->machine, 602, &kit->fx)); /* up to within 602 */
+        machine_kit_write(kit);
+    }
+    assert_int_equal(machine_swept(kit->machine), 602);
+    machine_kit_restart(kit);
+    machine_kit_sweep(kit);
+    assert_int_equal(records(kit, 'e'), 601);
+    assert_int_equal(machine_kit_sweep(kit), 1);
+    machine_kit_compact(kit, 603);
     machine_kit_sweep(kit);
     assert_int_equal(records(kit, 'e'), 1);
     assert_int_equal(records(kit, 'h'), 1);
@@ -497,8 +557,10 @@ int main(void)
         TEST(test_old_revisions_of_hot_keys),
         TEST(test_keys_of_any_bytes),
         TEST(test_compaction),
+        TEST(test_continued_ranges),
         TEST(test_sweep_deletes_all_that_is_garbage),
         TEST(test_sweep_comes_back_for_the_compacted_revision),
+        TEST(test_sweep_of_a_large_revision),
         TEST(test_commands_of_one_turn_see_each_other),
         TEST(test_large_ranges),
         TEST(test_responses_are_bounded_by_the_byte),

@@ -305,7 +305,7 @@ static const struct {
     {HEAD "2f" FROM_L "92 01 91 dc0010 9203 02" NODE_REST, REFUSED_MALFORMED,
      "nodes[0] is not the sender"},
     {HEAD "2b" FROM_L "93 03 01 91 95 01 01 10 00 c400", REFUSED_MALFORMED, "status is 16"},
-    {HEAD "30" FROM_C "94 01 05 00 c400", REFUSED_MALFORMED, "op is 5, not 1 to 4"},
+    {HEAD "30" FROM_C "94 01 06 00 c400", REFUSED_MALFORMED, "op is 6, not 1 to 5"},
     {HEAD "31" FROM_L "95 01 0f 01 01 c400", REFUSED_MALFORMED, "status is 15, not 0 to 14"},
     /* oracles */
     {HEAD "21" FROM_A "98 01 03 00 00 00 00 00 90", REFUSED_MALFORMED, "no acceptor sends it"},
@@ -393,7 +393,7 @@ static void test_the_same_frames_without_the_fault_are_taken(void **state)
         HEAD "2d" FROM_L "97 01 00 05 06 01 05 92 c400 c400",
         HEAD "2f" FROM_L "92 01 91 dc0010 9203 01" NODE_REST,
         HEAD "2b" FROM_L "93 03 01 91 95 01 01 0f 00 c400",
-        HEAD "30" FROM_C "94 01 04 00 c400",
+        HEAD "30" FROM_C "94 01 05 00 c400",
         HEAD "0c" FROM_P "94" BALLOT "01 00 c415 0400000000000003e8 00000001 0000000000000009",
         HEAD "21" FROM_P "98 06 05 00 00 00 00 00 91 94 01 02 00 00",
         HEAD "23" FROM_A "94 01 01 01 05",

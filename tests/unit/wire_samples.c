@@ -491,6 +491,16 @@ static void add_keys(void)
         "what changes \"k\" from revision 9 on, waiting up to 10,000 ms for it")
         ->watch = (struct msg_watch){
         .request = 82, .revision = 9, .bytes_max = 1048576, .wait_ms = 10000, .key = put_hello.key};
+    add("query-continued", MSG_QUERY, client, "the same as a later page of a range")->query =
+        (struct msg_query){84, QUERY_KV_CONTINUED, READ_LOCAL, range_request()};
+    add("watch-continued", MSG_WATCH, client, "a later page: from within revision 9 on")->watch =
+        (struct msg_watch){.request = 85,
+                           .revision = 9,
+                           .sub = 2,
+                           .flags = WATCH_CONTINUED,
+                           .bytes_max = 1048576,
+                           .wait_ms = 10000,
+                           .key = put_hello.key};
     add_reply("events", MSG_EVENTS, learner, CLIENT_NONCE, "revision 9 put \"hello\" under \"k\"")
         ->events = (struct msg_events){.request = 82,
                                        .status = RESULT_OK,
