@@ -40,21 +40,19 @@ enum synod_code {
     SYNOD_E_USAGE = -1, /* an argument, cluster.yml or the record's size is wrong: correct it */
     SYNOD_E_BUSY = -2,  /* SYNOD_OUTSTANDING_MAX or _BYTES_MAX is reached: call synod_poll, then
                            again; or the cluster has no room for another lease */
-    SYNOD_E_UNAVAILABLE =
-        -4, /* no connection, leader or quorum before the deadline. An append may still happen */
-    SYNOD_E_REFUSED = -5,   /* the cluster does not take us: another cluster, version or key */
-    SYNOD_E_CORRUPT = -7,   /* a process answered with nonsense */
-    SYNOD_E_INTERNAL = -8,  /* memory or descriptors of this process */
-    SYNOD_E_NOT_FOUND = -9, /* no such index (trimmed, or beyond the end) */
-    SYNOD_E_INTERRUPTED =
-        -10,                 /* a signal ended the wait; the operations go on with the next call */
-    SYNOD_E_SESSION = -11,   /* the session expired with this operation outstanding: whether it
+    SYNOD_E_UNAVAILABLE = -4,  /* no connection, leader or quorum in time: it may still happen */
+    SYNOD_E_REFUSED = -5,      /* the cluster does not take us: another cluster, version or key */
+    SYNOD_E_CORRUPT = -7,      /* a process answered with nonsense */
+    SYNOD_E_INTERNAL = -8,     /* memory or descriptors of this process */
+    SYNOD_E_NOT_FOUND = -9,    /* no such index (trimmed, or beyond the end) */
+    SYNOD_E_INTERRUPTED = -10, /* a signal ended the wait; the next call goes on with it */
+    SYNOD_E_SESSION = -11,     /* the session expired with this operation outstanding: whether it
                               happened is unknown */
-    SYNOD_E_COMPACTED = -12, /* the revision was compacted: read or watch from a later one */
-    SYNOD_E_FUTURE = -13,    /* the revision does not exist yet */
-    SYNOD_E_LEASE = -14,     /* no such lease: never granted, revoked or expired */
-    SYNOD_E_EXISTS = -15,    /* the lease's id, or the item, is taken */
-    SYNOD_E_TOO_LARGE = -16, /* the response would be too large: narrow it, or give a limit */
+    SYNOD_E_COMPACTED = -12,   /* the revision was compacted: read or watch from a later one */
+    SYNOD_E_FUTURE = -13,      /* the revision does not exist yet */
+    SYNOD_E_LEASE = -14,       /* no such lease: never granted, revoked or expired */
+    SYNOD_E_EXISTS = -15,      /* the lease's id, or the item, is taken */
+    SYNOD_E_TOO_LARGE = -16,   /* the response would be too large: narrow it, or give a limit */
     SYNOD_E_LOST = -17,    /* the lock, leadership or claim is not ours (any more): its token is of
                                 the past. Nothing was changed */
     SYNOD_E_CHANGED = -18, /* somebody else changed the settings meanwhile, and nothing was changed
@@ -65,10 +63,9 @@ enum synod_code {
 struct synod; /* a handle */
 
 struct synod_options {
-    const char *cluster; /* path of cluster.yml; NULL: environment variable SYNOD_CLUSTER */
-    uint32_t learner;    /* pin this learner by id; 0: any, and another when it fails */
-    uint32_t
-        timeout_ms; /* deadline of blocking calls and default of asynchronous ones; 0: 10,000 */
+    const char *cluster;     /* path of cluster.yml; NULL: environment variable SYNOD_CLUSTER */
+    uint32_t learner;        /* pin this learner by id; 0: any, and another when it fails */
+    uint32_t timeout_ms;     /* deadline of blocking calls, default of asynchronous; 0: 10,000 */
     uint32_t session_ttl_ms; /* the session survives so long without contact; 0: 60,000 */
 };
 

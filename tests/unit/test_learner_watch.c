@@ -381,10 +381,14 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
-        TEST(test_waits_for_its_key),     TEST(test_time_is_up),
-        TEST(test_long_past_in_pieces),   TEST(test_of_a_client_that_is_gone),
-        TEST(test_malformed_query),       TEST(test_empty_interval),
-        TEST(test_sweep_waits),           TEST(test_sweep_follows_a_storm),
+        TEST(test_waits_for_its_key),
+        TEST(test_time_is_up),
+        TEST(test_long_past_in_pieces),
+        TEST(test_of_a_client_that_is_gone),
+        TEST(test_malformed_query),
+        TEST(test_empty_interval),
+        TEST(test_sweep_waits),
+        TEST(test_sweep_follows_a_storm),
         TEST(test_waits_through_a_compaction),
     };
     return cmocka_run_group_tests_name("learner_watch", tests, NULL, NULL);
