@@ -53,6 +53,23 @@ static void send_report(struct acceptor *a, const struct event *event, struct ef
     }
 }
 
+/* 0 if it is a late copy. Which of two incarnations is the living one cannot be told from them, so
+ * that each is counted for itself. */
+static int is_news(struct heard *heard, uint64_t incarnation, uint64_t sequence)
+{
+    for (size_t i = 0; i < LIVES_REMEMBERED; i++) {
+        struct life *life = &heard->lives[i];
+        if (life->incarnation == incarnation) {
+            int is_newer = sequence > life->sequence;
+            life->sequence = is_newer ? sequence : life->sequence;
+            return is_newer;
+        }
+    }
+    heard->lives[heard->next_life] = (struct life){incarnation, sequence};
+    heard->next_life = (heard->next_life + 1) % LIVES_REMEMBERED;
+    return 1;
+}
+
 void acceptor_on_heartbeat(struct acceptor *a, const struct event *event, struct effects *out)
 {
     const struct message *msg = event->msg;
@@ -62,18 +79,15 @@ void acceptor_on_heartbeat(struct acceptor *a, const struct event *event, struct
         return;
     }
     struct heard *heard = &a->heard[index];
-    if (heard->is_heard && heard->incarnation == msg->incarnation &&
-        heartbeat->sequence <= heard->sequence && !MUTANT(late_heartbeat_taken)) {
+    if (!is_news(heard, msg->incarnation, heartbeat->sequence) && !MUTANT(late_heartbeat_taken)) {
         /* A late copy proves no life: it would prolong the lease of a leader that is dead. */
         send_report(a, event, out);
         return;
     }
-    *heard = (struct heard){.is_heard = 1,
-                            .at = event->now,
-                            .incarnation = msg->incarnation,
-                            .sequence = heartbeat->sequence,
-                            .reaches_quorum = heartbeat->reaches_quorum,
-                            .version = heartbeat->version};
+    heard->is_heard = 1;
+    heard->at = event->now;
+    heard->reaches_quorum = heartbeat->reaches_quorum;
+    heard->version = heartbeat->version;
     int order = ballot_compare(&heartbeat->ballot, &a->promised);
     int is_leader = !ballot_is_none(&heartbeat->ballot) &&
                     (order > 0 || ballot_equal(&heartbeat->ballot, &a->promised));

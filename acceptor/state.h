@@ -18,12 +18,21 @@ struct accepted {
     struct slice value;   /* a reference; empty if the value is only on disk */
 };
 
+/* How far the heartbeats of one process were heard. */
+struct life {
+    uint64_t incarnation; /* 0: of none */
+    uint64_t sequence;    /* an older heartbeat is a late copy */
+};
+
+/* Of one proposer: late copies of a process that has died come between those of the next. */
+#define LIVES_REMEMBERED 4
+
 /* What was heard of one proposer. */
 struct heard {
     int is_heard;
     time_ms_t at;
-    uint64_t incarnation; /* of the last heartbeat */
-    uint64_t sequence; /* of the last heartbeat: an older one of this incarnation is a late copy */
+    struct life lives[LIVES_REMEMBERED];
+    size_t next_life; /* the place that the next new one takes */
     uint32_t reaches_quorum;
     uint64_t version; /* of its settings */
 };

@@ -4,6 +4,8 @@
 #include "common/protocol/value.h"
 #include "tests/trace/disk.h"
 
+#include <string.h>
+
 /* The acceptor's disk format (acceptor/README.md), as in checker.c. */
 #define BALLOT_BYTES 20
 #define ACCEPTED_KEY_BYTES 9
@@ -117,6 +119,26 @@ static void on_start(struct checker *checker, const struct answers_step *step)
                                 .may_have_granted = !ballot_is_none(&promised)};
 }
 
+/* 1 if nothing as new was heard of that process of the proposer. */
+static int is_news(struct acceptor_watch *watch, size_t proposer, uint64_t incarnation,
+                   uint64_t sequence)
+{
+    size_t last = WATCHED_LIVES - 1;
+    for (size_t i = 0; i <= last; i++) {
+        if (watch->heard[proposer][i].incarnation == incarnation) {
+            int is_newer = sequence > watch->heard[proposer][i].sequence;
+            watch->heard[proposer][i].sequence =
+                is_newer ? sequence : watch->heard[proposer][i].sequence;
+            return is_newer;
+        }
+    }
+    memmove(&watch->heard[proposer][0], &watch->heard[proposer][1],
+            last * sizeof watch->heard[proposer][0]);
+    watch->heard[proposer][last].incarnation = incarnation;
+    watch->heard[proposer][last].sequence = sequence;
+    return 1;
+}
+
 /* A heartbeat of the leader it follows grants a lease; a copy of an older one does not. */
 static void on_heartbeat(struct checker *checker, const struct answers_step *step)
 {
@@ -128,12 +150,9 @@ static void on_heartbeat(struct checker *checker, const struct answers_step *ste
         msg->from.role == ROLE_PROPOSER && index >= 0 &&
         (ballot_is_none(&heartbeat->ballot) || (heartbeat->ballot.proposer == msg->from.id &&
                                                 heartbeat->ballot.incarnation == msg->incarnation));
-    if (!is_own || (watch->heard[index].incarnation == msg->incarnation &&
-                    heartbeat->sequence <= watch->heard[index].sequence)) {
+    if (!is_own || !is_news(watch, (size_t)index, msg->incarnation, heartbeat->sequence)) {
         return;
     }
-    watch->heard[index].incarnation = msg->incarnation;
-    watch->heard[index].sequence = heartbeat->sequence;
     if (ballot_is_none(&heartbeat->ballot) ||
         (ballot_compare(&heartbeat->ballot, &watch->promised) <= 0 &&
          !ballot_equal(&heartbeat->ballot, &watch->promised))) {

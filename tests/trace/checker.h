@@ -40,6 +40,9 @@ struct attempt {
     int has_proposed;
 };
 
+/* Processes of one proposer, one after the other, of which an acceptor remembers what it heard. */
+#define WATCHED_LIVES 4
+
 /* What one acceptor in its present life has heard, as answers.c follows it. */
 struct acceptor_watch {
     struct ballot promised;
@@ -48,8 +51,8 @@ struct acceptor_watch {
     struct ballot leader; /* whose lease it granted last */
     time_ms_t lease_until;
     struct {
-        uint64_t incarnation, sequence; /* of the newest heartbeat */
-    } heard[MEMBERS_MAX];               /* by index of the proposer */
+        uint64_t incarnation, sequence;  /* of the newest heartbeat of that process */
+    } heard[MEMBERS_MAX][WATCHED_LIVES]; /* by index of the proposer; first come, first gone */
 };
 
 /* What an acceptor was asked in its turn. */
