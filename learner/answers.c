@@ -103,6 +103,14 @@ static void send_events(struct learner *l, const struct question *question,
                                       .events = page->events};
 }
 
+/* 1 if the place from which the client has asked is compacted: it has to hear of the present one as
+ * long as it could go on from there at another learner, which sweeps it soon. */
+static int has_old_place(const struct learner *l, const struct question *question)
+{
+    return question->asked_revision < machine_compacted(l->machine) &&
+           question->ask.watch.revision > question->asked_revision;
+}
+
 /* A watch that finds nothing waits from where it has looked, so that nothing is read twice. */
 static int answer_watch(struct learner *l, struct question *question, time_ms_t now,
                         struct effects *out)
@@ -119,7 +127,7 @@ static int answer_watch(struct learner *l, struct question *question, time_ms_t 
             l->has_more_to_scan = 1;
             return 0;
         }
-        if (now < question->wait_until) {
+        if (now < question->wait_until && !has_old_place(l, question)) {
             effects_mark(out, MARK_WATCH_WAITS);
             return 0;
         }

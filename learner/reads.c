@@ -95,6 +95,7 @@ static struct question question_of(const struct learner *l, const struct event *
     } else { /* what happened since a revision is the same everywhere */
         CHECK(msg->kind == MSG_WATCH);
         question.ask.watch = msg->watch;
+        question.asked_revision = msg->watch.revision;
         question.wait_until += msg->watch.wait_ms;
     }
     int joins = MUTANT(read_joins_open_round) && l->round.is_open;

@@ -38,6 +38,7 @@ struct question {
         struct msg_query query; /* body is a reference */
         struct msg_watch watch; /* key and end are references; what it has looked at is left out */
     } ask;
+    uint64_t asked_revision; /* of a watch: from where its client would go on elsewhere */
     enum read_state state;
     slot_t target;        /* READ_STATE_APPLIED: apply so far before answering */
     int has_target;       /* of a round of the acceptors; a read that asks none has no target */

@@ -304,9 +304,9 @@ int synod_get(struct synod *s, struct synod_bytes key, struct synod_result **out
 int synod_delete(struct synod *s, struct synod_bytes key, uint64_t *deleted);
 
 /* Forgets what was overwritten or deleted before or at the revision. Reads of older revisions and
- * watches that begin there are refused from now on. What is under way goes on: ranges of many
- * pages, and watches that are less than five seconds behind. SYNOD_E_COMPACTED (it was already),
- * SYNOD_E_FUTURE. */
+ * watches that begin there are refused from now on. What is under way goes on: ranges that
+ * take less than five seconds, and watches that are less than five seconds behind.
+ * SYNOD_E_COMPACTED (it was already), SYNOD_E_FUTURE. */
 int synod_compact(struct synod *s, uint64_t revision);
 
 /* ---- watches */

@@ -304,6 +304,35 @@ static void test_waits_through_a_compaction(void **state)
     kit_end(&f->kit);
 }
 
+/* A watch of a key that never changes is told where it is when a compaction passes the place from
+ * which it has asked: at another learner it could not go on from there when that is swept. */
+static void test_idle_watch_learns_its_place(void **state)
+{
+    struct fixture *f = *state;
+    open_session(f);
+    end_turn(f);
+    watch(f, "idle", 2, 5000);
+    end_turn(f);
+    put(f, "other", 3); /* 2 to 4 */
+    end_turn(f);
+    assert_null(told(f));
+    compact(f, 2); /* a watch may begin there */
+    end_turn(f);
+    assert_null(told(f));
+    compact(f, 3);
+    end_turn(f);
+    assert_non_null(told(f));
+    assert_int_equal(told(f)->status, RESULT_OK);
+    assert_int_equal(told(f)->events.size, 0);
+    assert_int_equal(told(f)->next_revision, 5);
+    end_turn(f);
+    watch(f, "idle", 5, 5000);
+    end_turn(f);
+    compact(f, 4);
+    end_turn(f);
+    assert_null(told(f));
+}
+
 static int count_event(void *arg, struct slice key, struct slice value)
 {
     (void)key;
@@ -390,6 +419,7 @@ int main(void)
         TEST(test_sweep_waits),
         TEST(test_sweep_follows_a_storm),
         TEST(test_waits_through_a_compaction),
+        TEST(test_idle_watch_learns_its_place),
     };
     return cmocka_run_group_tests_name("learner_watch", tests, NULL, NULL);
 }
