@@ -1,5 +1,7 @@
 #include "tests/unit/core_kit.h"
 
+#include "common/base/buffer.h"
+#include "common/base/bytes.h"
 #include "common/base/check.h"
 
 #include <string.h>
@@ -104,4 +106,46 @@ struct message kit_from(enum role role, uint64_t id, uint64_t incarnation, enum 
     msg.from = (struct peer){role, id};
     msg.incarnation = incarnation;
     return msg;
+}
+
+/* ---- for a learner */
+
+void kit_stream(struct core_kit *kit, const struct ballot *leader, slot_t slot, slot_t commit,
+                struct blob *value)
+{
+    struct message msg = kit_from(ROLE_PROPOSER, leader->proposer, leader->incarnation, MSG_ACCEPT);
+    msg.accept = (struct msg_accept){*leader, slot, commit, slice_of(value)};
+    kit_message(kit, &msg);
+    blob_unref(value);
+}
+
+struct blob *kit_block_value(uint64_t stamp_ms, const struct block *head, struct slice commands)
+{
+    struct buffer bytes = {0};
+    block_put_head(buffer_extend(&bytes, BLOCK_HEAD_BYTES), head, (uint32_t)commands.size);
+    buffer_put(&bytes, commands);
+    struct slice block = buffer_slice(&bytes);
+    struct blob *value = value_batch(stamp_ms, &block, 1);
+    buffer_close(&bytes);
+    return value;
+}
+
+struct blob *kit_command_value(uint64_t stamp_ms, const struct block *head, enum command_op op,
+                               struct slice payload)
+{
+    struct buffer command = {0};
+    command_put_head(buffer_extend(&command, COMMAND_HEAD_BYTES), op, (uint32_t)payload.size);
+    buffer_put(&command, payload);
+    struct blob *value = kit_block_value(stamp_ms, head, buffer_slice(&command));
+    buffer_close(&command);
+    return value;
+}
+
+struct blob *kit_open_value(uint64_t stamp_ms, uint64_t client)
+{
+    const struct block head = {.client = client, .first_seq = client, .count = 1};
+    uint8_t ttl_ms[4];
+    bytes_put_u32(ttl_ms, 60000);
+    return kit_command_value(stamp_ms, &head, COMMAND_OPEN_SESSION,
+                             slice_borrow(ttl_ms, sizeof ttl_ms));
 }

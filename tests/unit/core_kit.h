@@ -5,6 +5,7 @@
 
 #include "common/protocol/core.h"
 #include "common/protocol/members.h"
+#include "common/protocol/value.h"
 #include "common/store/store.h"
 
 struct core_kit {
@@ -45,5 +46,21 @@ struct members kit_members(size_t acceptors, size_t proposers, size_t learners);
 
 /* A message of a kind from a peer, zeroed. */
 struct message kit_from(enum role role, uint64_t id, uint64_t incarnation, enum message_kind kind);
+
+/* ---- for a learner: what a leader streams */
+
+/* An accept of the value, which is released, that says what is committed. */
+void kit_stream(struct core_kit *kit, const struct ballot *leader, slot_t slot, slot_t commit,
+                struct blob *value);
+
+/* A value of one block: these commands under that head. */
+struct blob *kit_block_value(uint64_t stamp_ms, const struct block *head, struct slice commands);
+
+/* The same with one command. */
+struct blob *kit_command_value(uint64_t stamp_ms, const struct block *head, enum command_op op,
+                               struct slice payload);
+
+/* A client opens a session of 60 s. */
+struct blob *kit_open_value(uint64_t stamp_ms, uint64_t client);
 
 #endif

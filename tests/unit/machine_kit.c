@@ -313,6 +313,21 @@ const char *machine_kit_compact(struct machine_kit *kit, uint64_t revision)
     return finish(kit);
 }
 
+void machine_kit_large_revision(struct machine_kit *kit)
+{
+    char key[16];
+    struct kv_request request;
+    for (int i = 0; i < 600; i++) {
+        snprintf(key, sizeof key, "k%03d", i);
+        request = a_put(key, "v");
+        machine_kit_do(kit, &request);
+    }
+    request = a_delete("k", "l");
+    machine_kit_do(kit, &request);
+    request = a_put("last", "v");
+    machine_kit_do(kit, &request);
+}
+
 uint64_t machine_kit_grant(struct machine_kit *kit, uint64_t id, uint64_t ttl_ms, uint8_t flags)
 {
     uint8_t payload[17];

@@ -68,6 +68,10 @@ const char *machine_kit_query(struct machine_kit *kit, const struct kv_request *
 const char *machine_kit_query_on(struct machine_kit *kit, const struct kv_request *request);
 const char *machine_kit_compact(struct machine_kit *kit, uint64_t revision);
 
+/* 600 puts, at revisions 2 to 601, one deletion of them all at 602, which a sweep passes in more
+ * than one piece, and a put at 603. */
+void machine_kit_large_revision(struct machine_kit *kit);
+
 /* The id that the grant came to, or 0; the status is in the kit. */
 uint64_t machine_kit_grant(struct machine_kit *kit, uint64_t id, uint64_t ttl_ms, uint8_t flags);
 enum result_status machine_kit_revoke(struct machine_kit *kit, uint64_t id);

@@ -62,10 +62,7 @@ static const struct ballot second_leader = {2, 1, 102};
 static void stream(struct fixture *f, struct ballot ballot, slot_t slot, slot_t commit,
                    struct blob *value)
 {
-    struct message msg = kit_from(ROLE_PROPOSER, 1, ballot.incarnation, MSG_ACCEPT);
-    msg.accept = (struct msg_accept){ballot, slot, commit, slice_of(value)};
-    kit_message(&f->kit, &msg);
-    blob_unref(value);
+    kit_stream(&f->kit, &ballot, slot, commit, value);
 }
 
 static void commit(struct fixture *f, struct ballot ballot, slot_t slot)
@@ -85,16 +82,8 @@ static void end_turn(struct fixture *f)
 /* A batch with one block: `word` appended as sequence `sequence` of session 1. */
 static struct blob *command_value(uint64_t sequence, enum command_op op, struct slice payload)
 {
-    struct buffer bytes = {0};
-    struct block block = {.session = 1, .client = CLIENT, .first_seq = sequence, .count = 1};
-    block_put_head(buffer_extend(&bytes, BLOCK_HEAD_BYTES), &block,
-                   (uint32_t)(COMMAND_HEAD_BYTES + payload.size));
-    command_put_head(buffer_extend(&bytes, COMMAND_HEAD_BYTES), op, (uint32_t)payload.size);
-    buffer_put(&bytes, payload);
-    struct slice slice = buffer_slice(&bytes);
-    struct blob *value = value_batch(0, &slice, 1);
-    buffer_close(&bytes);
-    return value;
+    const struct block head = {.session = 1, .client = CLIENT, .first_seq = sequence, .count = 1};
+    return kit_command_value(0, &head, op, payload);
 }
 
 static struct blob *append_value(uint64_t sequence, const char *word)
@@ -104,13 +93,7 @@ static struct blob *append_value(uint64_t sequence, const char *word)
 
 static struct blob *open_value(void)
 {
-    uint8_t bytes[BLOCK_HEAD_BYTES + COMMAND_HEAD_BYTES + 4];
-    struct block block = {.session = 0, .client = CLIENT, .first_seq = CLIENT, .count = 1};
-    block_put_head(bytes, &block, COMMAND_HEAD_BYTES + 4);
-    command_put_head(bytes + BLOCK_HEAD_BYTES, COMMAND_OPEN_SESSION, 4);
-    bytes_put_u32(bytes + BLOCK_HEAD_BYTES + COMMAND_HEAD_BYTES, 60000);
-    struct slice slice = slice_borrow(bytes, sizeof bytes);
-    return value_batch(0, &slice, 1);
+    return kit_open_value(0, CLIENT);
 }
 
 /* A leader that it cannot hear may serve all the same: without a word of any for an election

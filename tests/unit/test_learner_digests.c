@@ -1,7 +1,5 @@
 /* Learners compare the digests of their states, and who differs from a majority ends itself and
  * says at which slot (DESIGN 7). What is due is told to the proposers. */
-#include "common/base/buffer.h"
-#include "common/protocol/value.h"
 #include "learner/learner.h"
 #include "tests/unit/core_kit.h"
 
@@ -56,11 +54,7 @@ static void apply_to(struct fixture *f, slot_t last)
 {
     while (learner_applied(f->learner) < last) {
         slot_t slot = learner_applied(f->learner) + 1;
-        struct blob *value = value_noop(slot);
-        struct message msg = kit_from(ROLE_PROPOSER, 1, leader.incarnation, MSG_ACCEPT);
-        msg.accept = (struct msg_accept){leader, slot, slot, slice_of(value)};
-        kit_message(&f->kit, &msg);
-        blob_unref(value);
+        kit_stream(&f->kit, &leader, slot, slot, value_noop(slot));
         assert_int_equal(learner_applied(f->learner), slot);
         f->digests[slot % SLOTS] = learner_digest(f->learner);
         kit_flush(&f->kit);
@@ -68,24 +62,6 @@ static void apply_to(struct fixture *f, slot_t last)
             kit_end(&f->kit);
         }
     }
-}
-
-/* A slot in which a client opens a session. */
-static void apply_open(struct fixture *f, slot_t slot)
-{
-    struct buffer bytes = {0};
-    struct block head = {.client = 9, .first_seq = 9, .count = 1};
-    block_put_head(buffer_extend(&bytes, BLOCK_HEAD_BYTES), &head, COMMAND_HEAD_BYTES + 4);
-    command_put_head(buffer_extend(&bytes, COMMAND_HEAD_BYTES), COMMAND_OPEN_SESSION, 4);
-    buffer_put_u32(&bytes, 60000);
-    struct slice block = buffer_slice(&bytes);
-    struct blob *value = value_batch(slot, &block, 1);
-    struct message msg = kit_from(ROLE_PROPOSER, 1, leader.incarnation, MSG_ACCEPT);
-    msg.accept = (struct msg_accept){leader, slot, slot, slice_of(value)};
-    kit_message(&f->kit, &msg);
-    assert_int_equal(learner_applied(f->learner), slot);
-    blob_unref(value);
-    buffer_close(&bytes);
 }
 
 static void tell(struct fixture *f, node_id_t learner, slot_t slot, uint64_t digest)
@@ -391,7 +367,8 @@ static void test_results_are_held_back(void **state)
     tell(&f, 2, 41, 5);
     struct peer client = {ROLE_CLIENT, 9};
     kit_peer(&f.kit, EVENT_PEER_UP, client);
-    apply_open(&f, 41);
+    kit_stream(&f.kit, &leader, 41, 41, kit_open_value(41, client.id));
+    assert_int_equal(learner_applied(f.learner), 41);
     f.digests[41] = digest_of(&f);
     kit_flush(&f.kit);
     assert_true(kit_puts(&f.kit, 'x'));

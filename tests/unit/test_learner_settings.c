@@ -42,29 +42,19 @@ static void start(struct fixture *f)
 static void apply(struct fixture *f, struct blob *value)
 {
     slot_t slot = learner_applied(f->learner) + 1;
-    struct message msg = kit_from(ROLE_PROPOSER, 1, leader.incarnation, MSG_ACCEPT);
-    msg.accept = (struct msg_accept){leader, slot, slot, slice_of(value)};
-    kit_message(&f->kit, &msg);
-    blob_unref(value);
+    kit_stream(&f->kit, &leader, slot, slot, value);
     assert_int_equal(learner_applied(f->learner), slot);
 }
 
 static void apply_command(struct fixture *f, enum command_op op, struct slice payload)
 {
-    struct buffer bytes = {0};
     struct block block = {.session = 1, .client = CLIENT, .first_seq = ++f->sequence, .count = 1};
     if (op == COMMAND_OPEN_SESSION) {
         block.session = 0;
         block.first_seq = CLIENT;
         f->sequence = 0;
     }
-    block_put_head(buffer_extend(&bytes, BLOCK_HEAD_BYTES), &block,
-                   (uint32_t)(COMMAND_HEAD_BYTES + payload.size));
-    command_put_head(buffer_extend(&bytes, COMMAND_HEAD_BYTES), op, (uint32_t)payload.size);
-    buffer_put(&bytes, payload);
-    struct slice slice = buffer_slice(&bytes);
-    apply(f, value_batch(0, &slice, 1));
-    buffer_close(&bytes);
+    apply(f, kit_command_value(0, &block, op, payload));
 }
 
 static void apply_settings(struct fixture *f, uint64_t from, enum oracle_kind kind)

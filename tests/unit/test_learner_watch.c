@@ -59,30 +59,23 @@ static int teardown(void **state)
     return 0;
 }
 
+/* The next slot holds that value. */
+static void apply_value(struct fixture *f, struct blob *value)
+{
+    slot_t slot = learner_applied(f->learner) + 1;
+    kit_stream(&f->kit, &leader, slot, slot, value);
+    assert_int_equal(learner_applied(f->learner), slot);
+}
+
 /* The next slot holds one block; its commands are given. */
 static void apply(struct fixture *f, struct block head, const struct buffer *commands)
 {
-    struct buffer bytes = {0};
-    block_put_head(buffer_extend(&bytes, BLOCK_HEAD_BYTES), &head, (uint32_t)commands->size);
-    buffer_put(&bytes, buffer_slice(commands));
-    struct slice block = buffer_slice(&bytes);
-    struct blob *value = value_batch(1000, &block, 1);
-    slot_t slot = learner_applied(f->learner) + 1;
-    struct message msg = kit_from(ROLE_PROPOSER, 1, leader.incarnation, MSG_ACCEPT);
-    msg.accept = (struct msg_accept){leader, slot, slot, slice_of(value)};
-    kit_message(&f->kit, &msg);
-    assert_int_equal(learner_applied(f->learner), slot);
-    blob_unref(value);
-    buffer_close(&bytes);
+    apply_value(f, kit_block_value(1000, &head, buffer_slice(commands)));
 }
 
 static void open_session(struct fixture *f)
 {
-    struct buffer commands = {0};
-    command_put_head(buffer_extend(&commands, COMMAND_HEAD_BYTES), COMMAND_OPEN_SESSION, 4);
-    buffer_put_u32(&commands, 60000);
-    apply(f, (struct block){.client = CLIENT, .first_seq = CLIENT, .count = 1}, &commands);
-    buffer_close(&commands);
+    apply_value(f, kit_open_value(1000, CLIENT));
 }
 
 static void put_command(struct buffer *commands, const char *key)

@@ -396,13 +396,7 @@ static void test_sweep_comes_back_for_the_compacted_revision(void **state)
 static void test_sweep_of_a_large_revision(void **state)
 {
     struct machine_kit *kit = *state;
-    char key[16];
-    for (int i = 0; i < 600; i++) {
-        snprintf(key, sizeof key, "k%03d", i);
-        put(key, "v");
-    }
-    do_(kit, a_delete("k", "l")); /* 602 */
-    put("last", "v");
+    machine_kit_large_revision(kit);
     machine_kit_compact(kit, 602);
     for (int piece = 0; piece < 2; piece++) {
         assert_true(machine_sweep(kit->machine, 602, &kit->fx)); /* up to within 602 */
