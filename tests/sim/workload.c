@@ -421,6 +421,24 @@ static void on_reject(struct sim *sim, struct client_state *client, const struct
     }
 }
 
+/* As the library does: who leads since later than all that it knows of is asked at once, whatever
+ * was said before. */
+static void on_leading(struct client_state *client, const struct message *msg)
+{
+    const struct ballot *ballot = &msg->leading.ballot;
+    size_t leader = (size_t)msg->from.id - 1;
+    int order = ballot_compare(ballot, &client->leading);
+    if (order < 0 || (order == 0 && leader == client->target)) {
+        return;
+    }
+    client->leading = *ballot;
+    client->target = leader;
+    client->redirects = 0;
+    client->retry_us = RETRY_US;
+    client->hold_until = 0;
+    client->is_due = 1;
+}
+
 void client_take(struct sim *sim, size_t node, const struct message *msg)
 {
     struct client_state *client = client_of(sim, node);
@@ -455,7 +473,7 @@ void client_take(struct sim *sim, size_t node, const struct message *msg)
         conformance_on_transferred(sim, &msg->transferred);
         break;
     case MSG_LEADING:
-        client->target = msg->from.id - 1;
+        on_leading(client, msg);
         break;
     default:
         break;
@@ -590,6 +608,7 @@ void client_die(struct sim *sim, size_t position)
     memset(client->reads, 0, sizeof client->reads);
     keys_client_close(&client->keys);
     client->session_lost = 0;
+    client->leading = (struct ballot){0};
     client->lives++;
     client->nonce = 0xc000000000U + ((uint64_t)client->lives << 16) + position + 1;
     node->self.id = client->nonce;

@@ -52,9 +52,10 @@ struct client_state {
     struct keys_client keys;
     struct recipe_client recipe;
     uint64_t request;
-    size_t target;    /* proposer */
-    size_t redirects; /* since something was answered */
-    size_t learner;   /* reads go there */
+    size_t target;         /* proposer */
+    struct ballot leading; /* the highest that was announced to it */
+    size_t redirects;      /* since something was answered, or announced */
+    size_t learner;        /* reads go there */
     time_us_t progress_at, retry_us, hold_until, sleep_until;
     uint32_t burst; /* so many long records go out at once */
     enum flood flood;
