@@ -4,6 +4,7 @@
 
 #include "common/base/check.h"
 #include "common/base/rng.h"
+#include "common/protocol/due.h"
 #include "common/protocol/value.h"
 #include "proposer/clients.h"
 #include "proposer/oracle/oracle.h"
@@ -24,12 +25,6 @@ struct acceptor_view {
     time_ms_t acked_sent_at;  /* when the newest heartbeat that it answered was sent */
     struct msg_report report; /* the last one; its proposers point to the next field */
     struct proposer_report proposers[MEMBERS_MAX];
-};
-
-/* What is known of one learner. */
-struct learner_view {
-    slot_t applied;  /* when it last said what is due */
-    uint64_t due_ms; /* cluster time, 0 if nothing is */
 };
 
 /* Phase 1 towards one acceptor. */
@@ -109,8 +104,8 @@ struct proposer {
     slot_t committed; /* the same, as learners were told; slots up to here have left the window */
 
     /* time.c */
-    struct learner_view learners[MEMBERS_MAX]; /* by index in members.learners */
-    uint64_t stamped_ms; /* highest stamp of a value that was proposed under this ballot */
+    struct due dues[MEMBERS_MAX]; /* what learners say; by index in members.learners */
+    uint64_t stamped_ms;          /* highest stamp of a value that was proposed under this ballot */
 
     /* intake.c */
     struct clients clients;

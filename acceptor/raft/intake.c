@@ -196,57 +196,22 @@ void raft_form_batches(struct raft *r, time_ms_t now, struct effects *out)
     }
 }
 
-/* ---- time for what is due, as proposer/time.c does it in Paxos mode */
+/* ---- time for what is due */
 
 void raft_on_progress(struct raft *r, const struct event *event, struct effects *out)
 {
-    const struct msg_progress *progress = &event->msg->progress;
-    int index = members_learner_index(&r->options.members, event->msg->from.id);
-    if (index < 0) {
-        return;
-    }
-    struct learner_view *view = &r->learners[index];
-    if (progress->applied >= view->applied) { /* an older one came late, or it was made anew */
-        view->applied = progress->applied;
-        view->due_ms = progress->due_ms;
-    }
-    if (r->role != RAFT_LEADER || progress->applied == 0) {
-        return;
-    }
-    struct message *msg = effects_broadcast(out, SEND_NOW, ROLE_LEARNER, MSG_DIGEST);
-    msg->digest = (struct msg_digest){.learner = (node_id_t)event->msg->from.id,
-                                      .slot = progress->applied,
-                                      .digest = progress->digest};
-}
-
-/* The first cluster time at which something is due that no stamp has passed; 0 if nothing is. */
-static uint64_t next_due_ms(const struct raft *r)
-{
-    uint64_t due_ms = 0;
-    for (size_t i = 0; i < r->options.members.learner_count; i++) {
-        uint64_t at_ms = r->learners[i].due_ms;
-        if (at_ms >= r->log.stamp_ms && at_ms > 0 && (due_ms == 0 || at_ms < due_ms)) {
-            due_ms = at_ms;
-        }
-    }
-    return due_ms;
+    due_on_progress(r->dues, &r->options.members, event->msg, r->role == RAFT_LEADER, out);
 }
 
 void raft_tell_time(struct raft *r, time_ms_t now, struct effects *out)
 {
-    uint64_t due_ms = next_due_ms(r);
-    if (due_ms == 0 || is_leaving(r)) {
+    if (is_leaving(r)) {
         return; /* the next leader's log has to be complete, and it tells the time */
     }
     uint64_t stamp_ms = raft_stamp(r, now);
-    if (stamp_ms <= due_ms) {
-        uint64_t left_ms = due_ms - stamp_ms + 1;
-        if (left_ms <= (uint64_t)r->options.election_ms) { /* else a heartbeat comes before */
-            effects_wake(out, now + (time_ms_t)left_ms);
-        }
-        return;
-    }
-    if (raft_window_has_room(r)) {
+    if (due_wants_stamp(r->dues, &r->options.members, r->log.stamp_ms, stamp_ms, now,
+                        r->options.election_ms, out) && /* a heartbeat comes before that */
+        raft_window_has_room(r)) {
         effects_mark(out, MARK_TIME_TOLD);
         struct slice noop = slice_of(value_noop(stamp_ms));
         raft_log_append(r, &r->ballot, noop, out);

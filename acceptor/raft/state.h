@@ -5,6 +5,7 @@
 #include "acceptor/raft/raft.h"
 #include "common/base/check.h"
 #include "common/base/rng.h"
+#include "common/protocol/due.h"
 
 /* Entries held in memory: the newest. Older ones are read from the store. */
 #define LOG_RING_ENTRIES (2 * ACCEPTOR_AHEAD_SLOTS_MAX)
@@ -65,12 +66,6 @@ struct sending {
 /* Heartbeats whose sending time is remembered until their answers are back. */
 #define SENDINGS_REMEMBERED 64
 
-/* What is known of one learner. */
-struct learner_view {
-    slot_t applied;  /* when it last said what is due */
-    uint64_t due_ms; /* cluster time, 0 if nothing is */
-};
-
 /* Appends of one turn that are not yet acknowledged. */
 struct acknowledgement {
     int is_open;
@@ -129,7 +124,7 @@ struct raft {
     size_t handed_head, handed_count, handed_capacity;
     size_t handed_bytes;
     struct stream streams[MEMBERS_MAX]; /* by index in members.proposers */
-    struct learner_view learners[MEMBERS_MAX];
+    struct due dues[MEMBERS_MAX];       /* what learners say; by index in members.learners */
 
     /* transfer.c */
     struct settings settings; /* the newest that a learner told, or those of cluster.yml */
