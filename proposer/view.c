@@ -149,6 +149,10 @@ void proposer_on_settings(struct proposer *p, const struct event *event, struct 
     effects_note(out, NOTE_INFO, "event=oracle_set version=%llu kind=%s preempts=%d zone=%s",
                  (unsigned long long)settings.version, oracle_kind_name(settings.kind),
                  settings.preempts, settings.zone);
+    if (p->state == NODE_PREPARING && settings_bar(&p->settings, p->options.id)) {
+        p->invited_until = 0;
+        proposer_step_down(p, "the settings say that it must not lead", event->now, out);
+    }
     proposer_begin_oracle(p, event->now, out);
 }
 
