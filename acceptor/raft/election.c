@@ -55,7 +55,8 @@ int raft_is_election_quorum(const struct raft *r, acceptor_set_t set)
 {
     const struct members *members = &r->options.members;
     return is_prepare_quorum(members, set) &&
-           acceptor_set_count(set) >= majority_of(members->acceptor_count);
+           (acceptor_set_count(set) >= majority_of(members->acceptor_count) ||
+            MUTANT(raft_prepare_quorum_elects));
 }
 
 static void ask_for_votes(struct raft *r, enum vote_mode mode, uint64_t term, struct effects *out)
@@ -151,7 +152,8 @@ static void answer(const struct raft *r, const struct message *msg, int is_grant
 static void on_prevote(struct raft *r, const struct event *event, struct effects *out)
 {
     const struct msg_request_vote *request = &event->msg->request_vote;
-    int is_granted = request->term > r->term && is_up_to_date(r, request, out) &&
+    int is_granted = request->term > r->term &&
+                     (is_up_to_date(r, request, out) || MUTANT(raft_prevote_ignores_log)) &&
                      !raft_hears_leader(r, event->now);
     if (!is_granted && raft_hears_leader(r, event->now)) {
         effects_mark(out, MARK_RAFT_PREVOTE_REFUSED_BY_LEADER);

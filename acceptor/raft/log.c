@@ -117,7 +117,9 @@ void raft_log_truncate(struct raft *r, slot_t index, struct effects *out)
     for (slot_t i = index; i <= log->last; i++) {
         uint8_t key[ENTRY_KEY_BYTES];
         put_entry_key(key, i);
-        effects_delete(out, slice_borrow(key, sizeof key));
+        if (i == index || !MUTANT(raft_truncated_tail_kept)) {
+            effects_delete(out, slice_borrow(key, sizeof key));
+        }
         if (raft_log_find(r, i) != NULL) {
             ring_clear(r, ring_at(r, i));
         }

@@ -24,7 +24,8 @@ void raft_progress_acknowledge(struct raft *r, struct progress *p, uint64_t sequ
 {
     for (size_t i = 0; i < SENDINGS_REMEMBERED && i < r->sending_count; i++) {
         const struct sending *sending = &r->sendings[i];
-        if (sending->sequence <= sequence && sending->at > p->acked_sent_at) {
+        if ((sending->sequence <= sequence || MUTANT(raft_ack_dated_by_receipt)) &&
+            sending->at > p->acked_sent_at) {
             p->acked_sent_at = sending->at;
         }
     }

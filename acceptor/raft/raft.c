@@ -51,8 +51,12 @@ void raft_follow(struct raft *r, const struct ballot *leader, const char *reason
         raft_reset_timer(r, now);
     }
     r->heard_sequence = 0;
-    r->verified = 0;
-    r->ack.is_open = 0; /* nobody waits for what was not sent to the new leader */
+    if (!MUTANT(raft_verified_for_former_leader)) {
+        r->verified = 0;
+    }
+    if (!MUTANT(raft_ack_of_former_leader_kept)) {
+        r->ack.is_open = 0; /* nobody waits for what was not sent to the new leader */
+    }
     if (!ballot_is_none(leader)) {
         CHECK(leader->round == r->term);
         r->known = *leader;
@@ -287,6 +291,7 @@ void raft_step(struct raft *r, const struct event *event, struct effects *out)
     }
     CHECK(r->commit <= r->log.last || out->fatal != 0);
     CHECK(r->log.durable <= r->log.last);
+    CHECK(r->verified <= r->log.last);
     CHECK(r->vote.round <= r->term);
 }
 

@@ -41,6 +41,8 @@ static void acknowledge(struct raft *r, const struct message *msg, slot_t match)
 {
     const struct msg_append *append = &msg->append;
     struct acknowledgement *ack = &r->ack;
+    CHECK(match <= r->verified);
+    CHECK(!ack->is_open || ballot_equal(&ack->ballot, &append->ballot));
     if (!ack->is_open || append->sequence > ack->sequence) {
         ack->sequence = append->sequence;
     }
@@ -161,7 +163,7 @@ void raft_on_append(struct raft *r, const struct event *event, struct effects *o
     slot_t bound = MUTANT(raft_commits_beyond_match) ? r->log.last : r->verified;
     slot_t commit = append->commit < bound ? append->commit : bound;
     r->commit = commit > r->commit ? commit : r->commit;
-    acknowledge(r, msg, match);
+    acknowledge(r, msg, MUTANT(raft_acknowledges_all_it_has) ? r->log.last : match);
 }
 
 /* ---- as the leader */

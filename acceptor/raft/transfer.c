@@ -2,6 +2,8 @@
  * not a timeout. */
 #include "acceptor/raft/state.h"
 
+#include "common/base/mutant.h"
+
 /* Election timeouts for which another one has to answer and rank higher before it is handed over
  * to. */
 #define PREEMPT_TIMEOUTS 2
@@ -65,7 +67,8 @@ static void work_as_leader(struct raft *r, time_ms_t now, struct effects *out)
     int index = members_acceptor_index(&r->options.members, r->transfer_to);
     if (index >= 0 && now < r->transfer_deadline) {
         effects_wake(out, r->transfer_deadline);
-        int is_complete = r->progress[index].match == r->log.last && r->handed_count == 0;
+        int is_complete = (r->progress[index].match == r->log.last && r->handed_count == 0) ||
+                          MUTANT(raft_transfer_before_complete);
         if (is_complete && now >= r->transfer_again_at) {
             r->transfer_again_at = now + r->options.heartbeat_ms;
             struct peer target = {ROLE_ACCEPTOR, r->transfer_to};

@@ -87,7 +87,8 @@ static int end_page(struct reading *reading, struct position at)
 {
     reading->is_full = 1;
     reading->next = at;
-    if (reading->revision == at.revision && reading->count_before > 0) {
+    if (reading->revision == at.revision && reading->count_before > 0 &&
+        !MUTANT(watch_page_splits_revision)) {
         reading->page.size = reading->revision_begins;
         reading->count = reading->count_before;
         reading->next = (struct position){at.revision, 0};
@@ -130,7 +131,7 @@ static int is_enough(const struct reading *reading, struct position at)
     int is_far = reading->scanned >= EVENTS_SCANNED_MAX ||
                  reading->scanned_bytes >= EVENTS_SCANNED_BYTES_MAX;
     int is_begun = reading->revision == at.revision && reading->count > reading->count_before;
-    return is_far && !is_begun;
+    return is_far && (!is_begun || MUTANT(watch_far_look_splits_revision));
 }
 
 static int visit_event(void *arg, struct slice record, struct slice value)
@@ -165,7 +166,8 @@ static int visit_event(void *arg, struct slice record, struct slice value)
 static int can_be_told(const struct machine *m, const struct msg_watch *watch)
 {
     struct position from = {watch->revision, watch->sub};
-    if (watch->revision >= m->compacted || MUTANT(compacted_read_allowed)) {
+    uint64_t allowed = watch->revision + MUTANT(watch_begins_below_compaction);
+    if (allowed >= m->compacted || MUTANT(compacted_read_allowed)) {
         return 1;
     }
     return (watch->flags & WATCH_CONTINUED) != 0 && sweep_has_events(m, from) &&

@@ -2,6 +2,7 @@
  * thousand of them wait, and each has to be asked after every turn. Of this process alone, and no
  * part of the replicated state: it begins empty, and says nothing of what it has forgotten. */
 #include "common/base/memory.h"
+#include "common/base/mutant.h"
 #include "learner/machine/state.h"
 
 #include <stdlib.h>
@@ -24,7 +25,7 @@ static struct recent_change *change_at(const struct recent *recent, size_t posit
 static void drop_oldest(struct recent *recent)
 {
     struct recent_change *oldest = change_at(recent, 0);
-    recent->known_from = oldest->revision + 1;
+    recent->known_from = oldest->revision + (MUTANT(recent_knows_half_a_revision) ? 0 : 1);
     recent->bytes -= oldest->key->size;
     blob_unref(oldest->key);
     recent->first = (recent->first + 1) % RECENT_CHANGES_MAX;

@@ -92,6 +92,17 @@ static void check_lease(struct run *run, struct node *node, const struct operati
     }
 }
 
+/* A page begins with the very lease that it was asked to begin with. */
+static void check_lease_page(struct run *run, struct node *node, uint64_t first)
+{
+    uint8_t body[8];
+    struct query_answer answer;
+    bytes_put_u64(body, first);
+    machine_query(node->machine, QUERY_LEASES, slice_borrow(body, 8), 0, &answer, &node->fx);
+    struct reader reader = {answer.body, 0};
+    run_must_equal(run, "first lease of a page", first, reader_u64(&reader));
+}
+
 /* All leases, page by page. */
 static void check_leases(struct run *run, struct node *node)
 {
@@ -121,6 +132,9 @@ static void check_leases(struct run *run, struct node *node)
         run_must_equal(run, "bytes after the last lease", 0, reader.rest.size);
     }
     run_must_equal(run, "number of leases", count, seen);
+    if (count > 0) {
+        check_lease_page(run, node, leases[count / 2].id);
+    }
 }
 
 static void print_event(const char *what, const struct kv_event *event)

@@ -178,6 +178,10 @@ void audit_answer(struct audit *audit, const struct node *client,
                     "%s reads a log up to %llu, but %llu was known before it asked", client->name,
                     (unsigned long long)records->last, (unsigned long long)question->floor);
     }
+    if (question->count > 0 && records->record_count > question->count) {
+        sim_violate(audit->sim, "read", "%s asked for %llu records and is told %u", client->name,
+                    (unsigned long long)question->count, records->record_count);
+    }
     uint64_t *numbers = memory_calloc((size_t)records->record_count + 1, sizeof *numbers);
     check_records(audit, client, records, numbers);
     history_answered(&audit->history, question->operation, records->from, numbers,

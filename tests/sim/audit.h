@@ -23,6 +23,7 @@ struct audit_question {
     size_t operation; /* in the history */
     uint64_t floor;   /* what was known to anybody then */
     int is_local;
+    uint64_t count; /* so many records at most; 0: as many as there are */
 };
 
 struct audit *audit_new(struct sim *sim);

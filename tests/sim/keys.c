@@ -149,13 +149,23 @@ static void note_compaction(struct sim *sim)
     }
 }
 
+/* Where something was compacted, most often the last one; or just below it, which is gone. */
+static uint64_t draw_compaction(struct sim *sim)
+{
+    struct keys *keys = sim->keys;
+    size_t count = keys->compaction_count;
+    size_t kept = count < COMPACTIONS_KEPT ? count : COMPACTIONS_KEPT;
+    size_t back = chance(&sim->work, 500) ? 0 : (size_t)rng_below(&sim->work, kept);
+    uint64_t revision = *compaction(keys, count - 1 - back);
+    return revision > 1 && chance(&sim->work, 300) ? revision - 1 : revision;
+}
+
 /* Any revision there was, often a late one, or one of a compaction: swept or not, too. */
 static uint64_t draw_revision(struct sim *sim)
 {
-    struct keys *keys = sim->keys;
     note_compaction(sim);
-    if (keys->compaction_count > COMPACTIONS_KEPT && chance(&sim->work, 500)) {
-        return *compaction(keys, (size_t)rng_below(&sim->work, COMPACTIONS_KEPT));
+    if (sim->keys->compaction_count > 0 && chance(&sim->work, 500)) {
+        return draw_compaction(sim);
     }
     uint64_t now = reference_revision(reference_of(sim));
     uint64_t span = chance(&sim->work, 500) && now > 50 ? 50 : now;
@@ -329,7 +339,8 @@ static void draw_watch(struct sim *sim, struct keys_client *client)
         position->revision = revision + 1;
     } else if (chance(&sim->work, 400)) {
         position->revision = draw_revision(sim);
-        position->flags |= WATCH_CONTINUED | (chance(&sim->work, 500) ? WATCH_PREVIOUS : 0);
+        position->flags |= chance(&sim->work, 700) ? WATCH_CONTINUED : 0;
+        position->flags |= chance(&sim->work, 500) ? WATCH_PREVIOUS : 0;
     }
     client->pages_left = (uint32_t)between(&sim->work, 1, WATCH_PAGES_MAX);
 }
@@ -419,6 +430,22 @@ static void check_events(struct sim *sim, const struct msg_watch *asked,
     buffer_close(&expected);
 }
 
+/* A revision is told in one piece: a page that ends within one has nothing else. */
+static void check_whole(struct sim *sim, const struct msg_events *page)
+{
+    struct slice rest = page->events;
+    struct kv_event event;
+    uint64_t first = 0;
+    while (kv_next_event(&rest, &event) == 1) {
+        first = first == 0 ? event.kv.mod : first;
+        if (event.kv.mod == page->next_revision && event.kv.mod != first) {
+            sim_violate(sim, "watch", "a page from revision %llu on ends within %llu",
+                        (unsigned long long)first, (unsigned long long)event.kv.mod);
+            return;
+        }
+    }
+}
+
 void keys_on_events(struct sim *sim, struct keys_client *client, const struct message *msg)
 {
     const struct msg_events *page = &msg->events;
@@ -448,6 +475,7 @@ void keys_on_events(struct sim *sim, struct keys_client *client, const struct me
         }
     }
     check_events(sim, position, page);
+    check_whole(sim, page);
     position->revision = page->next_revision;
     position->sub = page->next_sub;
     position->flags |= WATCH_CONTINUED;

@@ -2,8 +2,9 @@
 """Measures the simulator by the bugs it catches. Each seeded bug of common/base/mutant.h is compiled
 into the cores in turn, and synod-sim runs with it until a seed fails; one that survives all seeds
 has to break a scenario of tests/trace, or, if it is a bug of one oracle, the unit test of that: two
-that hold one lease, for example, break nothing, which is the point of oracles. Otherwise it fails
-this program. Without a bug the same seeds must pass, or a failure would prove nothing.
+that hold one lease, for example, break nothing, which is the point of oracles; or, if it is one of
+what a watch is told, tests/unit/test_machine_events: what is remembered of thousands of changes is
+not forgotten within a minute. Otherwise it fails this program. Without a bug the same seeds must pass, or a failure would prove nothing.
 
     make mutants                          all of them
     make mutants MUTANTS="name name"      only these
@@ -59,9 +60,17 @@ def scenario(mutant):
     return None
 
 
+def unit_of(mutant):
+    """The unit test that knows the bug's module: of its oracle, or of watches; or None."""
+    if kind_of(mutant):
+        return f"tests/unit/test_oracle_{kind_of(mutant)}"
+    watches = {"learner/machine/events.c", "learner/machine/recent.c"}
+    return "tests/unit/test_machine_events" if watches & set(sources_of(mutant)) else None
+
+
 def unit(mutant):
-    """What tests/unit/test_oracle_KIND says of the bug: (0, "unit", the test that fails), or None."""
-    name = f"tests/unit/test_oracle_{kind_of(mutant)}"
+    """What unit_of says of the bug: (0, "unit", the test that fails), or None."""
+    name = unit_of(mutant)
     source = os.path.join(BUILD, "obj", name + ".o")
     if not os.path.exists(source):
         return None
@@ -149,6 +158,7 @@ def main():
         found = kind and run(program, "paxos", f"conformance:{kind}")
         found = found or (kind and unit(mutant))
         found = found or run(program, protocol_of(mutant)) or scenario(mutant)
+        found = found or (unit_of(mutant) and unit(mutant))
         if found is None:
             survivors.append(mutant)
             print(f"{mutant:36} {'NOBODY':14} {SEEDS:4}", flush=True)

@@ -51,6 +51,7 @@ void reads_log(struct sim *sim, struct client_state *client)
                                .until = sim->now + READ_PATIENCE_US,
                                .question = audit_ask(sim->audit, client->node, from, is_local),
                                .is_final = sim->is_healed};
+    read->question.count = count;
     const struct msg_read asked = {.request = read->request,
                                    .from = from,
                                    .count = count,

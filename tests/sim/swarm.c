@@ -22,6 +22,11 @@ static void draw_members(struct sim *sim)
         plan->q1 = (size_t)between(&sim->fate, (int64_t)quorum_of(plan->acceptors),
                                    (int64_t)plan->acceptors);
         plan->q2 = plan->acceptors + 1 - plan->q1;
+        if (chance(&sim->fate, 500)) { /* also a minority that promises: then most must accept */
+            size_t most = plan->q1;
+            plan->q1 = plan->q2;
+            plan->q2 = most;
+        }
     }
     static const time_ms_t elections[] = {500, 500, 500, 200, 1000};
     plan->election_ms = elections[rng_below(&sim->fate, 5)];

@@ -446,6 +446,19 @@ static void check_committed(struct checker *checker, int acceptor, const struct 
     }
 }
 
+/* What a process begins with is what the last one left: nothing that was deleted is there again. */
+static void check_loaded(struct checker *checker, int acceptor, const struct raft *raft,
+                         const struct raft_before *before, const struct effects *fx)
+{
+    slot_t last = durable_last(&checker->raft->logs[acceptor]);
+    int is_new = before->term == 0 && before->last == 0 && before->record_count == 0;
+    if (is_new && fx->record_count == 0 && raft_last(raft) != last) {
+        checker_violate(checker, "store",
+                        "acceptor %u begins with %" PRIu64 " entries, stored are %" PRIu64,
+                        name(checker, acceptor), raft_last(raft), last);
+    }
+}
+
 void raft_rules_on_step(struct checker *checker, int acceptor, const struct raft *raft,
                         const struct raft_before *before, const struct effects *fx)
 {
@@ -461,4 +474,5 @@ void raft_rules_on_step(struct checker *checker, int acceptor, const struct raft
                         name(checker, acceptor));
     }
     check_committed(checker, acceptor, raft, before->commit + 1);
+    check_loaded(checker, acceptor, raft, before, fx);
 }

@@ -247,6 +247,42 @@ static void test_far_looks_come_in_pieces(void **state)
     assert_int_equal(pieces, 3);
 }
 
+static void put_often(struct machine_kit *kit, const char *key, int times)
+{
+    for (int i = 0; i < times; i++) {
+        kit->acked_seq = kit->next_seq - 1;
+        put(key, "v");
+    }
+}
+
+static void put_both(struct machine_kit *kit)
+{
+    struct buffer keep = {0};
+    struct kv_request both[] = {a_put("a", "1"), a_put("b", "1")};
+    do_(kit, a_txn(NULL, 0, both, 2, NULL, 0, &keep));
+    buffer_close(&keep);
+}
+
+/* Of a revision whose first change only was forgotten nothing is known: a watch from there asks the
+ * store. */
+static void test_half_forgotten_revision(void **state)
+{
+    struct machine_kit *kit = *state;
+    put_both(kit); /* 2 */
+    put_often(kit, "b", 4095);
+    assert_text(machine_kit_events(kit, "a", NULL, 2, 0, 0, PAGE), "+a@2.0 > 4097.0");
+    assert_text(machine_kit_events(kit, "a", NULL, 3, 0, 0, PAGE), "> 4098.0");
+}
+
+/* Whoever has looked far enough within a revision brings it to its end. */
+static void test_far_looks_end_between_revisions(void **state)
+{
+    struct machine_kit *kit = *state;
+    put_often(kit, "x", 4095);
+    put_both(kit); /* 4097 */
+    assert_text(machine_kit_events(kit, "a", "c", 2, 0, 0, PAGE), "+a@4097.0 +b@4097.1 > 4098.0");
+}
+
 /* Changes of the turn under way are seen, too. */
 static void test_changes_of_this_turn(void **state)
 {
@@ -356,6 +392,8 @@ int main(void)
         TEST(test_pages_hold_whole_revisions),
         TEST(test_changes_of_other_keys_are_not_read),
         TEST(test_far_looks_come_in_pieces),
+        TEST(test_half_forgotten_revision),
+        TEST(test_far_looks_end_between_revisions),
         TEST(test_changes_of_this_turn),
         cmocka_unit_test(test_digest),
         cmocka_unit_test(test_digest_and_turns),
