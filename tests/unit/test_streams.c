@@ -18,7 +18,7 @@
 #include <unistd.h>
 
 /* What is wrong in a process that has those streams closed; 0: nothing. */
-static int try_without(int is_closed[3])
+static int try_without(const int is_closed[3])
 {
     for (int fd = 0; fd < 3; fd++) {
         if (is_closed[fd]) {
