@@ -276,6 +276,10 @@ enum item_kind {
 };
 
 /* ---- world.c */
+
+/* With this a process ends after a CHECK that failed, when it has said so. */
+#define SIM_CHECK_STATUS 9
+
 void sim_run(const struct sim_options *options, struct outcome_of_run *outcome);
 void sim_at(struct sim *sim, time_us_t at, enum item_kind kind, uint32_t a, uint32_t b);
 struct node *sim_node(struct sim *sim, enum role role, size_t position);
@@ -389,7 +393,7 @@ void report_mix(struct sim *sim, uint64_t a, uint64_t b);
 uint64_t report_hash(const struct sim *sim);
 void report_failure(const struct sim *sim);
 
-/* The options of a run, but seed, scenario and length, as its command line has them. */
+/* The options of a run, but seed and scenario, as its command line has them. */
 void sim_say_options(const struct sim_options *options, char *text, size_t size);
 
 /* With -v twice: a message arrives. */
