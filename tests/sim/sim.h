@@ -229,6 +229,7 @@ struct sim {
     struct packet *pool;        /* packets to use again */
     uint8_t is_core[NODES_MAX]; /* after the healing: must be able to go on */
     uint8_t is_healed;
+    uint8_t is_settled;  /* all was done since, and leadership has to stay where it is */
     uint8_t is_calm;     /* no fault strikes (conformance.c) */
     uint32_t epoch;      /* clients connect anew in each */
     struct trial *trial; /* of conformance.c, or NULL */
@@ -365,6 +366,9 @@ void client_burst(struct sim *sim, size_t position);
 void client_flood(struct sim *sim, size_t position);
 void client_set_oracle(struct sim *sim, size_t position);
 void client_sleep(struct sim *sim, size_t position, time_us_t for_us);
+
+/* It is awake, and what it had asked over its old connections it asks anew. */
+void client_reconnect(struct sim *sim, size_t position);
 size_t client_pending(const struct sim *sim, char *text, size_t size);
 
 /* ---- stamps.c */
