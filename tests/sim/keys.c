@@ -298,6 +298,7 @@ void keys_on_answer(struct sim *sim, struct keys_client *client, const struct me
         return;
     }
     sim->outcome->queries++;
+    client->is_answered = 1;
     if (answer->status == RESULT_MALFORMED) {
         sim_violate(sim, "query", "a query is called malformed");
     }
@@ -350,7 +351,7 @@ int keys_watch(struct sim *sim, struct keys_client *client, uint64_t request, st
     if (client->watch != 0) {
         return 0;
     }
-    if (client->pages_left == 0) {
+    if (client->pages_left == 0 || (sim->is_healed && client->position.key.size == 0)) {
         draw_watch(sim, client);
     }
     if (client->position.key.size == 0) {
@@ -358,7 +359,9 @@ int keys_watch(struct sim *sim, struct keys_client *client, uint64_t request, st
     }
     client->pages_left--;
     client->watch = request;
-    uint32_t wait_ms = (uint32_t)between(&sim->work, 0, 800);
+    /* After the healing there is time for one election timeout, but not for many. */
+    uint32_t wait_ms =
+        (uint32_t)between(&sim->work, 0, sim->is_healed ? sim->plan.election_ms : 800);
     client->watch_until = sim->now + wait_ms * MS + PATIENCE_US;
     *msg = (struct message){.kind = MSG_WATCH};
     msg->watch = client->position;
@@ -446,6 +449,14 @@ static void check_whole(struct sim *sim, const struct msg_events *page)
     }
 }
 
+/* One of an empty range would wait for ever. */
+static void check_malformed(struct sim *sim, const struct msg_watch *asked)
+{
+    if (!kv_range_is_empty(asked->key, asked->end)) {
+        sim_violate(sim, "watch", "a watch is called malformed");
+    }
+}
+
 void keys_on_events(struct sim *sim, struct keys_client *client, const struct message *msg)
 {
     const struct msg_events *page = &msg->events;
@@ -454,6 +465,11 @@ void keys_on_events(struct sim *sim, struct keys_client *client, const struct me
         return;
     }
     client->watch = 0;
+    client->is_told |= page->status != RESULT_NO_QUORUM && page->status != RESULT_BUSY;
+    if (page->status == RESULT_MALFORMED) {
+        check_malformed(sim, position);
+        client->pages_left = sim->is_healed ? 0 : client->pages_left;
+    }
     if (page->status == RESULT_COMPACTED) {
         if (position->revision >= reference_compacted(reference_of(sim))) {
             sim_violate(sim, "watch", "a watch from revision %llu is called compacted",
@@ -482,6 +498,12 @@ void keys_on_events(struct sim *sim, struct keys_client *client, const struct me
 }
 
 /* ---- life */
+
+void keys_reconnect(struct keys_client *client)
+{
+    client->query = client->watch = 0;
+    client->is_answered = client->is_told = 0;
+}
 
 void keys_give_up(struct sim *sim, struct keys_client *client)
 {

@@ -21,6 +21,7 @@ struct keys_client {
     time_us_t watch_until;
     struct msg_watch position; /* what is watched, and from where on; key and end are references */
     uint32_t pages_left;       /* until it watches something else */
+    int is_answered, is_told;  /* a query and a watch, since it connected anew */
 };
 
 struct keys *keys_new(uint64_t seed);
@@ -41,6 +42,9 @@ int keys_watch(struct sim *sim, struct keys_client *client, uint64_t request, st
 /* The answers, also those that nobody waits for any more. */
 void keys_on_answer(struct sim *sim, struct keys_client *client, const struct message *msg);
 void keys_on_events(struct sim *sim, struct keys_client *client, const struct message *msg);
+
+/* Nothing is under way any more; where the watch goes on stays. */
+void keys_reconnect(struct keys_client *client);
 
 /* Gives up what got no answer in time. */
 void keys_give_up(struct sim *sim, struct keys_client *client);

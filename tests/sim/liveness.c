@@ -10,10 +10,8 @@
 
 #include <stdio.h>
 
-/* In election timeouts. Under an oracle that takes longer than usual to name somebody, that and as
- * much as is left of these otherwise. */
+/* In election timeouts. */
 #define DONE_WITHIN 10
-#define DONE_LED_WITHIN 6
 #define ENDED_WITHIN 2
 #define HANDS_OVER_WITHIN 4
 #define WATCH_US (50 * MS)
@@ -142,7 +140,7 @@ void liveness_heal(struct sim *sim)
         }
     }
     for (size_t i = 0; i < plan->clients; i++) {
-        client_sleep(sim, i, 0);
+        client_reconnect(sim, i);
     }
     sim->outcome->healed_us = -1;
     sim->led_at = sim->now;
@@ -165,7 +163,7 @@ void liveness_on_leading(struct sim *sim, size_t index)
     stranded_on_leading(sim, index);
     sim->led_at = sim->now;
     if (is_renewal(sim, index)) {
-        sim->renewals += sim->is_healed && sim->outcome->healed_us >= 0;
+        sim->renewals += sim->is_settled;
         if (sim->renewals > RENEWALS_MAX) {
             sim_violate(sim, "stability", "%s prepares anew %d times when all was well",
                         sim->cluster->nodes[index].name, RENEWALS_MAX + 1);
@@ -176,8 +174,7 @@ void liveness_on_leading(struct sim *sim, size_t index)
     conformance_on_leading(sim, index);
     /* One outside of the core may get a late promise and believe that it leads: as long as it is
      * mute nobody knows, and if somebody did the core would change its leader. */
-    if (sim->is_healed && sim->outcome->healed_us >= 0 && sim->is_core[index] &&
-        !oracles_explain(sim, sim->led_by, index)) {
+    if (sim->is_settled && sim->is_core[index] && !oracles_explain(sim, sim->led_by, index)) {
         sim_violate(sim, "stability", "%s begins to lead when all was well",
                     sim->cluster->nodes[index].name);
     }
@@ -260,13 +257,6 @@ static int has_leader(const struct sim *sim)
     return 0;
 }
 
-static time_us_t done_within(const struct sim *sim)
-{
-    time_us_t usual_us = elections(sim, DONE_WITHIN);
-    time_us_t bound_us = oracles_bound_us(sim) + elections(sim, DONE_LED_WITHIN);
-    return !sim->options.is_raft && bound_us > usual_us ? bound_us : usual_us;
-}
-
 /* By a rule of the settings, or because an operator wanted it, a leader may be about to hand over,
  * perhaps to one that is broken now: it leads again when it has paused for that one. */
 static time_us_t may_hand_over_for(const struct sim *sim)
@@ -275,21 +265,29 @@ static time_us_t may_hand_over_for(const struct sim *sim)
     return oracles_are_steady(sim) && !is_asked ? 0 : elections(sim, HANDS_OVER_WITHIN);
 }
 
-void liveness_on_watch(struct sim *sim)
+/* Whether all is done, and whether from now on nobody may begin to lead any more. */
+static void watch_progress(struct sim *sim)
 {
-    char text[200] = "";
+    char text[240] = "";
     time_us_t since = sim->now - sim->heal_at;
     size_t pending = client_pending(sim, text, sizeof text);
-    if (sim->outcome->healed_us < 0) {
-        if (pending == 0 && has_leader(sim) && since >= may_hand_over_for(sim)) {
-            sim->outcome->healed_us = since;
-            report_line(sim, NULL, "sim=nothing_pending");
-        } else if (since > done_within(sim)) {
-            sim_violate(sim, "progress",
-                        "%zu clients wait after %lld election timeouts, %s leads; %s", pending,
-                        (long long)(done_within(sim) / elections(sim, 1)),
-                        has_leader(sim) ? "somebody" : "nobody", text);
-        }
+    int is_done = pending == 0 && has_leader(sim);
+    if (is_done && sim->outcome->healed_us < 0) {
+        sim->outcome->healed_us = since;
+    }
+    if (is_done && since >= may_hand_over_for(sim)) {
+        sim->is_settled = 1;
+        report_line(sim, NULL, "sim=nothing_pending");
+    } else if (since > elections(sim, DONE_WITHIN)) {
+        sim_violate(sim, "progress", "%zu clients wait after %d election timeouts, %s leads; %s",
+                    pending, DONE_WITHIN, has_leader(sim) ? "somebody" : "nobody", text);
+    }
+}
+
+void liveness_on_watch(struct sim *sim)
+{
+    if (!sim->is_settled) {
+        watch_progress(sim);
     }
     if (sim->now + elections(sim, 2) < sim->end_at) {
         sim->drain_to = sim->cluster->checker.chosen_prefix; /* known everywhere two later */

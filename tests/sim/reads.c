@@ -98,6 +98,29 @@ void reads_ask_of_keys(struct sim *sim, struct client_state *client)
     }
 }
 
+static void ask_all(struct sim *sim, const struct client_state *client, const struct message *msg)
+{
+    for (size_t i = 0; i < sim->plan.learners; i++) {
+        client_send(sim, client, ROLE_LEARNER, i, msg);
+    }
+}
+
+void reads_ask_last_of_keys(struct sim *sim, struct client_state *client)
+{
+    struct message msg;
+    if (!client->keys.is_answered && keys_ask(sim, &client->keys, ++client->request, &msg)) {
+        ask_all(sim, client, &msg);
+    }
+    if (!client->keys.is_told && keys_watch(sim, &client->keys, ++client->request, &msg)) {
+        ask_all(sim, client, &msg);
+    }
+}
+
+int reads_are_keys_done(const struct sim *sim, const struct client_state *client)
+{
+    return sim->plan.keys == 0 || (client->keys.is_answered && client->keys.is_told);
+}
+
 void reads_give_up(struct sim *sim, struct client_state *client)
 {
     for (size_t i = 0; i < READS_MAX; i++) {

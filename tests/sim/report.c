@@ -95,7 +95,9 @@ void sim_say_options(const struct sim_options *options, char *text, size_t size)
     if (options->proposers > 0) {
         snprintf(proposers, sizeof proposers, " --proposers %zu", options->proposers);
     }
-    snprintf(text, size, "%s%s%s", options->is_raft ? " --protocol raft" : "", oracle, proposers);
+    snprintf(text, size, "%s%s%s --minutes %lld.%03lld", options->is_raft ? " --protocol raft" : "",
+             oracle, proposers, (long long)(options->length_us / (60 * SECOND)),
+             (long long)(options->length_us % (60 * SECOND) / (60 * MS)));
 }
 
 void report_failure(const struct sim *sim)
@@ -113,8 +115,6 @@ void report_failure(const struct sim *sim)
            (long long)(sim->now / SECOND), (long long)(sim->now % SECOND), checker->violation);
     char more[100] = "";
     sim_say_options(&sim->options, more, sizeof more);
-    printf("replay: build/synod-sim%s --seed %llu --scenario %s --minutes %lld.%03lld -v\n", more,
-           (unsigned long long)sim->options.seed, sim->options.scenario,
-           (long long)(sim->options.length_us / (60 * SECOND)),
-           (long long)(sim->options.length_us % (60 * SECOND) / (60 * MS)));
+    printf("replay: build/synod-sim%s --seed %llu --scenario %s -v\n", more,
+           (unsigned long long)sim->options.seed, sim->options.scenario);
 }

@@ -229,6 +229,7 @@ struct sim {
     struct packet *pool;        /* packets to use again */
     uint8_t is_core[NODES_MAX]; /* after the healing: must be able to go on */
     uint8_t is_healed;
+    uint8_t is_settled;  /* all was done since, and leadership has to stay where it is */
     uint8_t is_calm;     /* no fault strikes (conformance.c) */
     uint32_t epoch;      /* clients connect anew in each */
     struct trial *trial; /* of conformance.c, or NULL */
@@ -276,6 +277,10 @@ enum item_kind {
 };
 
 /* ---- world.c */
+
+/* With this a process ends after a CHECK that failed, when it has said so. */
+#define SIM_CHECK_STATUS 9
+
 void sim_run(const struct sim_options *options, struct outcome_of_run *outcome);
 void sim_at(struct sim *sim, time_us_t at, enum item_kind kind, uint32_t a, uint32_t b);
 struct node *sim_node(struct sim *sim, enum role role, size_t position);
@@ -361,6 +366,9 @@ void client_burst(struct sim *sim, size_t position);
 void client_flood(struct sim *sim, size_t position);
 void client_set_oracle(struct sim *sim, size_t position);
 void client_sleep(struct sim *sim, size_t position, time_us_t for_us);
+
+/* It is awake, and what it had asked over its old connections it asks anew. */
+void client_reconnect(struct sim *sim, size_t position);
 size_t client_pending(const struct sim *sim, char *text, size_t size);
 
 /* ---- stamps.c */
@@ -389,7 +397,7 @@ void report_mix(struct sim *sim, uint64_t a, uint64_t b);
 uint64_t report_hash(const struct sim *sim);
 void report_failure(const struct sim *sim);
 
-/* The options of a run, but seed, scenario and length, as its command line has them. */
+/* The options of a run, but seed and scenario, as its command line has them. */
 void sim_say_options(const struct sim_options *options, char *text, size_t size);
 
 /* With -v twice: a message arrives. */

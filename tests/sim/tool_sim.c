@@ -351,10 +351,12 @@ static void end(const struct arguments *arguments, struct worker *worker, struct
     if (worker->next > arguments->last) {
         return;
     }
-    if (WIFSIGNALED(status)) {
+    if (WIFSIGNALED(status) || WEXITSTATUS(status) != SIM_CHECK_STATUS) { /* it said nothing */
         progress_erase();
-        printf("FAILED seed=%" PRIu64 " scenario=%s checker=signal: ended by signal %d\n",
-               worker->next, arguments->scenario, WTERMSIG(status));
+        printf("FAILED seed=%" PRIu64 " scenario=%s checker=%s: ended by %s %d\n", worker->next,
+               arguments->scenario, WIFSIGNALED(status) ? "signal" : "exit",
+               WIFSIGNALED(status) ? "signal" : "status",
+               WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status));
         char more[100];
         const struct sim_options options = options_of(arguments, worker->next);
         sim_say_options(&options, more, sizeof more);

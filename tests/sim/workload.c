@@ -493,13 +493,17 @@ static void plan_next(struct sim *sim, size_t position)
            (uint32_t)(sim->servers + position), 0);
 }
 
-/* After the healing nothing new begins but one append and one read of each client. */
+/* After the healing nothing new begins but one append and one read of each client, and, where there
+ * are keys, one query and one page of a watch. */
 static void act_healed(struct sim *sim, struct client_state *client)
 {
     if (sim->plan.ends_quietly) {
         client->is_final_acked = 1;
     } else if (client->state == SESSION_OPEN && client->final_number == 0) {
         append(sim, client);
+    }
+    if (!reads_are_keys_done(sim, client)) {
+        reads_ask_last_of_keys(sim, client);
     }
     if (!reads_is_final_sent(client)) {
         reads_log(sim, client);
@@ -627,20 +631,29 @@ void client_sleep(struct sim *sim, size_t position, time_us_t for_us)
     sim->clients[position].sleep_until = sim->now + for_us;
 }
 
+void client_reconnect(struct sim *sim, size_t position)
+{
+    client_sleep(sim, position, 0);
+    keys_reconnect(&sim->clients[position].keys);
+}
+
 size_t client_pending(const struct sim *sim, char *text, size_t size)
 {
     size_t pending = 0;
     for (size_t i = 0; i < sim->plan.clients; i++) {
         const struct client_state *client = &sim->clients[i];
-        if (client->block_count == 0 && client->is_final_acked && client->is_final_read) {
+        int is_on_keys_done = reads_are_keys_done(sim, client);
+        if (client->block_count == 0 && client->state != SESSION_OPENING &&
+            client->is_final_acked && client->is_final_read && is_on_keys_done) {
             continue;
         }
         if (pending++ == 0 && text != NULL) {
-            snprintf(text, size, "%s: session %llu, %zu blocks from %llu, append %s, read %s",
+            snprintf(text, size,
+                     "%s: session %llu, %zu blocks from %llu, append %s, read %s, keys %s",
                      sim->cluster->nodes[client->node].name, (unsigned long long)client->session,
                      client->block_count, (unsigned long long)client->acked + 1,
                      client->is_final_acked ? "done" : "open",
-                     client->is_final_read ? "done" : "open");
+                     client->is_final_read ? "done" : "open", is_on_keys_done ? "done" : "open");
         }
     }
     return pending;

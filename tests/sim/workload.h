@@ -83,6 +83,10 @@ void reads_scan(struct sim *sim, struct client_state *client);
 /* A query or a watch. */
 void reads_ask_of_keys(struct sim *sim, struct client_state *client);
 
+/* After the healing: a query and a watch, of whichever learner answers; 1 if both were answered. */
+void reads_ask_last_of_keys(struct sim *sim, struct client_state *client);
+int reads_are_keys_done(const struct sim *sim, const struct client_state *client);
+
 /* What was not answered in time is not waited for any more; another learner is asked next. */
 void reads_give_up(struct sim *sim, struct client_state *client);
 

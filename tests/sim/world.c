@@ -273,7 +273,7 @@ _Noreturn void check_failed(const char *condition, const char *file, int line)
     sim_violate(sim, "check", "CHECK(%s) failed at %s:%d", condition, file, line);
     report_failure(sim);
     fflush(stdout);
-    _Exit(9);
+    _Exit(SIM_CHECK_STATUS);
 }
 
 void sim_run(const struct sim_options *options, struct outcome_of_run *outcome)
