@@ -131,7 +131,8 @@ void acceptor_on_accept(struct acceptor *a, const struct event *event, struct ef
     } else {
         effects_mark(out, MARK_ACCEPT_TWICE);
     }
-    if (ballot_equal(&accept->ballot, &a->commit_ballot) && accept->slot <= a->commit_slot) {
+    int is_of_commit = ballot_equal(&accept->ballot, &a->commit_ballot);
+    if ((is_of_commit || MUTANT(hole_filled_by_any_ballot)) && accept->slot <= a->commit_slot) {
         mark_chosen(a, &accept->ballot, accept->slot, accept->slot); /* it filled a hole */
     }
     CHECK(!ballot_is_none(&a->promised));

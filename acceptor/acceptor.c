@@ -10,6 +10,10 @@ struct acceptor *acceptor_new(const struct acceptor_options *options)
 {
     struct acceptor *a = memory_calloc(1, sizeof *a);
     a->options = *options;
+    a->options.cache_bytes =
+        options->cache_bytes > 0 ? options->cache_bytes : ACCEPTOR_CACHE_BYTES_MAX;
+    a->options.page_bytes = options->page_bytes > 0 ? options->page_bytes : PAGE_BYTES_TARGET;
+    CHECK(a->options.page_bytes <= PAGE_BYTES_TARGET);
     a->self_index = members_acceptor_index(&options->members, options->id);
     CHECK(a->self_index >= 0);
     CHECK(members_quorums_intersect(&options->members));

@@ -22,6 +22,10 @@ struct acceptor_options {
     time_ms_t election_ms;      /* the longest lease it grants; how long it waits after a restart */
     time_ms_t heartbeat_ms;     /* pace of repairs */
     struct store_reader reader; /* valid for the life of the acceptor */
+    /* Of values in memory, and of a page of a promise: less than ACCEPTOR_CACHE_BYTES_MAX and
+     * PAGE_BYTES_TARGET for a test, which comes to the disk and to second pages early then; 0:
+     * those. */
+    size_t cache_bytes, page_bytes;
 };
 
 /* Step it with EVENT_START before anything else. Free with acceptor_free. */

@@ -105,7 +105,7 @@ void acceptor_on_heartbeat(struct acceptor *a, const struct event *event, struct
         }
         a->leader = heartbeat->ballot;
         a->leader_heard_at = event->now;
-        a->is_released = 0;
+        a->is_released = a->is_released && MUTANT(released_for_ever);
         a->lease_until = event->now + lease_ms;
         acceptor_on_commit(a, &heartbeat->ballot, heartbeat->commit, event->now);
     } else if (!ballot_is_none(&heartbeat->ballot)) {

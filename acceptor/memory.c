@@ -64,7 +64,7 @@ static void ring_set(struct acceptor *a, slot_t slot, const struct ballot *ballo
         a->accepted_max = slot;
     }
     uint64_t stamp_ms = stamp_of(value);
-    if (stamp_ms > a->stamp_ms) {
+    if (stamp_ms > a->stamp_ms && (keep || !MUTANT(stamp_of_values_in_memory))) {
         a->stamp_ms = stamp_ms;
     }
 }
@@ -104,7 +104,7 @@ void acceptor_store_chosen(struct acceptor *a, enum durability durability, struc
 
 void acceptor_evict(struct acceptor *a, struct effects *out)
 {
-    while (a->ring_bytes > ACCEPTOR_CACHE_BYTES_MAX && a->evicted_to < a->accepted_max) {
+    while (a->ring_bytes > a->options.cache_bytes && a->evicted_to < a->accepted_max) {
         struct accepted *entry = acceptor_find(a, ++a->evicted_to);
         if (entry != NULL) {
             effects_mark(out, MARK_VALUE_EVICTED);
@@ -164,7 +164,7 @@ static int load_accepted(void *arg, struct slice key, struct slice value)
     }
     struct ballot ballot = get_ballot(value.data);
     struct slice body = {value.data + BALLOT_BYTES, value.size - BALLOT_BYTES, value.owner};
-    ring_set(a, slot, &ballot, body, a->ring_bytes + body.size <= ACCEPTOR_CACHE_BYTES_MAX);
+    ring_set(a, slot, &ballot, body, a->ring_bytes + body.size <= a->options.cache_bytes);
     return 0;
 }
 

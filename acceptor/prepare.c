@@ -13,7 +13,7 @@ static void send_page(struct acceptor *a, const struct message *msg, slot_t from
     }
     struct page page;
     slot_t first = from > a->chosen ? from : a->chosen + 1;
-    acceptor_read_page(a, first, a->accepted_max, PAGE_BYTES_TARGET, &page, out);
+    acceptor_read_page(a, first, a->accepted_max, a->options.page_bytes, &page, out);
     if (page.count > 0) {
         effects_mark(out, MARK_PROMISE_WITH_VOTES);
     }
@@ -27,7 +27,7 @@ static void send_page(struct acceptor *a, const struct message *msg, slot_t from
         .from_slot = msg->prepare.from_slot,
         .chosen = a->chosen,
         .accepted_max = a->accepted_max,
-        .next_slot = page.next <= a->accepted_max ? page.next : 0,
+        .next_slot = page.next + MUTANT(last_page_untold) <= a->accepted_max ? page.next : 0,
         .stamp_ms = a->stamp_ms,
         .entry_count = page.count,
         .entries = page.entries,

@@ -150,7 +150,7 @@ void acceptor_store_accepted(struct acceptor *a, enum durability durability, slo
 void acceptor_store_promise(struct acceptor *a, struct effects *out);
 void acceptor_store_chosen(struct acceptor *a, enum durability durability, struct effects *out);
 
-/* Drops values from memory beyond ACCEPTOR_CACHE_BYTES_MAX, oldest first. Only when all records are
+/* Drops values from memory beyond options.cache_bytes, oldest first. Only when all records are
  * written. */
 void acceptor_evict(struct acceptor *a, struct effects *out);
 

@@ -161,7 +161,7 @@ void proposer_continue_recovery(struct proposer *p, time_ms_t now, struct effect
         }
         struct slice value;
         if (!take_value(p, p->next_slot, &value, out)) {
-            if (p->fetching != 0 && now >= p->fetch_deadline) {
+            if (p->fetching != 0 && now >= p->fetch_deadline && !MUTANT(recovery_never_given_up)) {
                 /* Those that know it as chosen do not answer any more: promises of others show what
                  * was chosen. */
                 effects_mark(out, MARK_RECOVERY_GIVEN_UP);

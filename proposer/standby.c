@@ -30,11 +30,14 @@ int proposer_reaches_quorum(const struct proposer *p, time_ms_t now)
 {
     acceptor_set_t reached = reached_acceptors(p, now);
     return is_prepare_quorum(&p->options.members, reached) &&
-           is_accept_quorum(&p->options.members, reached);
+           (is_accept_quorum(&p->options.members, reached) || MUTANT(campaigns_without_accepts));
 }
 
 int proposer_keeps_quorum(const struct proposer *p, time_ms_t now)
 {
+    if (MUTANT(leader_needs_prepare_quorum)) {
+        return is_prepare_quorum(&p->options.members, reached_acceptors(p, now));
+    }
     return is_accept_quorum(&p->options.members, reached_acceptors(p, now));
 }
 

@@ -75,7 +75,7 @@ void proposer_continue_hand_over(struct proposer *p, time_ms_t now, struct effec
 {
     if (p->state == NODE_DRAINING) {
         int is_drained = p->clients.waiting_count == 0 && p->chosen + 1 == p->next_slot;
-        if (is_drained || now >= p->drain_deadline) {
+        if (is_drained || (now >= p->drain_deadline && !MUTANT(drains_for_ever))) {
             effects_mark(out, is_drained ? MARK_HAND_OVER_DRAINED : MARK_HAND_OVER_TIMED_OUT);
             hand_over(p, now, out);
         }
@@ -178,7 +178,8 @@ void proposer_maybe_yield(struct proposer *p, time_ms_t now, struct effects *out
     }
     if (settings_bar(&p->settings, p->options.id) && !MUTANT(oracle_barred_leader_stays)) {
         node_id_t successor = proposer_successor(p, now);
-        if (successor != 0) { /* else better this one than none */
+        if (successor != 0 || MUTANT(oracle_barred_leader_leaves_nobody)) {
+            /* If nobody follows, better this one than none. */
             effects_mark(out, MARK_BARRED_LEADER);
             drain(p, successor, now, out);
         }

@@ -70,6 +70,7 @@ struct plan {
     size_t link_limit;                       /* messages in flight over one link; 0: no limit */
     size_t inbox_limit;                      /* messages waiting at one process; 0: no limit */
     /* disks and processes */
+    size_t cache_bytes, page_bytes; /* of acceptors; 0: as daemons have it */
     time_us_t sync_us, turn_us;
     int64_t drift; /* largest error of a clock's rate, in millionths */
     /* clients */

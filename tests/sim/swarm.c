@@ -112,9 +112,33 @@ static void draw_apart(struct sim *sim)
     }
 }
 
+/* Values leave the memory of an acceptor after megabytes, and a promise has a second page after
+ * one: hardly a run is so long. So with half of the seeds both happen early. And half of the
+ * quorums that are not majorities are larger for accepts than for promises. A generator of its own
+ * keeps what else a seed draws. */
+static void draw_bounds(struct sim *sim)
+{
+    static const size_t bytes[] = {1, 4 * KIB, 16 * KIB, 64 * KIB};
+    struct plan *plan = &sim->plan;
+    struct rng rng;
+    rng_init(&rng, ~sim->options.seed);
+    if (chance(&rng, 500)) {
+        plan->cache_bytes = bytes[rng_below(&rng, 4)];
+    }
+    if (chance(&rng, 500)) {
+        plan->page_bytes = bytes[1 + rng_below(&rng, 3)];
+    }
+    if (chance(&rng, 500)) {
+        size_t q1 = plan->q1;
+        plan->q1 = plan->q2;
+        plan->q2 = q1;
+    }
+}
+
 void swarm_draw(struct sim *sim)
 {
     draw_members(sim);
+    draw_bounds(sim);
     draw_network(sim);
     draw_work(sim);
     draw_faults(sim);

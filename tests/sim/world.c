@@ -108,6 +108,8 @@ static void make_cluster(struct sim *sim)
                                       .heartbeat_ms = plan->heartbeat_ms,
                                       .election_ms = plan->election_ms,
                                       .seed = sim->options.seed,
+                                      .cache_bytes = plan->cache_bytes,
+                                      .page_bytes = plan->page_bytes,
                                       .settings = plan->settings};
     make_members(plan, &options.members);
     const struct cluster_observer observer = {

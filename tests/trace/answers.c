@@ -161,6 +161,8 @@ static void on_heartbeat(struct checker *checker, const struct answers_step *ste
     time_ms_t lease_ms = heartbeat->lease_ms;
     lease_ms = lease_ms < step->election_ms ? lease_ms : step->election_ms;
     watch->leader = heartbeat->ballot;
+    watch->leader_heard_at = step->event->now;
+    watch->is_released = 0;
     watch->lease_until = step->event->now + lease_ms;
 }
 
@@ -172,6 +174,7 @@ static void on_release(struct checker *checker, const struct answers_step *step)
         msg->from.id == msg->release.ballot.proposer &&
         ballot_equal(&msg->release.ballot, &watch->leader)) {
         watch->lease_until = 0;
+        watch->is_released = 1;
     }
 }
 
@@ -212,6 +215,29 @@ static void check_lease_left(struct checker *checker, const struct answers_step 
         checker_violate(checker, "lease",
                         "acceptor %u says that a lease runs for %lld ms, it runs for %lld ms",
                         step->acceptor, (long long)left_ms, (long long)most_ms);
+    }
+}
+
+/* Whom it follows and since when it has not heard that one is what proposers go by: whether they
+ * may campaign, and whom they send clients to. A leader that gave up its lease counts as silent. */
+static void check_leader(struct checker *checker, const struct answers_step *step,
+                         const struct msg_report *report)
+{
+    const struct acceptor_watch *watch = watch_of(checker, step->acceptor);
+    int has_leader = !ballot_is_none(&watch->leader);
+    time_ms_t silence_ms =
+        step->event->now - (has_leader ? watch->leader_heard_at : watch->started_at);
+    if (watch->is_released || silence_ms > UINT32_MAX) {
+        silence_ms = UINT32_MAX;
+    }
+    if (!ballot_equal(&report->leader, &watch->leader) || report->leader_silence_ms != silence_ms) {
+        checker_violate(checker, "report",
+                        "acceptor %u reports leader %llu.%u, silent for %u ms, in place of "
+                        "%llu.%u, for %lld ms",
+                        step->acceptor, (unsigned long long)report->leader.round,
+                        report->leader.proposer, report->leader_silence_ms,
+                        (unsigned long long)watch->leader.round, watch->leader.proposer,
+                        (long long)silence_ms);
     }
 }
 
@@ -358,6 +384,7 @@ static void check_send(struct checker *checker, const struct answers_step *step,
     case MSG_REPORT:
         check_told(checker, step, "report", &msg->report.promised);
         check_lease_left(checker, step, msg->report.lease_left_ms);
+        check_leader(checker, step, &msg->report);
         check_accepted_max(checker, step, "report", msg->report.accepted_max);
         break;
     case MSG_READ_INDEX_REPLY:

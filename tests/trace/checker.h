@@ -49,7 +49,8 @@ struct acceptor_watch {
     time_ms_t started_at;
     int may_have_granted; /* a lease, in a former life */
     struct ballot leader; /* whose lease it granted last */
-    time_ms_t lease_until;
+    time_ms_t leader_heard_at, lease_until;
+    int is_released; /* that leader has given it up */
     struct {
         uint64_t incarnation, sequence;  /* of the newest heartbeat of that process */
     } heard[MEMBERS_MAX][WATCHED_LIVES]; /* by index of the proposer; first come, first gone */

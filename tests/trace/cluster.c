@@ -183,7 +183,9 @@ static void make_core(const struct cluster *cluster, struct node *node)
                                      .members = options->members,
                                      .election_ms = options->election_ms,
                                      .heartbeat_ms = options->heartbeat_ms,
-                                     .reader = disk_reader(node->disk)};
+                                     .reader = disk_reader(node->disk),
+                                     .cache_bytes = options->cache_bytes,
+                                     .page_bytes = options->page_bytes};
         node->acceptor = acceptor_new(&o);
         node->core = acceptor_core(node->acceptor);
         break;

@@ -72,6 +72,7 @@ struct cluster_options {
     time_ms_t election_ms;
     time_ms_t latency_ms;
     uint64_t seed;
+    size_t cache_bytes, page_bytes; /* of a Paxos acceptor; 0: as daemons have it */
     struct settings settings; /* of the oracle; candidates and priorities are filled in if it has
                                  none. Zeroed: `connected` */
 };
