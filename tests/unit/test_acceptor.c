@@ -1,6 +1,6 @@
 /* The acceptor's rules one by one (DESIGN 4 and 5): what it promises, takes and refuses, what is
  * durable before it speaks, and what survives a restart. */
-#include "acceptor/acceptor.h"
+#include "acceptor/state.h"
 #include "common/protocol/value.h"
 #include "tests/unit/core_kit.h"
 
@@ -552,6 +552,25 @@ static void test_fetch_serves_chosen_slots_only(void **state)
     }
 }
 
+/* A vote that takes the place of a chosen slot in memory, a whole ring later, is not chosen for
+ * that. */
+static void test_vote_in_the_place_of_a_chosen_one(void **state)
+{
+    struct fixture *f = *state;
+    const slot_t last = ACCEPTED_RING_SLOTS + 1;
+    for (slot_t slot = 1; slot <= last; slot++) {
+        send_accept(f, ballot(1, 1), slot, slot - 1, slot);
+        kit_end(&f->kit);
+    }
+    struct message msg = kit_from(ROLE_LEARNER, 1, 201, MSG_FETCH);
+    msg.fetch = (struct msg_fetch){last - 1, 1000000};
+    kit_message(&f->kit, &msg);
+    const struct msg_chosen *chosen = &kit_sent(&f->kit, MSG_CHOSEN, 0)->msg.chosen;
+    assert_int_equal(chosen->chosen, last - 1);
+    assert_int_equal(chosen->entry_count, 1);
+    assert_int_equal(chosen->entries[0].slot, last - 1);
+}
+
 /* A report tells who was heard, and when. */
 static void test_report_tells_what_was_heard(void **state)
 {
@@ -597,6 +616,7 @@ int main(void)
         TEST(test_chosen_slot_is_acknowledged_when_durable),
         TEST(test_repair_turns_to_the_next_source),
         TEST(test_fetch_serves_chosen_slots_only),
+        TEST(test_vote_in_the_place_of_a_chosen_one),
         TEST(test_report_tells_what_was_heard),
     };
     return cmocka_run_group_tests_name("acceptor", tests, NULL, NULL);
