@@ -1,5 +1,5 @@
 /* Seeded bugs, with which the tests prove that they can fail: `make mutants` builds the cores with
- * one of them at a time and the simulator has to catch it (tests/sim/mutants.sh).
+ * one of them at a time and the simulator has to catch it (tests/sim/mutants.py).
  *
  *     if (order < 0 || (order == 0 && !MUTANT(equal_ballot_promised))) { refuse }
  *

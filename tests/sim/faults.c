@@ -189,8 +189,18 @@ void fault_resume(struct sim *sim, size_t index)
     process_poll(sim, index);
 }
 
+/* Whom a fault meets that makes syncs wait: only acceptors wait for theirs. */
+static size_t syncing(const struct sim *sim, size_t index)
+{
+    int is_acceptor = sim->cluster->nodes[index].self.role == ROLE_ACCEPTOR;
+    return is_acceptor ? index : index % sim->plan.acceptors;
+}
+
 static void misbehave(struct sim *sim, enum fault fault, size_t index)
 {
+    if (fault == FAULT_SLOW_DISK || fault == FAULT_HANG_DISK) {
+        index = syncing(sim, index);
+    }
     struct process *process = &sim->processes[index];
     time_us_t until = sim->now + span(sim);
     switch (fault) {

@@ -155,6 +155,12 @@ static void check_results(struct sim *sim, const struct node *from, const struct
                     (unsigned long long)model_slot(mirror->model));
         return;
     }
+    if (result->applied > learner_applied(from->learner)) {
+        sim_violate(sim, "model", "%s tells results of slot %llu, and has applied %llu", from->name,
+                    (unsigned long long)result->applied,
+                    (unsigned long long)learner_applied(from->learner));
+        return;
+    }
     size_t count;
     const struct model_answer *answers =
         model_answers(mirror->model, before + 1, result->applied, &count);

@@ -360,6 +360,9 @@ void process_crash(struct sim *sim, size_t index, int cuts_power)
     process->crash_in = 0;
     process->life++;
     process->paused_until = 0;
+    if (node->write_waits && chance(&sim->fate, 500)) { /* it dies in the sync: the batch is in */
+        disk_append(node->disk, node->fx.records, node->fx.record_count);
+    }
     if (cuts_power) {
         size_t batches = disk_lazy_batches(node->disk);
         size_t kept =

@@ -5,6 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Pairs with the highest keys that half of all damage falls on. */
+#define NEWEST_PAIRS 40
+
 struct pair {
     struct blob *key;
     struct blob *value; /* NULL in a change that deletes */
@@ -150,6 +153,12 @@ static struct pair pair_of(const struct record *record)
     return pair;
 }
 
+static int is_damaged(const struct disk *disk, const struct blob *key)
+{
+    return disk->damaged != NULL &&
+           compare_keys(disk->damaged, slice_borrow(key->data, key->size)) == 0;
+}
+
 void disk_append(struct disk *disk, const struct record *records, size_t count)
 {
     if (count == 0) {
@@ -158,6 +167,10 @@ void disk_append(struct disk *disk, const struct record *records, size_t count)
     disk->guarded_for_good = disk->guarded; /* no batch is begun before that */
     for (size_t i = 0; i < count; i++) {
         struct pair change = pair_of(&records[i]);
+        if (is_damaged(disk, change.key)) { /* what is written anew can be read */
+            blob_unref(disk->damaged);
+            disk->damaged = NULL;
+        }
         image_apply(&disk->seen, &change);
         image_insert(&disk->lazy, disk->lazy.count, change.key, change.value);
         pair_close(&change);
@@ -298,15 +311,12 @@ void disk_remove(struct disk *disk)
 
 void disk_damage(struct disk *disk, uint64_t pick)
 {
-    if (disk->damaged == NULL && disk->seen.count > 0) {
-        disk->damaged = blob_ref(disk->seen.pairs[pick % disk->seen.count].key);
+    size_t count = disk->seen.count;
+    if (disk->damaged == NULL && count > 0) {
+        size_t range = pick % 2 == 0 && count > NEWEST_PAIRS ? NEWEST_PAIRS : count;
+        size_t index = count - 1 - (size_t)(pick / 2 % range);
+        disk->damaged = blob_ref(disk->seen.pairs[index].key);
     }
-}
-
-static int is_damaged(const struct disk *disk, const struct blob *key)
-{
-    return disk->damaged != NULL &&
-           compare_keys(disk->damaged, slice_borrow(key->data, key->size)) == 0;
 }
 
 static int disk_get(void *self, struct slice key, struct blob **value)

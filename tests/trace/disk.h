@@ -70,7 +70,9 @@ void disk_lose_tail(struct disk *disk);
 /* The store's files vanish, the guard with them. */
 void disk_remove(struct disk *disk);
 
-/* From now on reading one of the stored pairs, chosen by pick, finds that its checksum is wrong. */
+/* From now on reading one of the stored pairs, chosen by pick, finds that its checksum is wrong,
+ * until it is written anew: in half of the cases any, else one of those with the highest keys,
+ * which are the newest slots and what there is one of. */
 void disk_damage(struct disk *disk, uint64_t pick);
 
 /* What the process sees. Valid until disk_free. */
