@@ -86,6 +86,19 @@ void reads_scan(struct sim *sim, struct client_state *client)
     send_read(sim, client, &asked);
 }
 
+void reads_scan_registers(struct sim *sim, struct client_state *client)
+{
+    struct message msg;
+    if (!client->is_scanned ||
+        !registers_scan(sim, client->node, &client->registers, client->request + 1, &msg)) {
+        return;
+    }
+    client->request++;
+    for (size_t i = 0; i < sim->plan.learners; i++) { /* only one of them may be well */
+        client_send(sim, client, ROLE_LEARNER, i, &msg);
+    }
+}
+
 static int ask(struct sim *sim, struct client_state *client, uint64_t request, struct message *msg)
 {
     if (chance(&sim->work, ON_REGISTERS)) {

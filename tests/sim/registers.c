@@ -50,6 +50,7 @@ struct registers {
     struct one *ones;
     size_t count, capacity;
     size_t used[REGISTERS];
+    size_t scanned;          /* so many were asked for in the end */
     struct location *places; /* by id; [0] is not used */
     uint64_t id_count;
     size_t place_capacity;
@@ -378,18 +379,13 @@ void registers_on_result(struct sim *sim, uint64_t id, const struct result_range
 
 /* ---- reads from a learner */
 
-int registers_ask(struct sim *sim, size_t node, struct register_client *client, uint64_t request,
-                  struct message *msg)
+static void ask(struct sim *sim, size_t node, struct one *one, struct register_client *client,
+                uint64_t request, struct message *msg)
 {
-    if (client->request != 0) {
-        return 0;
-    }
-    struct registers *registers = sim->registers;
-    struct one *one = draw_one(sim);
     struct buffer body = {0};
     client->request = request;
     client->until = sim->now + PATIENCE_US;
-    client->id = begin(registers, one, REGISTER_GET, node)->id;
+    client->id = begin(sim->registers, one, REGISTER_GET, node)->id;
     add_get(&body, one, chance(&sim->work, 300));
     slice_drop(&client->body);
     client->body = slice_keep(buffer_slice(&body));
@@ -399,6 +395,27 @@ int registers_ask(struct sim *sim, size_t node, struct register_client *client, 
                                     .op = QUERY_KV,
                                     .consistency = (uint32_t)READ_LINEARIZABLE,
                                     .body = client->body};
+}
+
+int registers_ask(struct sim *sim, size_t node, struct register_client *client, uint64_t request,
+                  struct message *msg)
+{
+    if (client->request != 0) {
+        return 0;
+    }
+    ask(sim, node, draw_one(sim), client, request, msg);
+    return 1;
+}
+
+int registers_scan(struct sim *sim, size_t node, struct register_client *client, uint64_t request,
+                   struct message *msg)
+{
+    struct registers *registers = sim->registers;
+    if (client->request != 0 || registers->id_count == 1 ||
+        registers->scanned == registers->count) {
+        return 0;
+    }
+    ask(sim, node, &registers->ones[registers->scanned++], client, request, msg);
     return 1;
 }
 

@@ -35,6 +35,10 @@ void registers_on_result(struct sim *sim, uint64_t id, const struct result_range
 int registers_ask(struct sim *sim, size_t node, struct register_client *client, uint64_t request,
                   struct message *msg);
 
+/* Likewise, in the end: of the next register, each of them once. 0 too if all were asked for. */
+int registers_scan(struct sim *sim, size_t node, struct register_client *client, uint64_t request,
+                   struct message *msg);
+
 /* The answer, also one that nobody waits for any more. */
 void registers_on_answer(struct sim *sim, struct register_client *client,
                          const struct message *msg);

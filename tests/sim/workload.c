@@ -522,6 +522,7 @@ static void act_healed(struct sim *sim, struct client_state *client)
         reads_log(sim, client);
     } else if (client->is_final_read && client->is_final_acked) {
         reads_scan(sim, client);
+        reads_scan_registers(sim, client);
     }
 }
 

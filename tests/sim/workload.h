@@ -84,6 +84,9 @@ void reads_log(struct sim *sim, struct client_state *client);
 /* The judges see what somebody read: in the end one client reads the whole log. */
 void reads_scan(struct sim *sim, struct client_state *client);
 
+/* And after that, every register. */
+void reads_scan_registers(struct sim *sim, struct client_state *client);
+
 /* A query or a watch of keys, or a read of a register. */
 void reads_ask_of_keys(struct sim *sim, struct client_state *client);
 
