@@ -1,6 +1,7 @@
 #include "common/protocol/kv.h"
 
 #include "common/base/bytes.h"
+#include "common/base/mutant.h"
 #include "common/protocol/limits.h"
 
 #include <string.h>
@@ -124,6 +125,9 @@ int kv_next_compare(struct slice *rest, struct kv_compare *out)
     if (reader.is_short || out->target > KV_TARGET_LEASE || out->relation > KV_NOT_EQUAL ||
         (is_value ? out->number != 0 : out->value.size != 0)) {
         return ERROR_USAGE;
+    }
+    if (MUTANT(compare_of_mod_as_version) && out->target == KV_TARGET_MOD) {
+        out->target = KV_TARGET_VERSION;
     }
     *rest = reader.rest;
     return 1;

@@ -9,6 +9,7 @@
 #include "tests/model/generate.h"
 #include "tests/model/reference_command.h"
 #include "tests/sim/mirror.h"
+#include "tests/sim/registers.h"
 
 #include <stdlib.h>
 
@@ -68,7 +69,7 @@ static void put_number(struct buffer *out, enum command_op op, uint64_t number)
 static int is_allowed(struct slice bytes)
 {
     struct kv_request request;
-    return kv_request_parse(bytes, &request, NULL) == 0;
+    return kv_request_parse(bytes, &request, NULL) == 0 && !registers_are_endangered(bytes);
 }
 
 /* 1 if the operation is a command, which is written. */

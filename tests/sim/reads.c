@@ -86,14 +86,34 @@ void reads_scan(struct sim *sim, struct client_state *client)
     send_read(sim, client, &asked);
 }
 
-/* A query or a watch. */
+void reads_scan_registers(struct sim *sim, struct client_state *client)
+{
+    struct message msg;
+    if (!client->is_scanned ||
+        !registers_scan(sim, client->node, &client->registers, client->request + 1, &msg)) {
+        return;
+    }
+    client->request++;
+    for (size_t i = 0; i < sim->plan.learners; i++) { /* only one of them may be well */
+        client_send(sim, client, ROLE_LEARNER, i, &msg);
+    }
+}
+
+static int ask(struct sim *sim, struct client_state *client, uint64_t request, struct message *msg)
+{
+    if (chance(&sim->work, ON_REGISTERS)) {
+        return registers_ask(sim, client->node, &client->registers, request, msg);
+    }
+    return chance(&sim->work, 500) ? keys_ask(sim, &client->keys, request, msg)
+                                   : keys_watch(sim, &client->keys, request, msg);
+}
+
+/* A query or a watch of keys, or a read of a register. */
 void reads_ask_of_keys(struct sim *sim, struct client_state *client)
 {
     struct message msg;
     uint64_t request = ++client->request;
-    int is_asked = chance(&sim->work, 500) ? keys_ask(sim, &client->keys, request, &msg)
-                                           : keys_watch(sim, &client->keys, request, &msg);
-    if (is_asked) {
+    if (ask(sim, client, request, &msg)) {
         client_send(sim, client, ROLE_LEARNER, rng_below(&sim->work, sim->plan.learners), &msg);
     }
 }

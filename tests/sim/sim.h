@@ -195,6 +195,7 @@ struct outcome_of_run {
     char sentence[512];
     uint64_t messages, turns, appends, reads, slots;
     uint64_t key_commands, queries, watch_pages;
+    uint64_t register_operations, register_steps; /* in all; of the longest search */
     uint32_t faults[FAULT_KINDS];
     uint32_t marks[MARK_COUNT]; /* rare events of the cores (common/protocol/marks.h) */
     uint32_t leaders;           /* how often one began to lead */
@@ -238,6 +239,7 @@ struct sim {
     struct audit *audit;
     struct keys *keys;
     struct recipes *recipes;
+    struct registers *registers;
     struct mirror *mirror;
     struct stamps stamps;
     struct stranded stranded;

@@ -43,6 +43,7 @@ struct numbers {
 struct totals {
     uint64_t seeds, failed, messages, turns, appends, reads, slots, leaders, refused;
     uint64_t key_commands, queries, watch_pages;
+    uint64_t register_operations, register_steps; /* in all; of the longest search */
     uint64_t faults[FAULT_KINDS];
     uint64_t marks[MARK_COUNT];
     time_us_t virtual_us;
@@ -197,6 +198,10 @@ static void add(struct totals *totals, const struct outcome_of_run *outcome)
     totals->key_commands += outcome->key_commands;
     totals->queries += outcome->queries;
     totals->watch_pages += outcome->watch_pages;
+    totals->register_operations += outcome->register_operations;
+    if (outcome->register_steps > totals->register_steps) {
+        totals->register_steps = outcome->register_steps;
+    }
     totals->slots += outcome->slots;
     totals->leaders += outcome->leaders;
     totals->refused += outcome->refused_stores;
@@ -452,6 +457,8 @@ static void print_totals(const struct arguments *arguments, struct totals *total
            totals->leaders, totals->refused);
     printf("keys commands=%" PRIu64 " queries=%" PRIu64 " watch_pages=%" PRIu64 "\n",
            totals->key_commands, totals->queries, totals->watch_pages);
+    printf("registers operations=%" PRIu64 " steps_max=%" PRIu64 "\n", totals->register_operations,
+           totals->register_steps);
     printf("faults");
     for (size_t i = 0; i < FAULT_KINDS; i++) {
         if (totals->faults[i] > 0) {

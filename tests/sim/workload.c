@@ -136,6 +136,18 @@ static int put_recipe(struct sim *sim, struct client_state *client, struct buffe
                            client->next_seq, out);
 }
 
+static struct issued put_on_keys(struct sim *sim, const struct client_state *client,
+                                 struct buffer *out)
+{
+    uint64_t id = chance(&sim->work, ON_REGISTERS)
+                      ? registers_command(sim, client->node, client->session, out)
+                      : 0;
+    if (id != 0) {
+        return (struct issued){.register_id = id};
+    }
+    return (struct issued){.floor = keys_command(sim, out)};
+}
+
 /* A block of count commands at the client's next sequences. */
 static struct blob *encode(struct sim *sim, struct client_state *client, uint32_t count)
 {
@@ -156,7 +168,7 @@ static struct blob *encode(struct sim *sim, struct client_state *client, uint32_
         } else if (put_recipe(sim, client, &out)) {
             issued = (struct issued){.is_recipe = 1};
         } else if (is_on_keys(sim, client)) {
-            issued = (struct issued){.floor = keys_command(sim, &out)};
+            issued = put_on_keys(sim, client, &out);
         } else {
             issued = put_append(sim, client, &out);
         }
@@ -328,6 +340,10 @@ static void on_executed(struct sim *sim, struct client_state *client,
             on_settings(sim, range);
             continue;
         }
+        if (issued->register_id != 0) {
+            registers_on_result(sim, issued->register_id, range);
+            continue;
+        }
         if (issued->number == 0) {
             keys_acknowledge(sim, issued->floor, range);
             continue;
@@ -462,6 +478,7 @@ void client_take(struct sim *sim, size_t node, const struct message *msg)
     case MSG_ANSWER:
         if (msg->echo == client->nonce) {
             keys_on_answer(sim, &client->keys, msg);
+            registers_on_answer(sim, &client->registers, msg);
         }
         break;
     case MSG_EVENTS:
@@ -509,6 +526,7 @@ static void act_healed(struct sim *sim, struct client_state *client)
         reads_log(sim, client);
     } else if (client->is_final_read && client->is_final_acked) {
         reads_scan(sim, client);
+        reads_scan_registers(sim, client);
     }
 }
 
@@ -521,6 +539,7 @@ void client_on_item(struct sim *sim, const struct item *item)
     }
     reads_give_up(sim, client);
     keys_give_up(sim, &client->keys);
+    registers_give_up(sim, &client->registers);
     maybe_retry(sim, client);
     if (client->state == SESSION_NONE) {
         open_session(sim, client);
@@ -559,6 +578,7 @@ void client_free_all(struct sim *sim)
         drop_blocks(&sim->clients[i]);
         free(sim->clients[i].issued);
         keys_client_close(&sim->clients[i].keys);
+        registers_client_close(&sim->clients[i].registers);
     }
     free(sim->clients);
 }
@@ -611,6 +631,7 @@ void client_die(struct sim *sim, size_t position)
     forget_session(sim, client);
     memset(client->reads, 0, sizeof client->reads);
     keys_client_close(&client->keys);
+    registers_client_close(&client->registers);
     client->session_lost = 0;
     client->leading = (struct ballot){0};
     client->lives++;

@@ -5,9 +5,11 @@
 #include "tests/sim/audit.h"
 #include "tests/sim/keys.h"
 #include "tests/sim/recipes.h"
+#include "tests/sim/registers.h"
 
 #define BLOCKS_MAX 64
 #define READS_MAX 8
+#define ON_REGISTERS 300 /* per mille of what is done to keys */
 
 /* Records that client_flood sends: beyond STREAM_EARLY_BYTES a value goes to learners at once. */
 enum flood { FLOOD_NONE, FLOOD_SHORT, FLOOD_LONG };
@@ -23,10 +25,11 @@ struct block_sent {
 
 /* A command that was submitted. */
 struct issued {
-    uint64_t number; /* of the audit; 0: a command on keys or leases */
-    int is_recipe;   /* a step of a lock or a queue */
-    int is_settings; /* an operator's, of the oracle */
-    uint64_t floor;  /* on keys: the revision known before */
+    uint64_t number;      /* of the audit; 0: a command on keys or leases */
+    int is_recipe;        /* a step of a lock or a queue */
+    int is_settings;      /* an operator's, of the oracle */
+    uint64_t register_id; /* an operation on a register, 0: none */
+    uint64_t floor;       /* on keys: the revision known before */
 };
 
 struct read_sent {
@@ -50,6 +53,7 @@ struct client_state {
     size_t block_count;
     struct read_sent reads[READS_MAX];
     struct keys_client keys;
+    struct register_client registers;
     struct recipe_client recipe;
     uint64_t request;
     size_t target;         /* proposer */
@@ -80,7 +84,10 @@ void reads_log(struct sim *sim, struct client_state *client);
 /* The judges see what somebody read: in the end one client reads the whole log. */
 void reads_scan(struct sim *sim, struct client_state *client);
 
-/* A query or a watch. */
+/* And after that, every register. */
+void reads_scan_registers(struct sim *sim, struct client_state *client);
+
+/* A query or a watch of keys, or a read of a register. */
 void reads_ask_of_keys(struct sim *sim, struct client_state *client);
 
 /* After the healing: a query and a watch, of whichever learner answers; 1 if both were answered. */

@@ -9,6 +9,7 @@
 #include "tests/sim/mirror.h"
 #include "tests/sim/oracles.h"
 #include "tests/sim/recipes.h"
+#include "tests/sim/registers.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -156,6 +157,7 @@ static struct sim *sim_new(const struct sim_options *options, struct outcome_of_
     sim->mirror = mirror_new();
     sim->keys = keys_new(sim->options.seed);
     sim->recipes = recipes_new();
+    sim->registers = registers_new();
     transport_init(sim);
     for (size_t i = 0; i < sim->servers; i++) {
         process_init(sim, i);
@@ -180,6 +182,7 @@ static void sim_free(struct sim *sim)
     mirror_free(sim->mirror);
     keys_free(sim->keys);
     recipes_free(sim->recipes);
+    registers_free(sim->registers);
     conformance_free(sim);
     report_free(sim->report);
     transport_close(sim);
@@ -242,6 +245,7 @@ static void conclude(struct sim *sim)
     if (!sim_has_failed(sim)) {
         audit_at_end(sim);
         recipes_at_end(sim);
+        registers_at_end(sim);
     }
     outcome->hash = report_hash(sim);
     outcome->slots = checker->chosen_prefix;
