@@ -118,11 +118,17 @@ void turn_on_durable(void *arg, struct slice key, struct blob *value)
 
 static void step_raft(struct cluster *cluster, struct node *node, const struct event *event)
 {
-    int index = members_acceptor_index(&cluster->options.members, node->self.id);
-    struct raft_before before = raft_rules_before(node->raft, &node->fx);
+    const struct raft_step done = {
+        .acceptor = members_acceptor_index(&cluster->options.members, node->self.id),
+        .event = event,
+        .election_ms = cluster->options.election_ms,
+        .raft = node->raft,
+        .before = raft_rules_before(node->raft, &node->fx),
+        .fx = &node->fx,
+    };
     node->core.step(node->core.self, event, &node->fx);
     if (node->fx.fatal == 0) {
-        raft_rules_on_step(&cluster->checker, index, node->raft, &before, &node->fx);
+        raft_rules_on_step(&cluster->checker, &done);
     }
 }
 
