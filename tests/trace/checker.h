@@ -65,6 +65,22 @@ struct question {
 
 #define QUESTIONS_MAX 256
 
+/* Heartbeats whose answers a proposer's watch can date; several election timeouts. */
+#define WATCHED_HEARTBEATS 64
+
+/* What one proposer in its present life has asked and heard, as proposer_watch.c follows it. */
+struct proposer_watch {
+    time_ms_t since; /* it serves, or served last, from then on */
+    struct asked {
+        uint64_t sequence;
+        time_ms_t at;
+    } asked[WATCHED_HEARTBEATS]; /* heartbeats, by sequence */
+    struct follower {
+        struct ballot ballot; /* it promised, and whose leader it follows; BALLOT_NONE: neither */
+        time_ms_t asked_at;   /* when the heartbeat left that it answered by that */
+    } followers[MEMBERS_MAX]; /* the last answer, by index of the acceptor */
+};
+
 /* What one learner had applied. */
 struct learner_watch {
     uint32_t starts;
@@ -95,6 +111,7 @@ struct checker {
     struct attempt *attempts;            /* in the order in which their first promise was stored */
     size_t attempt_count, attempt_capacity;
     struct acceptor_watch acceptors[MEMBERS_MAX]; /* by index of the acceptor */
+    struct proposer_watch proposers[MEMBERS_MAX]; /* by index of the proposer */
     struct learner_watch learners[MEMBERS_MAX];   /* by index of the learner */
     struct question questions[QUESTIONS_MAX];     /* of the turn under way */
     size_t question_count;

@@ -3,6 +3,7 @@
 #include "common/base/bytes.h"
 #include "common/base/check.h"
 #include "tests/trace/answers.h"
+#include "tests/trace/proposer_watch.h"
 #include "tests/trace/raft_rules.h"
 
 static void observe_delivery(const struct cluster *cluster, const struct packet *packet,
@@ -132,11 +133,32 @@ static void step_raft(struct cluster *cluster, struct node *node, const struct e
     }
 }
 
+static void step_proposer(struct cluster *cluster, struct node *node, const struct event *event)
+{
+    const struct proposer_step done = {
+        .id = (node_id_t)node->self.id,
+        .event = event,
+        .heartbeat_ms = cluster->options.heartbeat_ms,
+        .election_ms = cluster->options.election_ms,
+        .proposer = node->proposer,
+        .before = proposer_watch_before(node->proposer, &node->fx),
+        .fx = &node->fx,
+    };
+    node->core.step(node->core.self, event, &node->fx);
+    if (node->fx.fatal == 0) {
+        proposer_watch_on_step(&cluster->checker, &done);
+    }
+}
+
 /* Steps the core, and looks at what an acceptor says of itself by that. */
 static void step(struct cluster *cluster, struct node *node, const struct event *event)
 {
     if (node->raft != NULL) {
         step_raft(cluster, node, event);
+        return;
+    }
+    if (node->proposer != NULL) {
+        step_proposer(cluster, node, event);
         return;
     }
     const struct answers_step answers = {.acceptor = (node_id_t)node->self.id,
