@@ -81,6 +81,21 @@ struct proposer_watch {
     } followers[MEMBERS_MAX]; /* the last answer, by index of the acceptor */
 };
 
+/* Questions that a learner's watch remembers. */
+#define READS_WATCHED 64
+
+/* What one learner in its present life was asked, and has asked, as read_watch.c follows it. */
+struct read_watch {
+    uint64_t round, complete; /* that it began last; the newest that a prepare quorum answered */
+    acceptor_set_t answered;  /* round */
+    struct linearizable {
+        uint64_t client, request;
+        uint64_t asked_before; /* the newest round when the question came */
+        int is_linearizable;
+    } questions[READS_WATCHED]; /* a ring */
+    size_t count;
+};
+
 /* What one learner had applied. */
 struct learner_watch {
     uint32_t starts;
@@ -113,6 +128,7 @@ struct checker {
     struct acceptor_watch acceptors[MEMBERS_MAX]; /* by index of the acceptor */
     struct proposer_watch proposers[MEMBERS_MAX]; /* by index of the proposer */
     struct learner_watch learners[MEMBERS_MAX];   /* by index of the learner */
+    struct read_watch reads[MEMBERS_MAX];         /* likewise */
     struct question questions[QUESTIONS_MAX];     /* of the turn under way */
     size_t question_count;
     struct known_record *log; /* by record index */

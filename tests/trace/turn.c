@@ -5,6 +5,7 @@
 #include "tests/trace/answers.h"
 #include "tests/trace/proposer_watch.h"
 #include "tests/trace/raft_rules.h"
+#include "tests/trace/read_watch.h"
 
 static void observe_delivery(const struct cluster *cluster, const struct packet *packet,
                              const char *fate)
@@ -150,6 +151,18 @@ static void step_proposer(struct cluster *cluster, struct node *node, const stru
     }
 }
 
+static void step_learner(struct cluster *cluster, struct node *node, const struct event *event)
+{
+    const struct learner_step done = {.id = (node_id_t)node->self.id,
+                                      .event = event,
+                                      .fx = &node->fx,
+                                      .first_send = node->fx.send_count};
+    node->core.step(node->core.self, event, &node->fx);
+    if (node->fx.fatal == 0) {
+        read_watch_on_step(&cluster->checker, &done);
+    }
+}
+
 /* Steps the core, and looks at what an acceptor says of itself by that. */
 static void step(struct cluster *cluster, struct node *node, const struct event *event)
 {
@@ -159,6 +172,10 @@ static void step(struct cluster *cluster, struct node *node, const struct event 
     }
     if (node->proposer != NULL) {
         step_proposer(cluster, node, event);
+        return;
+    }
+    if (node->learner != NULL) {
+        step_learner(cluster, node, event);
         return;
     }
     const struct answers_step answers = {.acceptor = (node_id_t)node->self.id,
