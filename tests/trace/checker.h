@@ -82,7 +82,7 @@ struct proposer_watch {
 };
 
 /* Questions that a learner's watch remembers. */
-#define READS_WATCHED 64
+#define READS_WATCHED 512
 
 /* What one learner in its present life was asked, and has asked, as read_watch.c follows it. */
 struct read_watch {
@@ -91,9 +91,10 @@ struct read_watch {
     struct linearizable {
         uint64_t client, request;
         uint64_t asked_before; /* the newest round when the question came */
-        int is_linearizable;
+        int is_linearizable, is_answered;
     } questions[READS_WATCHED]; /* a ring */
     size_t count;
+    int has_lost; /* one that was never answered left the ring: nothing is judged any more */
 };
 
 /* What one learner had applied. */

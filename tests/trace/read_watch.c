@@ -28,6 +28,9 @@ static void note_question(struct read_watch *watch, const struct message *msg)
         former->is_linearizable = 0;
         return;
     }
+    const struct linearizable *oldest = &watch->questions[watch->count % READS_WATCHED];
+    /* Another copy of that one would be taken for the first. */
+    watch->has_lost |= watch->count >= READS_WATCHED && !oldest->is_answered;
     watch->questions[watch->count++ % READS_WATCHED] =
         (struct linearizable){.client = msg->from.id,
                               .request = request,
@@ -66,7 +69,11 @@ static void check_answer(struct checker *checker, struct read_watch *watch,
                          const struct learner_step *step, uint64_t client, uint64_t request)
 {
     struct linearizable *question = find(watch, client, request);
-    if (question == NULL || !question->is_linearizable) {
+    if (question == NULL) {
+        return;
+    }
+    question->is_answered = 1;
+    if (!question->is_linearizable || watch->has_lost) {
         return;
     }
     if (watch->complete <= question->asked_before) {
