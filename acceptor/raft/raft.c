@@ -335,6 +335,12 @@ struct ballot raft_ballot(const struct raft *r)
     return r->ballot;
 }
 
+slot_t raft_match(const struct raft *r, size_t acceptor)
+{
+    CHECK(acceptor < r->options.members.acceptor_count);
+    return r->role == RAFT_LEADER ? r->progress[acceptor].match : 0;
+}
+
 int raft_entry(const struct raft *r, slot_t index, uint64_t *term, struct slice *value)
 {
     const struct entry *entry = raft_log_find(r, index);

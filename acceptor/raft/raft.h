@@ -55,7 +55,8 @@ uint64_t raft_term(const struct raft *r);
 node_id_t raft_voted_for(const struct raft *r); /* in this term; 0: nobody */
 slot_t raft_commit(const struct raft *r);
 slot_t raft_last(const struct raft *r);
-struct ballot raft_ballot(const struct raft *r); /* of its last leadership */
+struct ballot raft_ballot(const struct raft *r);          /* of its last leadership */
+slot_t raft_match(const struct raft *r, size_t acceptor); /* of a leader: "matchIndex", by index */
 
 /* The term and the value of an entry that is in memory. 0 if it is not. */
 int raft_entry(const struct raft *r, slot_t index, uint64_t *term, struct slice *value);

@@ -66,6 +66,38 @@ struct question {
 
 #define QUESTIONS_MAX 256
 
+/* Heartbeats whose answers a proposer's watch can date; several election timeouts. */
+#define WATCHED_HEARTBEATS 64
+
+/* What one proposer in its present life has asked and heard, as proposer_watch.c follows it. */
+struct proposer_watch {
+    time_ms_t since; /* it serves, or served last, from then on */
+    struct asked {
+        uint64_t sequence;
+        time_ms_t at;
+    } asked[WATCHED_HEARTBEATS]; /* heartbeats, by sequence */
+    struct follower {
+        struct ballot ballot; /* it promised, and whose leader it follows; BALLOT_NONE: neither */
+        time_ms_t asked_at;   /* when the heartbeat left that it answered by that */
+    } followers[MEMBERS_MAX]; /* the last answer, by index of the acceptor */
+};
+
+/* Questions that a learner's watch remembers. */
+#define READS_WATCHED 512
+
+/* What one learner in its present life was asked, and has asked, as read_watch.c follows it. */
+struct read_watch {
+    uint64_t round, complete; /* that it began last; the newest that a prepare quorum answered */
+    acceptor_set_t answered;  /* round */
+    struct linearizable {
+        uint64_t client, request;
+        uint64_t asked_before; /* the newest round when the question came */
+        int is_linearizable, is_answered;
+    } questions[READS_WATCHED]; /* a ring */
+    size_t count;
+    int has_lost; /* one that was never answered left the ring: nothing is judged any more */
+};
+
 /* What one learner had applied. */
 struct learner_watch {
     uint32_t starts;
@@ -96,7 +128,9 @@ struct checker {
     struct attempt *attempts;            /* in the order in which their first promise was stored */
     size_t attempt_count, attempt_capacity;
     struct acceptor_watch acceptors[MEMBERS_MAX]; /* by index of the acceptor */
+    struct proposer_watch proposers[MEMBERS_MAX]; /* by index of the proposer */
     struct learner_watch learners[MEMBERS_MAX];   /* by index of the learner */
+    struct read_watch reads[MEMBERS_MAX];         /* likewise */
     struct question questions[QUESTIONS_MAX];     /* of the turn under way */
     size_t question_count;
     struct known_record *log; /* by record index */

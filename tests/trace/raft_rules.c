@@ -2,6 +2,7 @@
 
 #include "common/base/bytes.h"
 #include "common/base/memory.h"
+#include "tests/trace/raft_watch.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -50,6 +51,7 @@ struct raft_rules {
     size_t term_count, term_capacity;
     struct links *links; /* by index of the entry */
     size_t link_count, link_capacity;
+    struct raft_watch watches[MEMBERS_MAX]; /* by index of the acceptor */
 };
 
 void raft_rules_install(struct checker *checker)
@@ -369,6 +371,17 @@ void raft_rules_on_send(struct checker *checker, struct peer from, const struct 
     }
 }
 
+slot_t raft_rules_durable_last(const struct raft_rules *rules, int acceptor)
+{
+    return durable_last(&rules->logs[acceptor]);
+}
+
+uint64_t raft_rules_durable_term(const struct raft_rules *rules, int acceptor, slot_t index)
+{
+    const struct durable_log *log = &rules->logs[acceptor];
+    return index > 0 && index < log->count ? log->entries[index].ballot.round : 0;
+}
+
 /* ---- steps of a node */
 
 struct raft_before raft_rules_before(const struct raft *raft, const struct effects *fx)
@@ -378,7 +391,9 @@ struct raft_before raft_rules_before(const struct raft *raft, const struct effec
                                 .last = raft_last(raft),
                                 .commit = raft_commit(raft),
                                 .term = raft_term(raft),
-                                .record_count = fx->record_count};
+                                .voted_for = raft_voted_for(raft),
+                                .record_count = fx->record_count,
+                                .send_count = fx->send_count};
 }
 
 /* Leader Completeness: who is elected has every entry that was committed in an earlier term, and a
@@ -459,20 +474,22 @@ static void check_loaded(struct checker *checker, int acceptor, const struct raf
     }
 }
 
-void raft_rules_on_step(struct checker *checker, int acceptor, const struct raft *raft,
-                        const struct raft_before *before, const struct effects *fx)
+void raft_rules_on_step(struct checker *checker, const struct raft_step *step)
 {
+    const struct raft *raft = step->raft;
+    const struct raft_before *before = &step->before;
     struct ballot ballot = raft_ballot(raft);
     int was_leader = before->role == RAFT_LEADER && ballot_equal(&before->ballot, &ballot);
     if (raft_role(raft) == RAFT_LEADER && !was_leader) {
-        check_new_leader(checker, acceptor, raft);
+        check_new_leader(checker, step->acceptor, raft);
     } else if (raft_role(raft) == RAFT_LEADER) {
-        check_append_only(checker, acceptor, before, fx);
+        check_append_only(checker, step->acceptor, before, step->fx);
     }
     if (raft_term(raft) < before->term || raft_commit(raft) < before->commit) {
         checker_violate(checker, "term", "the term or the commit of acceptor %u fell",
-                        name(checker, acceptor));
+                        name(checker, step->acceptor));
     }
-    check_committed(checker, acceptor, raft, before->commit + 1);
-    check_loaded(checker, acceptor, raft, before, fx);
+    check_committed(checker, step->acceptor, raft, before->commit + 1);
+    check_loaded(checker, step->acceptor, raft, before, step->fx);
+    raft_watch_on_step(checker, &checker->raft->watches[step->acceptor], step);
 }

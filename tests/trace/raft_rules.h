@@ -23,19 +23,33 @@ void raft_rules_on_durable(struct checker *checker, int acceptor, struct slice k
 void raft_rules_on_wipe(struct checker *checker, int acceptor);
 void raft_rules_on_send(struct checker *checker, struct peer from, const struct message *msg);
 
+/* The durable log of the acceptor: its last entry, and the term of one of its entries (0: none). */
+slot_t raft_rules_durable_last(const struct raft_rules *rules, int acceptor);
+uint64_t raft_rules_durable_term(const struct raft_rules *rules, int acceptor, slot_t index);
+
 /* What a node was before a step. */
 struct raft_before {
     enum raft_role role;
     struct ballot ballot;
     slot_t last, commit;
     uint64_t term;
-    size_t record_count;
+    node_id_t voted_for; /* in that term */
+    size_t record_count, send_count;
 };
 
 struct raft_before raft_rules_before(const struct raft *raft, const struct effects *fx);
 
-/* After a step of the node. */
-void raft_rules_on_step(struct checker *checker, int acceptor, const struct raft *raft,
-                        const struct raft_before *before, const struct effects *fx);
+/* A node that has just taken one step of its turn. */
+struct raft_step {
+    int acceptor; /* its index */
+    const struct event *event;
+    time_ms_t election_ms;
+    const struct raft *raft;
+    struct raft_before before;
+    const struct effects *fx;
+};
+
+/* After each step but those that ended in a fatal error. */
+void raft_rules_on_step(struct checker *checker, const struct raft_step *step);
 
 #endif

@@ -3,7 +3,9 @@
 #include "common/base/bytes.h"
 #include "common/base/check.h"
 #include "tests/trace/answers.h"
+#include "tests/trace/proposer_watch.h"
 #include "tests/trace/raft_rules.h"
+#include "tests/trace/read_watch.h"
 
 static void observe_delivery(const struct cluster *cluster, const struct packet *packet,
                              const char *fate)
@@ -118,11 +120,46 @@ void turn_on_durable(void *arg, struct slice key, struct blob *value)
 
 static void step_raft(struct cluster *cluster, struct node *node, const struct event *event)
 {
-    int index = members_acceptor_index(&cluster->options.members, node->self.id);
-    struct raft_before before = raft_rules_before(node->raft, &node->fx);
+    const struct raft_step done = {
+        .acceptor = members_acceptor_index(&cluster->options.members, node->self.id),
+        .event = event,
+        .election_ms = cluster->options.election_ms,
+        .raft = node->raft,
+        .before = raft_rules_before(node->raft, &node->fx),
+        .fx = &node->fx,
+    };
     node->core.step(node->core.self, event, &node->fx);
     if (node->fx.fatal == 0) {
-        raft_rules_on_step(&cluster->checker, index, node->raft, &before, &node->fx);
+        raft_rules_on_step(&cluster->checker, &done);
+    }
+}
+
+static void step_proposer(struct cluster *cluster, struct node *node, const struct event *event)
+{
+    const struct proposer_step done = {
+        .id = (node_id_t)node->self.id,
+        .event = event,
+        .heartbeat_ms = cluster->options.heartbeat_ms,
+        .election_ms = cluster->options.election_ms,
+        .proposer = node->proposer,
+        .before = proposer_watch_before(node->proposer, &node->fx),
+        .fx = &node->fx,
+    };
+    node->core.step(node->core.self, event, &node->fx);
+    if (node->fx.fatal == 0) {
+        proposer_watch_on_step(&cluster->checker, &done);
+    }
+}
+
+static void step_learner(struct cluster *cluster, struct node *node, const struct event *event)
+{
+    const struct learner_step done = {.id = (node_id_t)node->self.id,
+                                      .event = event,
+                                      .fx = &node->fx,
+                                      .first_send = node->fx.send_count};
+    node->core.step(node->core.self, event, &node->fx);
+    if (node->fx.fatal == 0) {
+        read_watch_on_step(&cluster->checker, &done);
     }
 }
 
@@ -131,6 +168,14 @@ static void step(struct cluster *cluster, struct node *node, const struct event 
 {
     if (node->raft != NULL) {
         step_raft(cluster, node, event);
+        return;
+    }
+    if (node->proposer != NULL) {
+        step_proposer(cluster, node, event);
+        return;
+    }
+    if (node->learner != NULL) {
+        step_learner(cluster, node, event);
         return;
     }
     const struct answers_step answers = {.acceptor = (node_id_t)node->self.id,
