@@ -239,7 +239,7 @@ soak: $(B)/synod-sim ## 20,000 random runs of the simulator, and 100 of each par
 unit_parts = $(call helpers,$(B)/tests/unit/x) -Wl,--start-group $(test_parts) -Wl,--end-group -lcmocka $(LIBS) -lm
 
 .PHONY: mutants
-mutants: $(B)/synod-sim $(B)/tests/trace/tool_trace $(filter %/test_oracle% %/test_machine_events,$(test_bin)) ## prove that the simulator can fail: it has to catch every seeded bug (MUTANTS= SEEDS=)
+mutants: $(B)/synod-sim $(B)/tests/trace/tool_trace $(filter %/test_oracle% %/test_machine_events %/test_machine_txn %/test_machine_leases %/test_proposer_clients,$(test_bin)) ## prove that the simulator can fail: it has to catch every seeded bug (MUTANTS= SEEDS=)
 	@BUILD=$(B) SEEDS='$(SEEDS)' COMPILE='$(CC) $(BASE_FLAGS) $(CFLAGS)' LINK='$(LINK)' \
 	    SIM_PARTS='$(sim_parts)' UNIT_PARTS='$(unit_parts)' tests/sim/mutants.py $(MUTANTS)
 

@@ -2,6 +2,7 @@
 
 #include "common/base/check.h"
 #include "common/base/memory.h"
+#include "common/base/mutant.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -50,7 +51,8 @@ static struct client *add_client(struct clients *c, uint64_t nonce)
 /* Forgets a client that is gone, as soon as nothing of it waits. */
 static void forget_if_gone(struct clients *c, struct client *client)
 {
-    if (!client->is_gone || client->waiting_bytes > 0) {
+    int is_awaited = client->waiting_bytes > 0 && !MUTANT(client_forgotten_while_waiting);
+    if (!client->is_gone || is_awaited) {
         return;
     }
     size_t at = (size_t)(client - c->known);

@@ -2,6 +2,7 @@
 
 #include "common/base/check.h"
 #include "common/base/memory.h"
+#include "common/base/mutant.h"
 #include "proposer/forward_state.h"
 
 #include <stdlib.h>
@@ -126,7 +127,8 @@ static void find_leader(struct forward *f, const struct ballot *leader, time_ms_
                         time_ms_t now, struct effects *out)
 {
     int order = ballot_compare(leader, &f->leader);
-    if (order < 0 || ballot_compare(leader, &f->refused) <= 0) {
+    int is_refused = ballot_compare(leader, &f->refused) <= 0;
+    if (order < 0 || (is_refused && !MUTANT(raft_refused_leader_taken_again))) {
         return;
     }
     if (order == 0) {
@@ -184,15 +186,13 @@ static void on_report(struct forward *f, const struct event *event, struct effec
     }
 }
 
-/* It says so itself: also of one that wanted to hand over, and did not. */
+/* It says so itself. A copy may be late: who has said since that it leads no more never leads again
+ * in that term. */
 static void on_leading(struct forward *f, const struct event *event, struct effects *out)
 {
     const struct ballot *ballot = &event->msg->leading.ballot;
     if (note_spoken(f, event) == NULL || event->msg->incarnation != ballot->incarnation) {
         return;
-    }
-    if (ballot_equal(ballot, &f->refused)) {
-        f->refused = BALLOT_NONE;
     }
     find_leader(f, ballot, event->now, event->now, out);
 }

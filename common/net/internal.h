@@ -61,10 +61,10 @@ struct links {
     struct link *by_id;
     struct link *by_peer;
     struct link *oldest;
-    size_t count;
+    size_t count, count_max;
 };
 
-/* The link, made if it was not known; marks it as used. */
+/* The link, made if it was not known, which needs room; marks it as used. */
 struct link *links_touch(struct links *links, link_t id, size_t budget_bytes);
 
 struct link *links_find(const struct links *links, link_t id);

@@ -58,9 +58,7 @@ struct link *links_touch(struct links *links, link_t id, size_t budget_bytes)
     }
     struct link *link = links_find(links, id);
     if (link == NULL) {
-        if (links->count == LINKS_MAX) {
-            links_forget(links, links->oldest);
-        }
+        CHECK(links->count < links->count_max);
         link = memory_calloc(1, sizeof *link);
         link->id = id;
         link->budget = budget_new(budget_bytes);
@@ -71,7 +69,6 @@ struct link *links_touch(struct links *links, link_t id, size_t budget_bytes)
         DL_DELETE(links->oldest, link);
         DL_APPEND(links->oldest, link);
     }
-    CHECK(links->count <= LINKS_MAX);
     return link;
 }
 

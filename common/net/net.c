@@ -35,6 +35,7 @@ int net_open(struct net **out, struct errmsg *err)
     struct net *net = memory_calloc(1, sizeof *net);
     net->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
     net->context = zmq_ctx_new();
+    net->links.count_max = LINKS_MAX;
     if (net->epoll_fd < 0 || net->context == NULL) {
         errmsg_set(err, ERROR_INTERNAL, "network: %s; try: a higher ulimit -n", strerror(errno));
         net_close(net);
@@ -219,6 +220,15 @@ int net_fd(const struct net *net)
 
 /* ---- receiving */
 
+/* Forgets a link, of which the caller of net_receive hears next. */
+static void link_is_gone(struct net *net, struct link *link)
+{
+    enum net_port port = socket_of(net, link->id)->port;
+    net->gone = memory_grow(net->gone, &net->gone_capacity, net->gone_count + 1, sizeof *net->gone);
+    net->gone[net->gone_count++] = (struct gone_link){link->id, link->peer, port};
+    links_forget(&net->links, link);
+}
+
 static int take_gone(struct net *net, struct inbound *out)
 {
     if (net->gone_taken == net->gone_count) {
@@ -287,7 +297,14 @@ static struct link *link_of_routing(struct net *net, size_t index, zmq_msg_t *id
     }
     uint32_t routing;
     memcpy(&routing, bytes + 1, sizeof routing);
-    return links_touch(&net->links, link_of(index, routing), net->sockets[index].budget_bytes);
+    struct link *link =
+        links_touch(&net->links, link_of(index, routing), net->sockets[index].budget_bytes);
+    /* Room for the next one is made now, so that it is heard of after the one that goes for it: who
+     * counts the living never counts more than there are links. */
+    if (net->links.count == net->links.count_max) {
+        link_is_gone(net, net->links.oldest);
+    }
+    return link;
 }
 
 static void note_address(struct link *link, zmq_msg_t *msg)
@@ -409,14 +426,6 @@ static int send_dialled(struct net *net, struct net_socket *s, struct frame *fra
     return 0;
 }
 
-/* ZeroMQ knows no such connection any more. */
-static void link_is_gone(struct net *net, struct link *link, enum net_port port)
-{
-    net->gone = memory_grow(net->gone, &net->gone_capacity, net->gone_count + 1, sizeof *net->gone);
-    net->gone[net->gone_count++] = (struct gone_link){link->id, link->peer, port};
-    links_forget(&net->links, link);
-}
-
 static int send_routed(struct net *net, struct link *link, struct frame *frame)
 {
     struct net_socket *s = socket_of(net, link->id);
@@ -434,7 +443,7 @@ static int send_routed(struct net *net, struct link *link, struct frame *frame)
         zmq_msg_close(&msg);
         count_dropped(net, &link->dropped_count, ERROR_UNAVAILABLE);
         if (is_gone) {
-            link_is_gone(net, link, s->port);
+            link_is_gone(net, link);
         }
         return ERROR_UNAVAILABLE;
     }

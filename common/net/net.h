@@ -48,7 +48,8 @@ int net_fd(const struct net *net);
 enum inbound_kind {
     INBOUND_FRAME,
     INBOUND_UP,   /* a dialled link is connected (again): shake hands */
-    INBOUND_DOWN, /* a dialled link broke, or a listening link turned out to be gone */
+    INBOUND_DOWN, /* a dialled link broke, or a listening link turned out to be gone, or had to be
+                     forgotten for want of room */
 };
 
 struct inbound {
@@ -67,7 +68,8 @@ struct inbound {
 int net_receive(struct net *net, struct inbound *out);
 
 /* From now on frames for peer go out on this listening link; an older link of the same peer is
- * forgotten. At most LINKS_MAX links are remembered, the longest unused one is forgotten first. */
+ * forgotten. At most LINKS_MAX links are remembered. The longest unused one is forgotten first, which
+ * is told as INBOUND_DOWN before another one is heard of. */
 void net_bind(struct net *net, link_t link, struct peer peer);
 
 /* An immutable frame to send, shared between sockets without a copy. */

@@ -141,7 +141,7 @@
  * be gone for as long without anybody noticing. */
 #define WORD_MS_MAX ((uint32_t)3600 * 1000)
 
-/* Connections on one listening socket whose sender is known. The oldest is forgotten beyond it. */
+/* Connections on listening sockets. The longest unused one counts as gone beyond it. */
 #define LINKS_MAX 16384
 
 #endif

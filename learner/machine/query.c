@@ -1,5 +1,6 @@
 /* Questions that change nothing, answered from the applied state. */
 #include "common/base/bytes.h"
+#include "common/base/mutant.h"
 #include "learner/machine/state.h"
 
 #define LEASES_PAGE_ENTRIES (PAGE_BYTES_TARGET / 24)
@@ -77,7 +78,7 @@ static enum result_status query_leases(struct machine *m, struct slice body, uin
         return RESULT_MALFORMED;
     }
     size_t count = 0;
-    for (const struct lease *lease = lease_from(m, first);
+    for (const struct lease *lease = lease_from(m, first + MUTANT(leases_page_skips_first));
          lease != NULL && count < LEASES_PAGE_ENTRIES; lease = lease_after(lease)) {
         buffer_put_u64(out, lease->id);
         buffer_put_u64(out, lease->ttl_ms);

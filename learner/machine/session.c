@@ -104,7 +104,8 @@ void session_acknowledge(struct machine *m, struct session *session, uint64_t ac
     }
     session->acked_seq = acked_seq;
     if (acked_seq >= session->part_seq) {
-        session->part_bytes = acked_seq == session->applied_seq ? 0 : session->rest_bytes;
+        int is_all = acked_seq == session->applied_seq && !MUTANT(acknowledged_part_counts);
+        session->part_bytes = is_all ? 0 : session->rest_bytes;
         session->part_seq = session->applied_seq;
         session->rest_bytes = 0;
     }

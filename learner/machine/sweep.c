@@ -65,8 +65,8 @@ static void sweep_event(struct machine *m, struct position at, const struct chan
 {
     uint64_t target = m->sweep_target;
     CHECK(at.revision <= target);
-    if (change->previous.revision != 0 && change->previous.revision < target &&
-        !MUTANT(prev_not_swept)) {
+    int is_before_target = change->previous.revision < target + MUTANT(swept_at_the_compaction);
+    if (change->previous.revision != 0 && is_before_target && !MUTANT(prev_not_swept)) {
         forget(m, change->kv.key, change->previous);
     }
     if (change->kind == KV_EVENT_DELETE && at.revision < target) {

@@ -3,8 +3,9 @@
 into the cores in turn, and synod-sim runs with it until a seed fails; one that survives all seeds
 has to break a scenario of tests/trace, or, if it is a bug of one oracle, the unit test of that: two
 that hold one lease, for example, break nothing, which is the point of oracles; or, if it is one of
-what a watch is told, tests/unit/test_machine_events: what is remembered of thousands of changes is
-not forgotten within a minute. Otherwise it fails this program. Without a bug the same seeds must pass, or a failure would prove nothing.
+the sources in UNITS, the unit test named there: what is remembered of thousands of changes, for
+example, is not forgotten within a minute. Otherwise it fails this program. Without a bug the same
+seeds must pass, or a failure would prove nothing.
 
     make mutants                          all of them
     make mutants MUTANTS="name name"      only these
@@ -27,6 +28,14 @@ from sources import blank_comments_and_strings, c_files, read  # noqa: E402
 BUILD = os.environ.get("BUILD", "build")
 SEEDS = int(os.environ.get("SEEDS") or 500)
 COUNT_MIN = 25
+UNITS = {  # rules that no random run of a minute meets, and the unit tests that do
+    "learner/machine/events.c": "test_machine_events",
+    "learner/machine/recent.c": "test_machine_events",
+    "learner/machine/sweep.c": "test_machine_events",
+    "learner/machine/session.c": "test_machine_txn",
+    "learner/machine/query.c": "test_machine_leases",
+    "proposer/clients.c": "test_proposer_clients",
+}
 KINDS = ("connected", "lease", "ring", "floodmax", "gossip", "succession", "static", "external")
 
 FAILED = re.compile(r"^FAILED seed=(\d+) scenario=\S+ checker=([\w-]+)(?: at=\S+)?: (.*)$", re.M)
@@ -61,11 +70,11 @@ def scenario(mutant):
 
 
 def unit_of(mutant):
-    """The unit test that knows the bug's module: of its oracle, or of watches; or None."""
+    """The unit test that knows the bug's module, of its oracle or one of UNITS; or None."""
     if kind_of(mutant):
         return f"tests/unit/test_oracle_{kind_of(mutant)}"
-    watches = {"learner/machine/events.c", "learner/machine/recent.c"}
-    return "tests/unit/test_machine_events" if watches & set(sources_of(mutant)) else None
+    known = [UNITS[path] for path in sources_of(mutant) if path in UNITS]
+    return "tests/unit/" + known[0] if known else None
 
 
 def unit(mutant):

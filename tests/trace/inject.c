@@ -271,6 +271,14 @@ static void fill_raft(char **w, size_t n, const struct ballot *ballot, struct me
     case MSG_TIMEOUT_NOW:
         msg->timeout_now = (struct msg_timeout_now){*ballot};
         break;
+    case MSG_LEADING:
+        msg->leading = (struct msg_leading){*ballot};
+        break;
+    case MSG_PROPOSED:
+        msg->proposed = (struct msg_proposed){.ballot = *ballot,
+                                              .sequence = number(w, n, "sequence"),
+                                              .status = number32(w, n, "status")};
+        break;
     default:
         break;
     }

@@ -97,6 +97,31 @@ static void test_compacted(void **state)
     }
 }
 
+/* A watch that begins at the compacted revision is told all of it, after the sweep, too: also of a
+ * key that one transaction has put and deleted again. */
+static void test_compacted_revision_is_told_whole(void **state)
+{
+    struct machine_kit *kit = *state;
+    struct buffer keep[3] = {0};
+    struct kv_request put_a = a_put("a", "2");
+    struct kv_request delete_a = a_delete("a", NULL);
+    struct kv_request both[] = {a_txn(NULL, 0, &put_a, 1, NULL, 0, &keep[0]),
+                                a_txn(NULL, 0, &delete_a, 1, NULL, 0, &keep[1])};
+    put("a", "1"); /* 2 */
+    do_(kit, a_txn(NULL, 0, both, 2, NULL, 0, &keep[2]));
+    put("b", "1"); /* 4 */
+    machine_kit_compact(kit, 3);
+    const char *whole = "+a@3.0 -a@3.1 +b@4.0 > 5.0";
+    assert_text(machine_kit_events(kit, "a", "z", 3, 0, 0, PAGE), whole);
+    machine_kit_sweep(kit);
+    assert_text(machine_kit_events(kit, "a", "z", 3, 0, 0, PAGE), whole);
+    machine_kit_restart(kit);
+    assert_text(machine_kit_events(kit, "a", "z", 3, 0, 0, PAGE), whole);
+    for (size_t i = 0; i < 3; i++) {
+        buffer_close(&keep[i]);
+    }
+}
+
 /* A watch that goes on is told below the compacted revision what was not swept, and what was there
  * before, too; then that it is compacted, and nothing in part. */
 static void test_continued(void **state)
@@ -387,6 +412,7 @@ int main(void)
         TEST(test_empty_interval),
         TEST(test_previous),
         TEST(test_compacted),
+        TEST(test_compacted_revision_is_told_whole),
         TEST(test_continued),
         TEST(test_continued_within_a_revision),
         TEST(test_pages_hold_whole_revisions),

@@ -255,18 +255,37 @@ static void test_failure_leaves_no_trace(void **state)
     buffer_close(&keep);
 }
 
-/* A client that never says that it has its results does not fill the disks: it gets no more of
- * them, before and after a restart, until it does. */
-static void test_results_that_are_not_acknowledged_are_bounded(void **state)
+/* Puts nearly a MiB, and returns the request that reads it. */
+static struct kv_request put_large(struct machine_kit *kit)
 {
-    struct machine_kit *kit = *state;
     char *value = malloc(MIB);
     assert_non_null(value);
     memset(value, 'v', MIB - 1000);
     value[MIB - 1000] = '\0';
     put("k", value);
     free(value);
-    struct kv_request one = a_range("k", NULL);
+    return a_range("k", NULL);
+}
+
+/* Of 64 MiB that a session may owe, nothing is owed by who has acknowledged all: he gets as much
+ * again. */
+static void test_acknowledged_results_count_no_more(void **state)
+{
+    struct machine_kit *kit = *state;
+    struct kv_request one = put_large(kit);
+    for (int i = 0; i < 3 * 40; i++) {
+        kit->acked_seq = i % 40 == 0 ? kit->next_seq - 1 : kit->acked_seq;
+        do_(kit, one);
+        assert_int_equal(kit->status, RESULT_OK);
+    }
+}
+
+/* A client that never says that it has its results does not fill the disks: it gets no more of
+ * them, before and after a restart, until it does. */
+static void test_results_that_are_not_acknowledged_are_bounded(void **state)
+{
+    struct machine_kit *kit = *state;
+    struct kv_request one = put_large(kit);
     for (int i = 0; i < 65; i++) {
         do_(kit, one);
         assert_int_equal(kit->status, RESULT_OK);
@@ -416,6 +435,7 @@ int main(void)
         TEST(test_old_revisions_inside),
         TEST(test_checks_come_first),
         TEST(test_failure_leaves_no_trace),
+        TEST(test_acknowledged_results_count_no_more),
         TEST(test_results_that_are_not_acknowledged_are_bounded),
         TEST(test_what_is_looked_at_is_bounded),
         TEST(test_retries_get_the_same_bytes),

@@ -5,6 +5,7 @@
 
 #include <cmocka.h>
 
+#include "common/net/internal.h"
 #include "common/net/net.h"
 #include "common/protocol/limits.h"
 #include "tests/unit/wait.h"
@@ -278,6 +279,48 @@ static void test_listening_link_gone(void **state)
     assert_int_equal(net_receive(pair.server, &down), 0);
     assert_false(net_is_up(pair.server, other_peer));
     assert_int_equal(net_dropped_count(pair.server), 1);
+    pair_close(&pair);
+}
+
+/* Proves: what is forgotten for want of room is said to be gone, the longest unused first, and
+ * before the next one is heard of: clients that come and go without a word are never more to those
+ * who count them than there are links. */
+static void test_forgotten_is_gone(void **state)
+{
+    (void)state;
+    enum { CLIENTS = 6, ROOM = 3 };
+    struct pair pair;
+    pair_address(&pair);
+    pair.dialler = NULL;
+    listen_on(&pair, NET_PORT_CLIENT);
+    pair.server->links.count_max = ROOM;
+    struct pair clients[CLIENTS];
+    uint64_t gone = 0;
+    for (uint64_t i = 0; i < CLIENTS; i++) {
+        clients[i] = pair;
+        clients[i].server = NULL;
+        dial(&clients[i]);
+        (void)expect(clients[i].dialler, INBOUND_UP);
+        send_text(clients[i].dialler, server_peer, "here");
+        struct inbound in = expect(pair.server, INBOUND_FRAME);
+        blob_unref(in.frame);
+        net_bind(pair.server, in.link, (struct peer){ROLE_CLIENT, i + 1});
+        struct inbound down;
+        while (net_receive(pair.server, &down)) {
+            assert_int_equal(down.kind, INBOUND_DOWN);
+            assert_int_equal(down.port, NET_PORT_CLIENT);
+            assert_true(peer_equal(down.peer, (struct peer){ROLE_CLIENT, ++gone}));
+        }
+        assert_true(i + 1 - gone < ROOM);
+    }
+    assert_int_equal(gone, CLIENTS - ROOM + 1);
+    assert_false(net_is_up(pair.server, (struct peer){ROLE_CLIENT, gone}));
+    assert_true(net_is_up(pair.server, (struct peer){ROLE_CLIENT, gone + 1}));
+    send_text(clients[0].dialler, server_peer, "I live"); /* whoever speaks is there again */
+    expect_text(pair.server, "I live");
+    for (size_t i = 0; i < CLIENTS; i++) {
+        pair_close(&clients[i]);
+    }
     pair_close(&pair);
 }
 
@@ -618,6 +661,7 @@ int main(void)
         cmocka_unit_test(test_nothing_queues_to_the_dead),
         cmocka_unit_test(test_reconnect),
         cmocka_unit_test(test_listening_link_gone),
+        cmocka_unit_test(test_forgotten_is_gone),
         cmocka_unit_test(test_budget),
         cmocka_unit_test(test_frame_shared),
         cmocka_unit_test(test_fair),

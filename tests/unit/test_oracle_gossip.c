@@ -210,6 +210,39 @@ static void test_late_copy_revives_nobody(void **state)
     oracle_kit_free(kit);
 }
 
+/* The newest probe of each that lives, as it goes out. */
+static int note_probe(struct oracle_kit *kit, size_t from, size_t to, const struct message *msg)
+{
+    (void)to;
+    uint64_t *probes = kit->arg;
+    if (msg->oracle.type == ORACLE_PING && msg->oracle.subject == from + 1) {
+        probes[from] = msg->oracle.round;
+    }
+    return 0;
+}
+
+/* A late answer to an older probe says nothing of whom the newer one is for: a dead one is found
+ * out, however often others answer late. */
+static void test_late_answer_is_to_its_own_probe(void **state)
+{
+    (void)state;
+    struct oracle_kit *kit = begin(3, 4);
+    uint64_t probes[3] = {0};
+    kit->arg = probes;
+    kit->loses = note_probe;
+    oracle_kit_kill(kit, 2);
+    time_ms_t died_at = kit->now;
+    while (oracle_kit_named(kit) != 2 && kit->now - died_at < bound(kit)) {
+        for (node_id_t id = 1; id <= 2; id++) {
+            say(kit, 2 - id, id - 1,
+                (struct msg_oracle){.type = ORACLE_ACK, .round = probes[id - 1] - 1, .subject = id},
+                NULL);
+        }
+    }
+    assert_all_name(kit, 2);
+    oracle_kit_free(kit);
+}
+
 /* Nobody that does not exist is spoken of, or to; and no number is too large. */
 static void test_nonsense_is_ignored(void **state)
 {
@@ -382,6 +415,7 @@ int main(void)
         cmocka_unit_test(test_restarted_is_taken_back),
         cmocka_unit_test(test_false_word_is_refuted),
         cmocka_unit_test(test_late_copy_revives_nobody),
+        cmocka_unit_test(test_late_answer_is_to_its_own_probe),
         cmocka_unit_test(test_nonsense_is_ignored),
         cmocka_unit_test(test_others_ping_for_it),
         cmocka_unit_test(test_losses_are_no_deaths),
