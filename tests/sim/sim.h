@@ -345,6 +345,7 @@ int fault_may_lose(const struct sim *sim, size_t index);
 /* ---- stranded.c */
 #define STRANDED_BEGINS 100 /* a stage */
 void stranded_on_item(struct sim *sim, uint32_t stage);
+void rejoin_on_item(struct sim *sim, uint32_t stage); /* Raft: the story of rejoin.c */
 void stranded_on_leading(struct sim *sim, size_t index);
 
 /* ---- swarm.c, scenarios.c */

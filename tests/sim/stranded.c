@@ -127,7 +127,8 @@ static void depose(struct sim *sim)
 void stranded_on_leading(struct sim *sim, size_t index)
 {
     const struct stranded *cast = &sim->stranded;
-    if (sim->is_healed || cast->stage != STAGE_BACK || index != cast->leader) {
+    if (sim->is_healed || sim->options.is_raft || cast->stage != STAGE_BACK ||
+        index != cast->leader) {
         return;
     }
     size_t left = sim->plan.q2 - 1;
@@ -201,6 +202,10 @@ static void begin_story(struct sim *sim, int is_last)
 void stranded_on_item(struct sim *sim, uint32_t stage)
 {
     const struct stranded *cast = &sim->stranded;
+    if (sim->options.is_raft) {
+        rejoin_on_item(sim, stage);
+        return;
+    }
     switch (stage) {
     case STAGE_DEPOSED:
         depose(sim);

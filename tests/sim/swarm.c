@@ -142,9 +142,7 @@ void swarm_draw(struct sim *sim)
     draw_network(sim);
     draw_work(sim);
     draw_faults(sim);
-    if (sim->options.is_raft) { /* stories of a deposed proposer */
-        sim->plan.pace[FAULT_STRANDED] = 0;
-    } else if (chance(&sim->fate, 40)) {
+    if (!sim->options.is_raft && chance(&sim->fate, 40)) {
         draw_apart(sim);
     }
 }
