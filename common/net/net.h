@@ -68,8 +68,8 @@ struct inbound {
 int net_receive(struct net *net, struct inbound *out);
 
 /* From now on frames for peer go out on this listening link; an older link of the same peer is
- * forgotten. At most LINKS_MAX links are remembered. The longest unused one is forgotten first, which
- * is told as INBOUND_DOWN before another one is heard of. */
+ * forgotten. At most LINKS_MAX links are remembered. The longest unused one is forgotten first,
+ * which is told as INBOUND_DOWN before another one is heard of. */
 void net_bind(struct net *net, link_t link, struct peer peer);
 
 /* An immutable frame to send, shared between sockets without a copy. */
