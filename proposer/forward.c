@@ -334,7 +334,8 @@ static void on_flush(struct forward *f, time_ms_t now, struct effects *out)
 {
     form_batches(f, now, out);
     effects_wake(out, f->heartbeat_due_at);
-    int is_drained = f->clients.waiting_count == 0 && f->taken + 1 == f->next;
+    int is_taken = f->taken + 1 == f->next || MUTANT(raft_proposer_stops_untaken);
+    int is_drained = f->clients.waiting_count == 0 && is_taken;
     if (f->is_stopping && (is_drained || now >= f->stop_deadline)) {
         clients_drop_waiting(&f->clients, 0, out);
         out->finished = 1;

@@ -92,7 +92,8 @@ void oracle_begin(struct oracle *oracle, const struct oracle_view *view, uint64_
 {
     const struct settings *settings = view->settings;
     const struct oracle_class *class = oracle_class_of(settings->kind);
-    if (oracle->class == class && oracle->version == settings->version) {
+    int is_same = oracle->version == settings->version || MUTANT(oracle_same_kind_not_begun);
+    if (oracle->class == class && is_same) {
         return;
     }
     oracle_close(oracle);
