@@ -1,6 +1,7 @@
 #include "tests/check/log_object.h"
 
 #include "common/base/memory.h"
+#include "tests/check/names.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -11,22 +12,12 @@
  * operation can be checked against them at once, and what is left for the search is the order. */
 struct facts {
     const struct history *history;
-    size_t *append_at;  /* [index]: the append whose record is there, or OPERATION_NONE */
-    uint64_t *index_of; /* [operation]: where an append is, 0: nobody says */
-    struct append_name {
-        uint64_t id;
-        size_t operation;
-    } * names; /* of all appends, by id */
+    size_t *append_at;            /* [index]: the append whose record is there, or OPERATION_NONE */
+    uint64_t *index_of;           /* [operation]: where an append is, 0: nobody says */
+    struct operation_name *names; /* of all appends, by id */
     size_t name_count;
     struct errmsg *err;
 };
-
-static int compare_names(const void *a, const void *b)
-{
-    const struct append_name *x = a;
-    const struct append_name *y = b;
-    return (x->id > y->id) - (x->id < y->id);
-}
 
 static int violate(const struct facts *facts, size_t operation, const char *what, uint64_t number)
 {
@@ -67,11 +58,10 @@ static int learn_from_read(struct facts *facts, size_t position)
         return violate(facts, position, "saw more than all appends, which are", facts->name_count);
     }
     for (size_t k = 0; k < read->count; k++) {
-        const struct append_name wanted = {.id = h->ids[read->ids + k]};
-        const struct append_name *found =
-            bsearch(&wanted, facts->names, facts->name_count, sizeof wanted, compare_names);
+        uint64_t id = h->ids[read->ids + k];
+        const struct operation_name *found = names_find(facts->names, facts->name_count, id);
         if (found == NULL) {
-            return violate(facts, position, "shows what nobody appended, record", wanted.id);
+            return violate(facts, position, "shows what nobody appended, record", id);
         }
         int rc = learn(facts, position, found->operation, read->from + k);
         if (rc != 0) {
@@ -197,10 +187,10 @@ int log_object_judge(const struct history *history, uint64_t steps_max,
     };
     for (size_t i = 0; i < history->count; i++) {
         if (history->operations[i].kind == OPERATION_APPEND) {
-            facts.names[facts.name_count++] = (struct append_name){history->operations[i].id, i};
+            facts.names[facts.name_count++] = (struct operation_name){history->operations[i].id, i};
         }
     }
-    qsort(facts.names, facts.name_count, sizeof *facts.names, compare_names);
+    names_sort(facts.names, facts.name_count);
     /* one more than all appends, for a step that asks what comes next */
     facts.append_at = memory_alloc((facts.name_count + 2) * sizeof *facts.append_at);
     for (size_t i = 0; i < facts.name_count + 2; i++) {

@@ -1,6 +1,7 @@
 #include "tests/check/register_object.h"
 
 #include "common/base/memory.h"
+#include "tests/check/names.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -21,23 +22,14 @@ struct content {
 struct facts {
     const struct register_operation *operations;
     size_t count;
-    uint64_t *revision_of; /* [operation]: of a write, 0: nobody says */
-    size_t *rank_of;       /* [operation]: known writes up to it, or up to what it read */
-    uint8_t *is_followed;  /* [operation]: its session sent others after it */
-    struct write_name {
-        uint64_t number; /* an id, or a revision */
-        size_t operation;
-    } * names, *known; /* all operations by id, known writes by revision */
+    uint64_t *revision_of;        /* [operation]: of a write, 0: nobody says */
+    size_t *rank_of;              /* [operation]: known writes up to it, or up to what it read */
+    uint8_t *is_followed;         /* [operation]: its session sent others after it */
+    struct operation_name *names; /* all operations by id */
+    struct operation_name *known; /* known writes by revision */
     size_t known_count;
     struct errmsg *err;
 };
-
-static int compare_names(const void *a, const void *b)
-{
-    const struct write_name *x = a;
-    const struct write_name *y = b;
-    return (x->number > y->number) - (x->number < y->number);
-}
 
 static const char *describe(const struct register_operation *op, char *text, size_t size)
 {
@@ -80,9 +72,7 @@ static int learn_revision(struct facts *facts, size_t witness, size_t write, uin
 static int learn_from_found(struct facts *facts, size_t witness)
 {
     const struct register_value *found = &facts->operations[witness].found;
-    struct write_name wanted = {found->id, 0};
-    const struct write_name *name =
-        bsearch(&wanted, facts->names, facts->count, sizeof wanted, compare_names);
+    const struct operation_name *name = names_find(facts->names, facts->count, found->id);
     if (name == NULL) {
         return violate(facts, witness, "shows what nobody wrote:", found->id);
     }
@@ -135,10 +125,10 @@ static int rank_all(struct facts *facts)
 {
     for (size_t i = 0; i < facts->count; i++) {
         if (facts->revision_of[i] != 0) {
-            facts->known[facts->known_count++] = (struct write_name){facts->revision_of[i], i};
+            facts->known[facts->known_count++] = (struct operation_name){facts->revision_of[i], i};
         }
     }
-    qsort(facts->known, facts->known_count, sizeof *facts->known, compare_names);
+    names_sort(facts->known, facts->known_count);
     for (size_t k = 1; k < facts->known_count; k++) {
         if (facts->known[k].number == facts->known[k - 1].number) {
             return violate(facts, facts->known[k].operation,
@@ -294,9 +284,9 @@ int register_object_judge(const struct register_operation *operations, size_t co
         .err = err,
     };
     for (size_t i = 0; i < count; i++) {
-        facts.names[i] = (struct write_name){operations[i].id, i};
+        facts.names[i] = (struct operation_name){operations[i].id, i};
     }
-    qsort(facts.names, count, sizeof *facts.names, compare_names);
+    names_sort(facts.names, count);
     int rc = learn_all(&facts);
     if (rc == 0) {
         rc = rank_all(&facts);
