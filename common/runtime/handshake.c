@@ -6,12 +6,6 @@
 #include <stdio.h>
 #include <string.h>
 
-/* An unanswered hello is repeated after this, and one that was refused for a duplicate. */
-#define HELLO_RETRY_MS 100
-
-/* The same if it was refused for a reason that only a person can remove. */
-#define REFUSED_RETRY_MS 1000
-
 /* So long may others call us a duplicate before we believe it. A former self that died without a
  * word, with its machine, is noticed well before. */
 #define DUPLICATE_PATIENCE_MS 5000
@@ -26,6 +20,7 @@ static void add_members(struct runtime *rt, enum role role, const node_id_t *ids
     for (size_t i = 0; i < count; i++) {
         struct member *member = &rt->members[rt->member_count++];
         *member = (struct member){.peer = {role, ids[i]}};
+        dialled_link_init(&member->dialled, rt->self, rt->options->incarnation, member->peer);
     }
 }
 
@@ -60,14 +55,10 @@ static int send_on_link(struct runtime *rt, link_t link, struct message *msg)
     return rc;
 }
 
-static void say_hello(struct runtime *rt, struct member *member, link_t link)
+static void say_hello(struct runtime *rt, const struct member *member, link_t link)
 {
-    struct message msg = {.kind = MSG_HELLO};
-    msg.hello = (struct msg_hello){
-        .version_min = PROTOCOL_VERSION_OLDEST,
-        .version_max = PROTOCOL_VERSION,
-        .wanted = member->peer,
-    };
+    struct message msg;
+    dialled_link_hello(&member->dialled, &msg);
     struct frame *frame = outbound_frame(rt, &msg);
     if (frame != NULL) {
         /* A dialled peer that is not up yet has no link number here. */
@@ -75,9 +66,8 @@ static void say_hello(struct runtime *rt, struct member *member, link_t link)
                          : net_send(rt->net, member->peer, frame));
         frame_unref(frame);
     }
-    member->hello_at = rt->now + HELLO_RETRY_MS;
-    if (rt->chores_at > member->hello_at) {
-        rt->chores_at = member->hello_at;
+    if (rt->chores_at > member->dialled.next_hello_at) {
+        rt->chores_at = member->dialled.next_hello_at;
     }
 }
 
@@ -142,96 +132,71 @@ static void turn_away(struct runtime *rt, const struct inbound *in, const struct
 void handshake_on_up(struct runtime *rt, const struct inbound *in)
 {
     struct member *member = members_find(rt, in->peer);
-    if (member != NULL && in->is_dialled) {
-        member->is_up = 1;
-        member->is_welcomed = 0;
+    if (member != NULL && in->is_dialled &&
+        dialled_link_on_up(&member->dialled, rt->now) == VERDICT_SAY_HELLO) {
         say_hello(rt, member, in->link);
     }
 }
 
-void handshake_on_down(struct runtime *rt, const struct inbound *in)
+enum verdict handshake_on_down(struct runtime *rt, const struct inbound *in)
 {
     struct member *member = members_find(rt, in->peer);
     if (member == NULL) {
-        if (in->peer.role == ROLE_CLIENT) {
-            runtime_step(rt, EVENT_PEER_DOWN, NULL, in->peer);
-        }
-        return;
+        return in->peer.role == ROLE_CLIENT ? VERDICT_PEER_DOWN : VERDICT_NOTHING;
     }
-    int was_working = in->is_dialled ? member->is_welcomed : member->link == in->link;
+    enum verdict verdict = VERDICT_NOTHING;
     if (in->is_dialled) {
-        member->is_up = 0;
-        member->is_welcomed = 0;
-        member->is_refused_as_duplicate = 0;
+        verdict = dialled_link_on_down(&member->dialled);
     } else if (member->link == in->link) {
         member->link = 0;
+        verdict = VERDICT_PEER_DOWN;
     }
-    if (was_working) {
+    if (verdict == VERDICT_PEER_DOWN) {
         log_line(LOG_INFO, "event=peer_down peer_role=%s peer_id=%" PRIu64,
                  role_name(member->peer.role), member->peer.id);
-        runtime_step(rt, EVENT_PEER_DOWN, NULL, member->peer);
     }
+    return verdict;
 }
 
-static void on_welcome(struct runtime *rt, const struct inbound *in, struct member *member,
-                       const struct message *msg)
-{
-    if (msg->echo == 0) {
-        say_hello(rt, member, in->link);
-        return;
-    }
-    if (msg->echo != rt->options->incarnation || member->is_welcomed) {
-        return;
-    }
-    member->is_up = 1;
-    member->is_welcomed = 1;
-    member->is_refused_as_duplicate = 0;
-    log_line(LOG_INFO, "event=peer_up peer_role=%s peer_id=%" PRIu64, role_name(member->peer.role),
-             member->peer.id);
-    runtime_step(rt, EVENT_PEER_UP, NULL, member->peer);
-}
-
-static void on_refused(struct runtime *rt, struct member *member, const struct message *msg)
+static void log_refused_by(const struct member *member, const struct message *msg)
 {
     char text[TEXT_BYTES_MAX + 1];
     struct log_value quoted;
     size_t size = msg->refused.text.size < TEXT_BYTES_MAX ? msg->refused.text.size : TEXT_BYTES_MAX;
     snprintf(text, sizeof text, "%.*s", (int)size, (const char *)msg->refused.text.data);
-    if (msg->refused.reason == REFUSED_DUPLICATE) {
-        member->is_refused_as_duplicate = 1;
-        member->is_welcomed = 0;
-        member->hello_at = rt->now + HELLO_RETRY_MS;
-    } else {
-        member->hello_at = rt->now + REFUSED_RETRY_MS;
-    }
     log_line(LOG_WARN, "event=refused_by peer_role=%s peer_id=%" PRIu64 " reason=%s why=%s",
              role_name(member->peer.role), member->peer.id,
              refusal_name((enum refusal)msg->refused.reason), log_quote(&quoted, text));
 }
 
-static void on_dialled_message(struct runtime *rt, const struct inbound *in,
-                               const struct message *msg)
+static enum verdict on_dialled_message(struct runtime *rt, const struct inbound *in,
+                                       const struct message *msg)
 {
     struct member *member = members_find(rt, in->peer);
     if (member == NULL) {
-        return;
+        return VERDICT_NOTHING;
     }
-    if (msg->kind == MSG_REFUSED) {
-        on_refused(rt, member, msg); /* whoever it is: it says why */
-        return;
-    }
-    if (!peer_equal(msg->from, member->peer)) {
+    enum verdict verdict = dialled_link_on_message(&member->dialled, msg, rt->now);
+    switch (verdict) {
+    case VERDICT_SAY_HELLO:
+        say_hello(rt, member, in->link);
+        return VERDICT_NOTHING;
+    case VERDICT_REFUSED:
+        log_refused_by(member, msg);
+        return VERDICT_NOTHING;
+    case VERDICT_WRONG_PEER:
         log_line(LOG_WARN,
                  "event=wrong_peer wanted_role=%s wanted_id=%" PRIu64 " got_role=%s got_id=%" PRIu64
                  " try=\"correct the addresses in cluster.yml\"",
                  role_name(member->peer.role), member->peer.id, role_name(msg->from.role),
                  msg->from.id);
-        return;
-    }
-    if (msg->kind == MSG_WELCOME) {
-        on_welcome(rt, in, member, msg);
-    } else if (msg->kind != MSG_HELLO && !message_is_stale(msg, rt->options->incarnation)) {
-        runtime_step(rt, EVENT_MESSAGE, msg, msg->from);
+        return VERDICT_NOTHING;
+    case VERDICT_PEER_UP:
+        log_line(LOG_INFO, "event=peer_up peer_role=%s peer_id=%" PRIu64,
+                 role_name(member->peer.role), member->peer.id);
+        return verdict;
+    default:
+        return verdict;
     }
 }
 
@@ -297,13 +262,8 @@ static int admit(struct runtime *rt, const struct inbound *in, const struct mess
     return 1;
 }
 
-static void bind_sender(struct runtime *rt, const struct inbound *in, const struct message *msg)
-{
-    net_bind(rt->net, in->link, msg->from);
-    runtime_step(rt, EVENT_PEER_UP, NULL, msg->from);
-}
-
-static void on_hello(struct runtime *rt, const struct inbound *in, const struct message *msg)
+static enum verdict on_hello(struct runtime *rt, const struct inbound *in,
+                             const struct message *msg)
 {
     const struct msg_hello *hello = &msg->hello;
     char text[TEXT_BYTES_MAX];
@@ -314,7 +274,7 @@ static void on_hello(struct runtime *rt, const struct inbound *in, const struct 
                  PROTOCOL_VERSION_OLDEST, PROTOCOL_VERSION, (unsigned)hello->version_min,
                  (unsigned)hello->version_max);
         turn_away(rt, in, msg, REFUSED_VERSION, text);
-        return;
+        return VERDICT_NOTHING;
     }
     if (hello->wanted.role != ROLE_NONE && !peer_equal(hello->wanted, rt->self)) {
         snprintf(
@@ -322,58 +282,53 @@ static void on_hello(struct runtime *rt, const struct inbound *in, const struct 
             "this is %s %" PRIu64 ", not %s %" PRIu64 "; try: correct the addresses in cluster.yml",
             role_name(rt->self.role), rt->self.id, role_name(hello->wanted.role), hello->wanted.id);
         turn_away(rt, in, msg, REFUSED_IDENTITY, text);
-        return;
+        return VERDICT_NOTHING;
     }
     if (!admit(rt, in, msg)) {
-        return;
+        return VERDICT_NOTHING;
     }
     uint32_t version =
         hello->version_max < PROTOCOL_VERSION ? hello->version_max : PROTOCOL_VERSION;
     (void)say_welcome(rt, in->link, msg->incarnation, version); /* it asks again */
-    bind_sender(rt, in, msg);
+    net_bind(rt->net, in->link, msg->from);
+    return VERDICT_PEER_UP;
 }
 
-static void on_listening_message(struct runtime *rt, const struct inbound *in,
-                                 const struct message *msg)
+static enum verdict on_listening_message(struct runtime *rt, const struct inbound *in,
+                                         const struct message *msg)
 {
     if (msg->kind == MSG_WELCOME || msg->kind == MSG_REFUSED) {
-        return; /* only who listens says these */
+        return VERDICT_NOTHING; /* only who listens says these */
     }
     if (msg->kind == MSG_HELLO) {
-        on_hello(rt, in, msg);
-        return;
+        return on_hello(rt, in, msg);
     }
     if (!admit(rt, in, msg)) {
-        return;
+        return VERDICT_NOTHING;
     }
-    if (in->peer.role == ROLE_NONE) {
-        bind_sender(rt, in, msg); /* its link was forgotten, or it did without a hello */
+    int is_taken = !message_is_stale(msg, rt->options->incarnation);
+    if (in->peer.role != ROLE_NONE) {
+        return is_taken ? VERDICT_DELIVER : VERDICT_NOTHING;
     }
-    if (!message_is_stale(msg, rt->options->incarnation)) {
-        runtime_step(rt, EVENT_MESSAGE, msg, msg->from);
-    }
+    net_bind(rt->net, in->link, msg->from); /* its link was forgotten, or it did without a hello */
+    return is_taken ? VERDICT_PEER_UP_AND_DELIVER : VERDICT_PEER_UP;
 }
 
-void handshake_on_frame(struct runtime *rt, const struct inbound *in)
+enum verdict handshake_on_frame(struct runtime *rt, const struct inbound *in, struct message *out)
 {
-    struct message msg;
     enum refusal refusal;
     struct errmsg err;
-    int rc = wire_decode(&rt->wire, in->frame, &rt->decoded, &msg, &refusal, &err);
-    if (rc == 0) {
-        if (in->is_dialled) {
-            on_dialled_message(rt, in, &msg);
-        } else {
-            on_listening_message(rt, in, &msg);
-        }
-    } else if (in->is_dialled) {
+    if (wire_decode(&rt->wire, in->frame, &rt->decoded, out, &refusal, &err) == 0) {
+        return in->is_dialled ? on_dialled_message(rt, in, out) : on_listening_message(rt, in, out);
+    }
+    if (in->is_dialled) {
         struct log_value quoted;
         log_line(LOG_WARN, "event=undecodable peer_role=%s peer_id=%" PRIu64 " why=%s",
                  role_name(in->peer.role), in->peer.id, log_quote(&quoted, err.text));
     } else {
-        turn_away(rt, in, &msg, refusal, err.text);
+        turn_away(rt, in, out, refusal, err.text);
     }
-    arena_reset(&rt->decoded);
+    return VERDICT_NOTHING;
 }
 
 /* ---- from time to time */
@@ -385,8 +340,8 @@ static void check_duplicate(struct runtime *rt)
     size_t refused = 0;
     size_t welcomed = 0;
     for (size_t i = 0; i < rt->member_count; i++) {
-        refused += rt->members[i].is_refused_as_duplicate != 0;
-        welcomed += rt->members[i].is_welcomed != 0;
+        refused += rt->members[i].dialled.is_duplicate != 0;
+        welcomed += rt->members[i].dialled.is_welcomed != 0;
     }
     if (refused <= welcomed) {
         rt->duplicate_since = 0;
@@ -411,13 +366,11 @@ time_ms_t handshake_chores(struct runtime *rt)
     time_ms_t next = TIME_NEVER;
     for (size_t i = 0; i < rt->member_count; i++) {
         struct member *member = &rt->members[i];
-        if (!member->is_up || member->is_welcomed) {
-            continue;
-        }
-        if (member->hello_at <= rt->now) {
+        if (dialled_link_on_time(&member->dialled, rt->now) == VERDICT_SAY_HELLO) {
             say_hello(rt, member, 0);
         }
-        next = member->hello_at < next ? member->hello_at : next;
+        time_ms_t at = dialled_link_wake_at(&member->dialled);
+        next = at < next ? at : next;
     }
     check_duplicate(rt);
     return next;

@@ -9,6 +9,7 @@
 #define SYNOD_RUNTIME_INTERNAL_H
 
 #include "common/net/net.h"
+#include "common/protocol/handshake.h"
 #include "common/runtime/runtime.h"
 #include "common/wire/wire.h"
 
@@ -21,10 +22,7 @@ struct member {
 
     /* We dial it. */
     int is_dialled;
-    int is_up;                   /* connected */
-    int is_welcomed;             /* and it took our hello: messages may go there */
-    int is_refused_as_duplicate; /* its last answer */
-    time_ms_t hello_at;          /* say hello again then, while up and not welcomed */
+    struct dialled_link dialled;
 
     /* It dials us. */
     link_t link; /* 0: none that we know to work */
@@ -64,11 +62,6 @@ struct runtime {
     struct told_link told[TOLD_LINKS_MAX];
 };
 
-/* ---- runtime.c */
-
-void runtime_step(struct runtime *rt, enum event_kind kind, const struct message *msg,
-                  struct peer peer);
-
 /* ---- handshake.c */
 
 void members_load(struct runtime *rt);
@@ -76,11 +69,16 @@ void members_load(struct runtime *rt);
 /* NULL if the peer is no member, as no client is. */
 struct member *members_find(struct runtime *rt, struct peer peer);
 
+/* The next three answer handshakes and log, and never step the core: the loop does what their
+ * verdict says. On a link that comes up hello is sent; the core learns of it with the welcome. */
 void handshake_on_up(struct runtime *rt, const struct inbound *in);
-void handshake_on_down(struct runtime *rt, const struct inbound *in);
 
-/* Decodes the frame, checks who speaks, answers handshakes, steps the core with what is for it. */
-void handshake_on_frame(struct runtime *rt, const struct inbound *in);
+/* PEER_DOWN (of in->peer) or NOTHING. */
+enum verdict handshake_on_down(struct runtime *rt, const struct inbound *in);
+
+/* Decodes the frame into *out, whose arrays lie in rt->decoded, and checks who speaks. NOTHING,
+ * PEER_UP, DELIVER, PEER_UP_AND_DELIVER, each of out->from. */
+enum verdict handshake_on_frame(struct runtime *rt, const struct inbound *in, struct message *out);
 
 /* Repeats hellos that were not answered, and ends the process that is a duplicate. Returns when to
  * call it next. */

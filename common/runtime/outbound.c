@@ -25,7 +25,7 @@ static void send_to(struct runtime *rt, struct peer to, const struct message *ms
 {
     const struct member *member = to.role == ROLE_CLIENT ? NULL : members_find(rt, to);
     int rc;
-    if (member != NULL && member->is_dialled && !member->is_welcomed) {
+    if (member != NULL && member->is_dialled && !member->dialled.is_welcomed) {
         if (member->link == 0) {
             return; /* not shaken hands yet: the core tries again by itself */
         }

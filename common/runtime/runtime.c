@@ -30,8 +30,8 @@ uint64_t runtime_draw_incarnation(void)
     return bits;
 }
 
-void runtime_step(struct runtime *rt, enum event_kind kind, const struct message *msg,
-                  struct peer peer)
+static void step(struct runtime *rt, enum event_kind kind, const struct message *msg,
+                 struct peer peer)
 {
     const struct event event = {
         .kind = kind, .now = rt->now, .msg = msg, .peer = peer, .disk_low = rt->disk_low};
@@ -92,7 +92,7 @@ static void write_records(struct runtime *rt)
  * while it works; those that wait leave when everything of this turn is durable, and not before. */
 static void finish_turn(struct runtime *rt)
 {
-    runtime_step(rt, EVENT_FLUSH, NULL, nobody);
+    step(rt, EVENT_FLUSH, NULL, nobody);
     obey(rt);
     outbound_send(rt, SEND_NOW);
     write_records(rt);
@@ -102,7 +102,7 @@ static void finish_turn(struct runtime *rt)
 
     effects_clear(&rt->fx);
     update_clock(rt);
-    runtime_step(rt, EVENT_WRITTEN, NULL, nobody);
+    step(rt, EVENT_WRITTEN, NULL, nobody);
     obey(rt);
     CHECK(rt->fx.record_count == 0);
     outbound_send(rt, SEND_NOW);
@@ -117,7 +117,30 @@ static void finish_turn(struct runtime *rt)
     }
 }
 
-/* Steps the core with what has arrived, up to a bound. */
+/* Steps the core with what the handshake lets through from the peer. */
+static void step_by_verdict(struct runtime *rt, enum verdict verdict, struct peer peer,
+                            const struct message *msg)
+{
+    if (verdict == VERDICT_PEER_UP || verdict == VERDICT_PEER_UP_AND_DELIVER) {
+        step(rt, EVENT_PEER_UP, NULL, peer);
+    }
+    if (verdict == VERDICT_DELIVER || verdict == VERDICT_PEER_UP_AND_DELIVER) {
+        step(rt, EVENT_MESSAGE, msg, peer);
+    }
+    if (verdict == VERDICT_PEER_DOWN) {
+        step(rt, EVENT_PEER_DOWN, NULL, peer);
+    }
+}
+
+static void take_frame(struct runtime *rt, const struct inbound *in)
+{
+    struct message msg;
+    enum verdict verdict = handshake_on_frame(rt, in, &msg);
+    step_by_verdict(rt, verdict, msg.from, &msg);
+    arena_reset(&rt->decoded);
+}
+
+/* Takes what has arrived, up to a bound. */
 static void drain(struct runtime *rt)
 {
     struct inbound in;
@@ -131,11 +154,11 @@ static void drain(struct runtime *rt)
             handshake_on_up(rt, &in);
             break;
         case INBOUND_DOWN:
-            handshake_on_down(rt, &in);
+            step_by_verdict(rt, handshake_on_down(rt, &in), in.peer, NULL);
             break;
         case INBOUND_FRAME:
             bytes += in.frame->size;
-            handshake_on_frame(rt, &in);
+            take_frame(rt, &in);
             blob_unref(in.frame);
             break;
         }
@@ -181,7 +204,7 @@ static void take_signals(struct runtime *rt)
                  info.ssi_signo == (uint32_t)SIGTERM ? "SIGTERM" : "SIGINT");
         rt->is_stopping = 1;
         rt->stop_deadline = rt->now + 2 * (time_ms_t)rt->config->election_ms;
-        runtime_step(rt, EVENT_SHUTDOWN, NULL, nobody);
+        step(rt, EVENT_SHUTDOWN, NULL, nobody);
     }
 }
 
@@ -206,7 +229,7 @@ static void turn(struct runtime *rt)
         do_chores(rt);
     }
     if (rt->now >= rt->wake_at) {
-        runtime_step(rt, EVENT_TICK, NULL, nobody);
+        step(rt, EVENT_TICK, NULL, nobody);
     }
     finish_turn(rt);
     if (rt->is_stopping && rt->now >= rt->stop_deadline) {
@@ -298,7 +321,7 @@ static int start(struct runtime *rt, struct errmsg *err)
     }
     update_clock(rt);
     check_disk(rt);
-    runtime_step(rt, EVENT_START, NULL, nobody);
+    step(rt, EVENT_START, NULL, nobody);
     finish_turn(rt);
     rc = dial_all(rt, err);
     if (rc == 0) {
