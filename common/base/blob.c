@@ -30,6 +30,20 @@ struct blob *blob_copy(const void *data, size_t size)
     return blob;
 }
 
+static void blob_free_adopted(struct blob *blob)
+{
+    free((void *)(uintptr_t)blob->data);
+    free(blob);
+}
+
+struct blob *blob_adopt(uint8_t *data, size_t size)
+{
+    struct blob *blob = memory_alloc(sizeof *blob);
+    *blob =
+        (struct blob){.data = data, .size = size, .references = 1, .release = blob_free_adopted};
+    return blob;
+}
+
 struct blob *blob_ref(struct blob *blob)
 {
     if (blob != NULL) {
