@@ -94,6 +94,24 @@ struct note {
     char text[232]; /* logfmt pairs, "event=became_leader round=4 ..." */
 };
 
+/* Whom a call of the application wants called; the core keeps it and never calls it. */
+typedef void (*completion_fn)(void *arg, int code, uint64_t value);
+
+/* What a call of the application came to: effects of the client's core alone, whose header says
+ * what each kind has. Slices and detail are borrowed: from the core until its next step, and from
+ * the message of the event. */
+struct completion {
+    uint32_t kind;        /* enum completion_kind of common/client/core/client.h */
+    int code;             /* 0 or an error code */
+    uint64_t id;          /* of the call; 0: fn and arg say whose it is */
+    const char *sentence; /* of a code other than 0; lives as long as the effects */
+    completion_fn fn;
+    void *arg;
+    uint64_t value;
+    struct slice body;
+    const void *detail;
+};
+
 /* What one turn of the loop wants done. Owned by the runner, which clears it when all is done;
  * everything in it (arrays from effects_alloc, references on blobs) stays valid until then. */
 struct effects {
@@ -103,6 +121,8 @@ struct effects {
     size_t send_count, send_capacity;
     struct note *notes;
     size_t note_count, note_capacity;
+    struct completion *completions;
+    size_t completion_count, completion_capacity;
     struct blob **held; /* references that live as long as the effects */
     size_t held_count, held_capacity;
     struct arena arena;
@@ -144,6 +164,9 @@ void effects_put(struct effects *fx, enum durability durability, struct slice ke
                  struct slice head, struct slice body);
 
 void effects_delete(struct effects *fx, struct slice key);
+
+/* Appends a completion and returns it zeroed, to be filled in before the next call on fx. */
+struct completion *effects_complete(struct effects *fx);
 
 /* Appends a message to one peer and returns it zeroed but for its kind, to be filled in before the
  * next call on fx. */

@@ -23,6 +23,7 @@ void effects_clear(struct effects *fx)
     fx->record_count = 0;
     fx->send_count = 0;
     fx->note_count = 0;
+    fx->completion_count = 0;
     fx->held_count = 0;
     fx->record_bytes = 0;
     fx->needs_sync = 0;
@@ -38,6 +39,7 @@ void effects_close(struct effects *fx)
     free(fx->records);
     free(fx->sends);
     free(fx->notes);
+    free(fx->completions);
     free(fx->held);
     memset(fx, 0, sizeof *fx);
 }
@@ -100,6 +102,15 @@ void effects_put(struct effects *fx, enum durability durability, struct slice ke
 void effects_delete(struct effects *fx, struct slice key)
 {
     append_record(fx, key)->is_delete = 1;
+}
+
+struct completion *effects_complete(struct effects *fx)
+{
+    fx->completions = memory_grow(fx->completions, &fx->completion_capacity,
+                                  fx->completion_count + 1, sizeof *fx->completions);
+    struct completion *completion = &fx->completions[fx->completion_count++];
+    memset(completion, 0, sizeof *completion);
+    return completion;
 }
 
 struct message *effects_send(struct effects *fx, enum send_when when, struct peer to,
