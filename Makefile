@@ -60,14 +60,14 @@ LINK = $(CC) $(sanitize) -Wl,--as-needed $(LDFLAGS)
 # Only the layers that talk to the system see more than C11. The pure layers and wire do not.
 SYSTEM_LAYERS := common/net/% common/store/% common/config/% common/runtime/% common/client/% \
                  deploy/% tests/% acceptor/main.c proposer/main.c learner/main.c
-feature = $(if $(filter $(SYSTEM_LAYERS),$(1)),-D_GNU_SOURCE) \
+feature = $(if $(filter $(SYSTEM_LAYERS),$(filter-out common/client/core/%,$(1))),-D_GNU_SOURCE) \
           $(if $(filter deploy/oracles/postgres.c,$(1)),$(libpq_include))
 
 # ---- sources
 
 core_src := $(filter-out common/base/check.c %/main.c, \
             $(wildcard common/base/*.c common/protocol/*.c acceptor/*.c acceptor/raft/*.c \
-            proposer/*.c proposer/oracle/*.c learner/*.c learner/machine/*.c))
+            proposer/*.c proposer/oracle/*.c learner/*.c learner/machine/*.c common/client/core/*.c))
 system_src := $(wildcard common/base/check.c common/wire/*.c common/net/*.c common/store/*.c \
               common/config/*.c common/runtime/*.c)
 client_src := $(wildcard common/client/*.c)

@@ -26,7 +26,8 @@ MAY_INCLUDE = {
     "common/store": PROTOCOL,
     "common/config": PROTOCOL,
     "common/runtime": BELOW_RUNTIME,
-    "common/client": PROTOCOL | {"common/wire", "common/net", "common/config"},
+    "common/client/core": PROTOCOL,
+    "common/client": PROTOCOL | {"common/client/core", "common/wire", "common/net", "common/config"},
     "deploy": PROTOCOL | {"common/client", "common/config", "common/store", "common/runtime"},
     "deploy/oracles": PROTOCOL | {"common/client", "common/config", "common/runtime", "deploy"},
 }
@@ -47,7 +48,7 @@ OUTSIDE = (
     (re.compile(r"libpq|postgres"), "deploy/oracles"),
 )
 
-PURE = {"common/base", "common/protocol", "acceptor", "acceptor/raft", "proposer",
+PURE = {"common/base", "common/protocol", "common/client/core", "acceptor", "acceptor/raft", "proposer",
         "proposer/oracle", "learner", "learner/machine"}
 PURE_SYSTEM_HEADERS = {
     "assert.h", "inttypes.h", "limits.h", "stdalign.h", "stdarg.h", "stdbool.h", "stddef.h",
