@@ -26,14 +26,14 @@ uint64_t words_number(char **words, size_t count, const char *name, uint64_t oth
     return text == NULL ? otherwise : strtoull(text, NULL, 0);
 }
 
-static struct client *client_of(struct scenario *s, const char *name)
+static struct player *client_of(struct scenario *s, const char *name)
 {
-    struct client *client = scenario_client(s, name);
+    struct player *client = scenario_client(s, name);
     if (client != NULL || s->client_count == CLIENTS_MAX) {
         return client;
     }
     client = &s->clients[s->client_count];
-    client_init(client, cluster_add_client(s->cluster, name, CLIENT_NONCE_FIRST + s->client_count));
+    player_init(client, cluster_add_client(s->cluster, name, CLIENT_NONCE_FIRST + s->client_count));
     s->client_count++;
     return client;
 }
@@ -53,7 +53,7 @@ static struct blob *make_record(const char *word)
 }
 
 /* append RECORD ... via P [times=N] [pace=MS]: one block, or N blocks with time between them. */
-static int client_do_append(struct scenario *s, struct client *client, char **w, size_t n,
+static int client_do_append(struct scenario *s, struct player *client, char **w, size_t n,
                             const struct node *via, struct errmsg *err)
 {
     struct slice records[WORDS_MAX];
@@ -66,7 +66,7 @@ static int client_do_append(struct scenario *s, struct client *client, char **w,
     }
     uint64_t times = words_number(w, n, "times", 1);
     for (uint64_t i = 0; i < times; i++) {
-        client_append(s->cluster, client, records, count, via);
+        player_append(s->cluster, client, records, count, via);
         cluster_run(s->cluster, s->cluster->now + (time_ms_t)words_number(w, n, "pace", 0));
     }
     for (uint32_t i = 0; i < count; i++) {
@@ -76,7 +76,7 @@ static int client_do_append(struct scenario *s, struct client *client, char **w,
 }
 
 /* read from=N [count=N] [wait=MS] [bytes=N] [local] via L */
-static void client_do_read(struct scenario *s, struct client *client, char **w, size_t n,
+static void client_do_read(struct scenario *s, struct player *client, char **w, size_t n,
                            const struct node *via)
 {
     struct msg_read read = {.from = words_number(w, n, "from", 1),
@@ -88,11 +88,11 @@ static void client_do_read(struct scenario *s, struct client *client, char **w, 
             read.consistency = READ_LOCAL;
         }
     }
-    client_read(s->cluster, client, read, via);
+    player_read(s->cluster, client, read, via);
 }
 
 /* transfer [to=ID] via P, explain via P: what an operator asks. */
-static int client_ask_operator(struct scenario *s, struct client *client, char **w, size_t n,
+static int client_ask_operator(struct scenario *s, struct player *client, char **w, size_t n,
                                const struct node *via, struct errmsg *err)
 {
     struct message msg;
@@ -103,7 +103,7 @@ static int client_ask_operator(struct scenario *s, struct client *client, char *
     return rc;
 }
 
-static int client_do(struct scenario *s, struct client *client, char **w, size_t n,
+static int client_do(struct scenario *s, struct player *client, char **w, size_t n,
                      const struct node *via, struct errmsg *err)
 {
     const char *verb = w[2];
@@ -111,18 +111,18 @@ static int client_do(struct scenario *s, struct client *client, char **w, size_t
         if (client->block_count > 0) {
             return errmsg_set(err, ERROR_USAGE, "the client has opened its session; try: resend");
         }
-        client_open(s->cluster, client, (uint32_t)words_number(w, n, "ttl", 60000), via);
+        player_open(s->cluster, client, (uint32_t)words_number(w, n, "ttl", 60000), via);
     } else if (strcmp(verb, "append") == 0) {
         return client_do_append(s, client, w, n, via, err);
     } else if (strcmp(verb, "resend") == 0) {
-        client_resend(s->cluster, client, strcmp(w[3], "all") == 0, via);
+        player_resend(s->cluster, client, strcmp(w[3], "all") == 0, via);
     } else if (strcmp(verb, "forge") == 0) {
-        client_forge(s->cluster, client, words_number(w, n, "session", client->session),
+        player_forge(s->cluster, client, words_number(w, n, "session", client->session),
                      words_number(w, n, "seq", 1), slice_borrow("forged", 6), via);
     } else if (strcmp(verb, "keepalive") == 0 || strcmp(verb, "close") == 0) {
-        client_keepalive(s->cluster, client, verb[0] == 'c', via);
+        player_keepalive(s->cluster, client, verb[0] == 'c', via);
     } else if (strcmp(verb, "garbage") == 0) {
-        client_garbage(s->cluster, client, via);
+        player_garbage(s->cluster, client, via);
     } else if (strcmp(verb, "read") == 0) {
         client_do_read(s, client, w, n, via);
     } else if (strcmp(verb, "transfer") == 0 || strcmp(verb, "explain") == 0) {
@@ -148,7 +148,7 @@ int command_client(struct scenario *s, char **w, size_t n, struct errmsg *err)
     if (scenario_node(s, name, &via, err) != 0 || via == NODES_MAX) {
         return ERROR_USAGE;
     }
-    struct client *client = client_of(s, w[1]);
+    struct player *client = client_of(s, w[1]);
     if (client == NULL) {
         return errmsg_set(err, ERROR_USAGE, "too many clients");
     }

@@ -154,7 +154,7 @@ static int cmd_mark(struct scenario *s, char **w, size_t n, struct errmsg *err)
     memset(s->seen, 0, sizeof s->seen);
     memset(s->sent, 0, sizeof s->sent);
     for (size_t i = 0; i < s->client_count; i++) {
-        struct client *c = &s->clients[i];
+        struct player *c = &s->clients[i];
         c->results = c->gaps = c->unknown = c->forgotten = c->rejects = c->records = 0;
         c->last_read[0] = '\0';
         c->last_reject[0] = '\0';

@@ -70,7 +70,7 @@ int scenario_kind(const char *name, enum message_kind *kind, struct errmsg *err)
     return errmsg_set(err, ERROR_USAGE, "'%s' is no kind of message", name);
 }
 
-struct client *scenario_client(struct scenario *scenario, const char *name)
+struct player *scenario_client(struct scenario *scenario, const char *name)
 {
     for (size_t i = 0; i < scenario->client_count; i++) {
         if (strcmp(scenario->clients[i].node->name, name) == 0) {
@@ -155,7 +155,7 @@ static int learner_field(const struct node *node, const char *field, struct text
     return 1;
 }
 
-static int client_field(const struct client *client, const char *field, struct text *out)
+static int client_field(const struct player *client, const char *field, struct text *out)
 {
     const struct {
         const char *name;
@@ -190,7 +190,7 @@ static int node_field(struct scenario *s, const struct node *node, const char *f
         text_addf(out, "%d", node->mode == NODE_UP);
         return 1;
     }
-    struct client *client = scenario_client(s, node->name);
+    struct player *client = scenario_client(s, node->name);
     if (client != NULL) {
         return client_field(client, field, out);
     }

@@ -79,9 +79,9 @@ static void on_delivered(void *self, const struct node *from, const struct node 
     if (is_stale || (s->shown[msg->kind] && fate == NULL && !is_repetition(to, msg))) {
         show_delivery(s, from, to, msg, fate);
     }
-    struct client *client = scenario_client(s, to->name);
+    struct player *client = scenario_client(s, to->name);
     if (client != NULL) {
-        client_receive(s->cluster, client, msg);
+        player_receive(s->cluster, client, msg);
     }
 }
 

@@ -1,4 +1,4 @@
-#include "tests/trace/client.h"
+#include "tests/trace/player.h"
 
 #include "common/base/bytes.h"
 #include "common/base/check.h"
@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-void client_init(struct client *client, struct node *node)
+void player_init(struct player *client, struct node *node)
 {
     memset(client, 0, sizeof *client);
     client->node = node;
@@ -19,7 +19,7 @@ void client_init(struct client *client, struct node *node)
     client->commands[0] = (struct client_command){0};
 }
 
-void client_close(struct client *client)
+void player_close(struct player *client)
 {
     for (size_t i = 1; i < client->command_count; i++) {
         blob_unref(client->commands[i].record);
@@ -31,7 +31,7 @@ void client_close(struct client *client)
     free(client->blocks);
 }
 
-static void submit(struct cluster *cluster, const struct client *client, struct blob *block,
+static void submit(struct cluster *cluster, const struct player *client, struct blob *block,
                    const struct node *via)
 {
     struct message msg = {.kind = MSG_SUBMIT};
@@ -39,7 +39,7 @@ static void submit(struct cluster *cluster, const struct client *client, struct 
     cluster_send(cluster, client->node, via, &msg);
 }
 
-static void remember(struct client *client, struct blob *bytes, uint64_t first_seq, uint32_t count)
+static void remember(struct player *client, struct blob *bytes, uint64_t first_seq, uint32_t count)
 {
     client->blocks = memory_grow(client->blocks, &client->block_capacity, client->block_count + 1,
                                  sizeof *client->blocks);
@@ -69,7 +69,7 @@ static struct blob *encode(const struct block *block, enum command_op op,
     return bytes;
 }
 
-void client_open(struct cluster *cluster, struct client *client, uint32_t ttl_ms,
+void player_open(struct cluster *cluster, struct player *client, uint32_t ttl_ms,
                  const struct node *via)
 {
     CHECK(client->block_count == 0);
@@ -82,7 +82,7 @@ void client_open(struct cluster *cluster, struct client *client, uint32_t ttl_ms
     submit(cluster, client, client->blocks[0].bytes, via);
 }
 
-void client_append(struct cluster *cluster, struct client *client, const struct slice *records,
+void player_append(struct cluster *cluster, struct player *client, const struct slice *records,
                    uint32_t count, const struct node *via)
 {
     struct block block = {.session = client->session,
@@ -101,7 +101,7 @@ void client_append(struct cluster *cluster, struct client *client, const struct 
     submit(cluster, client, bytes, via);
 }
 
-void client_forge(struct cluster *cluster, struct client *client, uint64_t session,
+void player_forge(struct cluster *cluster, struct player *client, uint64_t session,
                   uint64_t first_seq, struct slice record, const struct node *via)
 {
     struct block block = {.session = session,
@@ -113,7 +113,7 @@ void client_forge(struct cluster *cluster, struct client *client, uint64_t sessi
     blob_unref(bytes);
 }
 
-void client_keepalive(struct cluster *cluster, struct client *client, int is_close,
+void player_keepalive(struct cluster *cluster, struct player *client, int is_close,
                       const struct node *via)
 {
     struct block block = {.session = client->session,
@@ -127,14 +127,14 @@ void client_keepalive(struct cluster *cluster, struct client *client, int is_clo
     blob_unref(bytes);
 }
 
-void client_garbage(struct cluster *cluster, struct client *client, const struct node *via)
+void player_garbage(struct cluster *cluster, struct player *client, const struct node *via)
 {
     struct blob *bytes = blob_copy("this is no block", 16);
     submit(cluster, client, bytes, via);
     blob_unref(bytes);
 }
 
-static int is_answered(const struct client *client, const struct client_block *block)
+static int is_answered(const struct player *client, const struct client_block *block)
 {
     if (block == &client->blocks[0]) {
         return client->session != 0;
@@ -142,7 +142,7 @@ static int is_answered(const struct client *client, const struct client_block *b
     return client->acked >= block->first_seq + block->count - 1;
 }
 
-void client_resend(struct cluster *cluster, struct client *client, int all, const struct node *via)
+void player_resend(struct cluster *cluster, struct player *client, int all, const struct node *via)
 {
     for (size_t i = 0; i < client->block_count; i++) {
         if (all || !is_answered(client, &client->blocks[i])) {
@@ -151,7 +151,7 @@ void client_resend(struct cluster *cluster, struct client *client, int all, cons
     }
 }
 
-void client_read(struct cluster *cluster, struct client *client, struct msg_read read,
+void player_read(struct cluster *cluster, struct player *client, struct msg_read read,
                  const struct node *from)
 {
     CHECK(client->read_count + 1 < CLIENT_READS_MAX);
@@ -164,7 +164,7 @@ void client_read(struct cluster *cluster, struct client *client, struct msg_read
     cluster_send(cluster, client->node, from, &msg);
 }
 
-static void acknowledge(struct cluster *cluster, struct client *client, uint64_t sequence,
+static void acknowledge(struct cluster *cluster, struct player *client, uint64_t sequence,
                         uint64_t index)
 {
     if (sequence >= client->command_count) {
@@ -185,7 +185,7 @@ static void acknowledge(struct cluster *cluster, struct client *client, uint64_t
     }
 }
 
-static void receive_range(struct cluster *cluster, struct client *client, uint64_t session,
+static void receive_range(struct cluster *cluster, struct player *client, uint64_t session,
                           const struct result_range *range)
 {
     switch (range->status) {
@@ -221,7 +221,7 @@ static void receive_range(struct cluster *cluster, struct client *client, uint64
     }
 }
 
-static void receive_records(struct cluster *cluster, struct client *client,
+static void receive_records(struct cluster *cluster, struct player *client,
                             const struct msg_records *m)
 {
     static const char *const names[] = {"ok", "trimmed", "no_quorum", "busy"};
@@ -241,7 +241,7 @@ static void receive_records(struct cluster *cluster, struct client *client,
     }
 }
 
-void client_receive(struct cluster *cluster, struct client *client, const struct message *msg)
+void player_receive(struct cluster *cluster, struct player *client, const struct message *msg)
 {
     static const char *const rejects[] = {"?", "not_leader", "busy", "malformed", "disk"};
     switch (msg->kind) {

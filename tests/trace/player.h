@@ -1,7 +1,7 @@
 /* A client as a scenario plays it: it opens a session, submits blocks, sends them again, reads; and
  * it remembers what it was told, because an answer never changes. */
-#ifndef SYNOD_TESTS_TRACE_CLIENT_H
-#define SYNOD_TESTS_TRACE_CLIENT_H
+#ifndef SYNOD_TESTS_TRACE_PLAYER_H
+#define SYNOD_TESTS_TRACE_PLAYER_H
 
 #include "tests/trace/cluster.h"
 
@@ -19,7 +19,7 @@ struct client_block {
 
 #define CLIENT_READS_MAX 64
 
-struct client {
+struct player {
     struct node *node;
     uint64_t session;                /* 0 until the open was answered */
     uint64_t acked;                  /* every command up to here is acknowledged */
@@ -35,34 +35,34 @@ struct client {
     char last_reject[16];
 };
 
-void client_init(struct client *client, struct node *node);
-void client_close(struct client *client);
+void player_init(struct player *client, struct node *node);
+void player_close(struct player *client);
 
-void client_open(struct cluster *cluster, struct client *client, uint32_t ttl_ms,
+void player_open(struct cluster *cluster, struct player *client, uint32_t ttl_ms,
                  const struct node *via);
 
 /* One block with all records, at the client's next sequences. */
-void client_append(struct cluster *cluster, struct client *client, const struct slice *records,
+void player_append(struct cluster *cluster, struct player *client, const struct slice *records,
                    uint32_t count, const struct node *via);
 
 /* A block with the given session and sequence that the client does not remember. */
-void client_forge(struct cluster *cluster, struct client *client, uint64_t session,
+void player_forge(struct cluster *cluster, struct player *client, uint64_t session,
                   uint64_t first_seq, struct slice record, const struct node *via);
 
 /* Only keeps the session alive and says what was received; with is_close ends it. */
-void client_keepalive(struct cluster *cluster, struct client *client, int is_close,
+void player_keepalive(struct cluster *cluster, struct player *client, int is_close,
                       const struct node *via);
 
 /* Bytes that are no block. */
-void client_garbage(struct cluster *cluster, struct client *client, const struct node *via);
+void player_garbage(struct cluster *cluster, struct player *client, const struct node *via);
 
 /* Sends the same blocks again: those that are not answered, or all. */
-void client_resend(struct cluster *cluster, struct client *client, int all, const struct node *via);
+void player_resend(struct cluster *cluster, struct player *client, int all, const struct node *via);
 
-void client_read(struct cluster *cluster, struct client *client, struct msg_read read,
+void player_read(struct cluster *cluster, struct player *client, struct msg_read read,
                  const struct node *from);
 
 /* A message for the client arrived. */
-void client_receive(struct cluster *cluster, struct client *client, const struct message *msg);
+void player_receive(struct cluster *cluster, struct player *client, const struct message *msg);
 
 #endif

@@ -201,7 +201,7 @@ int scenario_run(const char *path, int rewrite, struct text *problem)
     }
 out:
     for (size_t i = 0; i < s->client_count; i++) {
-        client_close(&s->clients[i]);
+        player_close(&s->clients[i]);
     }
     cluster_free(s->cluster);
     text_close(&s->out);

@@ -11,7 +11,7 @@
 #ifndef SYNOD_TESTS_TRACE_SCENARIO_H
 #define SYNOD_TESTS_TRACE_SCENARIO_H
 
-#include "tests/trace/client.h"
+#include "tests/trace/player.h"
 #include "tests/trace/text.h"
 
 #define CLIENTS_MAX 8
@@ -20,7 +20,7 @@
 
 struct scenario {
     struct cluster *cluster; /* NULL before the command `cluster` */
-    struct client clients[CLIENTS_MAX];
+    struct player clients[CLIENTS_MAX];
     size_t client_count;
     struct text out;          /* what the current group printed */
     uint8_t shown[KINDS_MAX]; /* by message kind */
@@ -64,6 +64,6 @@ int scenario_nodes(const struct scenario *scenario, const char *pattern, uint8_t
 /* A kind by name; "any" is 0. 0 or ERROR_USAGE. */
 int scenario_kind(const char *name, enum message_kind *kind, struct errmsg *err) MUST_USE;
 
-struct client *scenario_client(struct scenario *scenario, const char *name);
+struct player *scenario_client(struct scenario *scenario, const char *name);
 
 #endif
