@@ -18,7 +18,7 @@ struct operation {
     uint64_t index; /* in the agreed log; 0: not yet */
     uint64_t told;  /* as its client was told; 0: not yet */
     uint32_t size;
-    size_t operation; /* in the history */
+    size_t operation; /* in the history; OPERATION_NONE before it is sent */
 };
 
 struct audit {
@@ -60,12 +60,16 @@ uint64_t audit_begin(struct audit *audit, const struct audit_submit *submit)
     audit->operations = memory_grow(audit->operations, &audit->capacity, audit->count + 1,
                                     sizeof *audit->operations);
     audit->operations[audit->count] = (struct operation){
-        .nonce = submit->nonce,
-        .floor = audit->floor,
-        .size = (uint32_t)submit->size,
-        .operation = history_append(&audit->history, (uint32_t)submit->client, submit->session,
-                                    audit->count, audit->sim->now)};
+        .nonce = submit->nonce, .size = (uint32_t)submit->size, .operation = OPERATION_NONE};
     return audit->count++;
+}
+
+void audit_sent(struct audit *audit, uint64_t number, size_t client, uint64_t session)
+{
+    struct operation *operation = &audit->operations[number];
+    operation->floor = audit->floor;
+    operation->operation =
+        history_append(&audit->history, (uint32_t)client, session, number, audit->sim->now);
 }
 
 uint64_t audit_next(const struct audit *audit)
@@ -154,13 +158,12 @@ struct audit_question audit_ask(struct audit *audit, size_t client, uint64_t fro
                                    .is_local = is_local};
 }
 
-/* The numbers of the operations whose records those are; 0 for what nobody appended. */
-static void check_records(struct audit *audit, const struct node *client,
-                          const struct msg_records *records, uint64_t *numbers)
+void audit_check(struct audit *audit, const struct node *client, uint64_t from,
+                 const struct slice *records, size_t count, uint64_t *numbers)
 {
-    for (uint32_t i = 0; i < records->record_count; i++) {
-        uint64_t index = records->from + i;
-        const struct operation *operation = operation_of(audit, records->records[i]);
+    for (size_t i = 0; i < count; i++) {
+        uint64_t index = from + i;
+        const struct operation *operation = operation_of(audit, records[i]);
         numbers[i] = operation != NULL ? (uint64_t)(operation - audit->operations) : 0;
         if (operation == NULL || index >= audit->log_count || audit->log[index] != numbers[i]) {
             sim_violate(audit->sim, "read", "%s reads at %llu what is not there", client->name,
@@ -170,25 +173,23 @@ static void check_records(struct audit *audit, const struct node *client,
 }
 
 void audit_answer(struct audit *audit, const struct node *client,
-                  const struct audit_question *question, const struct msg_records *records)
+                  const struct audit_question *question, const struct audit_answer *answer)
 {
+    static const uint64_t none[1];
     audit->sim->outcome->reads++;
-    if (!question->is_local && records->last < question->floor) {
+    if (!question->is_local && answer->last < question->floor) {
         sim_violate(audit->sim, "real-time",
                     "%s reads a log up to %llu, but %llu was known before it asked", client->name,
-                    (unsigned long long)records->last, (unsigned long long)question->floor);
+                    (unsigned long long)answer->last, (unsigned long long)question->floor);
     }
-    if (question->count > 0 && records->record_count > question->count) {
-        sim_violate(audit->sim, "read", "%s asked for %llu records and is told %u", client->name,
-                    (unsigned long long)question->count, records->record_count);
+    if (question->count > 0 && answer->count > question->count) {
+        sim_violate(audit->sim, "read", "%s asked for %llu records and is told %zu", client->name,
+                    (unsigned long long)question->count, answer->count);
     }
-    uint64_t *numbers = memory_calloc((size_t)records->record_count + 1, sizeof *numbers);
-    check_records(audit, client, records, numbers);
-    history_answered(&audit->history, question->operation, records->from, numbers,
-                     records->record_count, records->last);
-    free(numbers);
-    if (!question->is_local && records->last > audit->floor) {
-        audit->floor = records->last;
+    history_answered(&audit->history, question->operation, answer->from,
+                     answer->count > 0 ? answer->numbers : none, answer->count, answer->last);
+    if (!question->is_local && answer->last > audit->floor) {
+        audit->floor = answer->last;
     }
 }
 

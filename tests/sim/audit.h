@@ -11,10 +11,10 @@
 
 struct audit;
 
-/* An append as its client begins it. Sessions are numbered by the cluster, and never twice. */
+/* An append as its client begins it. */
 struct audit_submit {
     size_t client; /* its node */
-    uint64_t nonce, session;
+    uint64_t nonce;
     size_t size; /* of the record */
 };
 
@@ -26,11 +26,22 @@ struct audit_question {
     uint64_t count; /* so many records at most; 0: as many as there are */
 };
 
+/* What a read showed: records from an index on, by number, of a log that ends at `last`. */
+struct audit_answer {
+    uint64_t from, last;
+    const uint64_t *numbers;
+    size_t count;
+};
+
 struct audit *audit_new(struct sim *sim);
 void audit_free(struct audit *audit);
 
 /* A client begins an append of a record of that size. Returns its number, from 1. */
 uint64_t audit_begin(struct audit *audit, const struct audit_submit *submit);
+
+/* It leaves for the first time, in that session: sessions are numbered by the cluster, and never
+ * twice. From here on it may happen. */
+void audit_sent(struct audit *audit, uint64_t number, size_t client, uint64_t session);
 
 /* The number that the next one will have. */
 uint64_t audit_next(const struct audit *audit);
@@ -50,7 +61,11 @@ uint64_t audit_floor(const struct audit *audit);
 /* A client asks for the log from an index on; and gets an answer. */
 struct audit_question audit_ask(struct audit *audit, size_t client, uint64_t from, int is_local);
 void audit_answer(struct audit *audit, const struct node *client,
-                  const struct audit_question *question, const struct msg_records *records);
+                  const struct audit_question *question, const struct audit_answer *answer);
+
+/* Records that a page shows are there. Writes their numbers, 0 for what nobody appended. */
+void audit_check(struct audit *audit, const struct node *client, uint64_t from,
+                 const struct slice *records, size_t count, uint64_t *numbers);
 
 /* Nothing that was acknowledged is missing. */
 void audit_at_end(struct sim *sim);

@@ -205,7 +205,43 @@ static struct slice draw_question(struct sim *sim, int *is_continued)
     return SLICE_EMPTY;
 }
 
-int keys_ask(struct sim *sim, struct keys_client *client, uint64_t request, struct message *msg)
+/* 1 if it may be asked for in pages: what is counted does not depend on where a page ends. */
+static int may_be_range(struct slice body)
+{
+    struct kv_request request;
+    return kv_request_parse(body, &request, NULL) == 0 && request.op == KV_RANGE &&
+           (request.range.flags & (KV_NO_COUNT | KV_COUNT_ONLY)) == 0;
+}
+
+static uint64_t begin_range(struct client *core, struct keys_client *client)
+{
+    struct kv_request request;
+    CHECK(kv_request_parse(client->body, &request, NULL) == 0);
+    client->kvs.size = 0;
+    client->page = (struct range_page){0};
+    const struct client_range range = {
+        .range = request.range,
+        .consistency = client->is_local ? READ_LOCAL : READ_LINEARIZABLE,
+        .is_continued = client->is_continued,
+        .deadline = TIME_NEVER,
+        .timeout_ms = UINT32_MAX,
+    };
+    return client_range(core, &range);
+}
+
+static uint64_t begin_query(struct client *core, struct keys_client *client)
+{
+    const struct client_query query = {
+        .op = client->is_continued ? QUERY_KV_CONTINUED : QUERY_KV,
+        .body = client->body,
+        .consistency = client->is_local ? READ_LOCAL : READ_LINEARIZABLE,
+        .is_revision_known = client->is_continued, /* such a revision exists */
+        .deadline = TIME_NEVER,
+    };
+    return client_query(core, &query);
+}
+
+int keys_ask(struct sim *sim, struct client *core, struct keys_client *client)
 {
     if (client->query != 0) {
         return 0;
@@ -215,18 +251,21 @@ int keys_ask(struct sim *sim, struct keys_client *client, uint64_t request, stru
     if (client->body.size == 0) {
         return 0;
     }
-    client->query = request;
     client->query_until = sim->now + PATIENCE_US;
     client->query_floor = sim->keys->floor;
     client->is_local = chance(&sim->work, 100);
-    *msg = (struct message){.kind = MSG_QUERY};
-    msg->query = (struct msg_query){
-        .request = request,
-        .op = client->is_continued ? QUERY_KV_CONTINUED : QUERY_KV,
-        .consistency = (uint32_t)(client->is_local ? READ_LOCAL : READ_LINEARIZABLE),
-        .body = client->body};
+    client->is_range = may_be_range(client->body) && chance(&sim->work, 500);
+    client->is_local |= client->is_range && client->is_continued; /* any learner goes on */
+    client->query = client->is_range ? begin_range(core, client) : begin_query(core, client);
     return 1;
 }
+
+/* What came of a question. */
+struct keys_answer {
+    int code;
+    uint64_t revision;
+    struct slice body;
+};
 
 /* Makes the request ask for the state that was answered from, if the model can still tell. */
 static int go_back(struct sim *sim, struct kv_request *request, uint64_t revision)
@@ -256,14 +295,13 @@ static void check_refusal(struct sim *sim, const struct kv_request *request)
 
 /* Whatever was compacted since: an answer is whole, or there is none. */
 static void check_answer(struct sim *sim, const struct keys_client *client,
-                         const struct message *msg)
+                         const struct keys_answer *answer)
 {
-    const struct msg_answer *answer = &msg->answer;
     struct kv_request request;
     struct slice rest = client->body;
     struct reference_answer expected;
     CHECK(kv_next_request(&rest, &request) == 1);
-    if (answer->status == RESULT_COMPACTED) {
+    if (answer->code == ERROR_COMPACTED) {
         check_refusal(sim, &request);
         return;
     }
@@ -278,41 +316,64 @@ static void check_answer(struct sim *sim, const struct keys_client *client,
     if (expected.error == REFERENCE_OK) {
         body = model_keys_encode(&expected.response, &sim->keys->arena);
     }
-    if (answer->status != reference_status(expected.error) || !slice_equal(answer->body, body)) {
-        sim_violate(
-            sim, "query",
-            "a query at revision %llu is answered with status %u and %zu bytes, in place of "
-            "%u and %zu",
-            (unsigned long long)answer->revision, answer->status, answer->body.size,
-            reference_status(expected.error), body.size);
+    int code = client_status_code(reference_status(expected.error));
+    if (answer->code == ERROR_TOO_LARGE || code == ERROR_TOO_LARGE) {
+        return; /* pages have no such bound, or another one */
+    }
+    if (answer->code != code || !slice_equal(answer->body, body)) {
+        sim_violate(sim, "query",
+                    "a query at revision %llu is answered with code %d and %zu bytes, in place of "
+                    "%d and %zu",
+                    (unsigned long long)answer->revision, answer->code, answer->body.size, code,
+                    body.size);
     }
 }
 
-void keys_on_answer(struct sim *sim, struct keys_client *client, const struct message *msg)
+static void on_page(struct keys_client *client, const struct range_page *page)
 {
-    const struct msg_answer *answer = &msg->answer;
-    if (client->query == 0 || answer->request != client->query) {
-        return;
+    if (client->page.revision == 0) {
+        client->page.revision = page->revision;
+        client->page.count = page->count;
     }
-    client->query = 0;
-    if (answer->status == RESULT_NO_QUORUM || answer->status == RESULT_BUSY) {
-        return;
+    client->page.kv_count += page->kv_count;
+    client->page.more = page->more;
+    buffer_put(&client->kvs, page->kvs);
+}
+
+/* The response that all pages together are. */
+static void put_response(const struct keys_client *client, struct buffer *out)
+{
+    size_t mark = kv_begin_response(out, KV_RANGE);
+    buffer_put_u64(out, client->page.count);
+    buffer_put_u8(out, client->page.more ? 1 : 0);
+    buffer_put_u32(out, client->page.kv_count);
+    buffer_put(out, buffer_slice(&client->kvs));
+    kv_end_response(out, mark);
+}
+
+static void on_answer(struct sim *sim, struct keys_client *client, struct keys_answer *answer)
+{
+    struct buffer response = {0};
+    if (client->is_range && answer->code == 0) {
+        put_response(client, &response);
+        answer->body = buffer_slice(&response);
+        answer->revision = client->page.revision;
     }
     sim->outcome->queries++;
     client->is_answered = 1;
-    if (answer->status == RESULT_MALFORMED) {
+    if (answer->code == ERROR_CORRUPT) {
         sim_violate(sim, "query", "a query is called malformed");
     }
-    if (answer->status == RESULT_OK && !client->is_local &&
-        answer->revision < client->query_floor) {
+    if (answer->code == 0 && !client->is_local && answer->revision < client->query_floor) {
         sim_violate(sim, "real-time",
                     "a query is answered at revision %llu, but %llu was known before it was asked",
                     (unsigned long long)answer->revision, (unsigned long long)client->query_floor);
     }
-    check_answer(sim, client, msg);
-    if (answer->status == RESULT_OK && !client->is_local) {
+    check_answer(sim, client, answer);
+    if (answer->code == 0 && !client->is_local) {
         note_floor(sim, answer->revision);
     }
+    buffer_close(&response);
 }
 
 /* ---- watches */
@@ -347,33 +408,28 @@ static void draw_watch(struct sim *sim, struct keys_client *client)
     client->pages_left = (uint32_t)between(&sim->work, 1, WATCH_PAGES_MAX);
 }
 
-int keys_watch(struct sim *sim, struct keys_client *client, uint64_t request, struct message *msg)
+int keys_watch(struct sim *sim, struct client *core, struct keys_client *client)
 {
     if (client->watch != 0) {
         return 0;
     }
-    if (client->pages_left == 0 || (sim->is_healed && client->position.key.size == 0)) {
+    if (client->pages_left == 0 || client->position.key.size == 0) {
         draw_watch(sim, client);
     }
     if (client->position.key.size == 0) {
         return 0;
     }
-    client->pages_left--;
-    client->watch = request;
-    /* After the healing there is time for one election timeout, but not for many. */
-    uint32_t wait_ms =
-        (uint32_t)between(&sim->work, 0, sim->is_healed ? sim->plan.election_ms : 800);
-    client->watch_until = sim->now + wait_ms * MS + PATIENCE_US;
-    *msg = (struct message){.kind = MSG_WATCH};
-    msg->watch = client->position;
-    msg->watch.request = request;
-    msg->watch.wait_ms = wait_ms;
-    msg->watch.bytes_max = chance(&sim->work, 300) ? (uint32_t)between(&sim->work, 0, 300) : 65536;
+    const struct client_watch watch = {.key = client->position.key,
+                                       .end = client->position.end,
+                                       .revision = client->position.revision,
+                                       .flags = client->position.flags};
+    client->position.sub = 0;
+    client->watch = client_watch(core, &watch);
     return 1;
 }
 
 /* 1 if (revision, sub) comes before the position at which the next page begins. */
-static int is_before(uint64_t revision, uint32_t sub, const struct msg_events *page)
+static int is_before(uint64_t revision, uint32_t sub, const struct events_page_told *page)
 {
     return revision < page->next_revision ||
            (revision == page->next_revision && sub < page->next_sub);
@@ -387,8 +443,8 @@ static int may_lack_previous(struct sim *sim, const struct kv_event *event, uint
 
 /* Leaves of the events those that the page has to hold, as it has to hold them. */
 static void put_expected(struct sim *sim, const struct msg_watch *asked,
-                         const struct msg_events *page, const struct kv_event *events, size_t count,
-                         struct buffer *expected)
+                         const struct events_page_told *page, const struct kv_event *events,
+                         size_t count, struct buffer *expected)
 {
     struct slice rest = page->events;
     uint64_t first = 0;
@@ -410,7 +466,7 @@ static void put_expected(struct sim *sim, const struct msg_watch *asked,
 
 /* Whatever was compacted since: all that happened up to where the next page begins is told. */
 static void check_events(struct sim *sim, const struct msg_watch *asked,
-                         const struct msg_events *page)
+                         const struct events_page_told *page)
 {
     struct keys *keys = sim->keys;
     struct kv_event *events;
@@ -435,7 +491,7 @@ static void check_events(struct sim *sim, const struct msg_watch *asked,
 }
 
 /* A revision is told in one piece: a page that ends within one has nothing else. */
-static void check_whole(struct sim *sim, const struct msg_events *page)
+static void check_whole(struct sim *sim, const struct events_page_told *page)
 {
     struct slice rest = page->events;
     struct kv_event event;
@@ -458,30 +514,11 @@ static void check_malformed(struct sim *sim, const struct msg_watch *asked)
     }
 }
 
-void keys_on_events(struct sim *sim, struct keys_client *client, const struct message *msg)
+static void on_events(struct sim *sim, struct client *core, struct keys_client *client,
+                      const struct events_page_told *page)
 {
-    const struct msg_events *page = &msg->events;
     struct msg_watch *position = &client->position;
-    if (client->watch == 0 || page->request != client->watch) {
-        return;
-    }
-    client->watch = 0;
-    client->is_told |= page->status != RESULT_NO_QUORUM && page->status != RESULT_BUSY;
-    if (page->status == RESULT_MALFORMED) {
-        check_malformed(sim, position);
-        client->pages_left = sim->is_healed ? 0 : client->pages_left;
-    }
-    if (page->status == RESULT_COMPACTED) {
-        if (position->revision >= reference_compacted(reference_of(sim))) {
-            sim_violate(sim, "watch", "a watch from revision %llu is called compacted",
-                        (unsigned long long)position->revision);
-        }
-        client->pages_left = 0;
-        return;
-    }
-    if (page->status != RESULT_OK) {
-        return;
-    }
+    client->is_told = 1;
     sim->outcome->watch_pages++;
     if (page->next_revision < position->revision ||
         page->next_revision > reference_revision(reference_of(sim)) + 1) {
@@ -496,23 +533,70 @@ void keys_on_events(struct sim *sim, struct keys_client *client, const struct me
     position->revision = page->next_revision;
     position->sub = page->next_sub;
     position->flags |= WATCH_CONTINUED;
+    if (client->pages_left > 0 && --client->pages_left == 0 && !sim->is_healed) {
+        client_cancel(core, client->watch);
+        client->watch = 0;
+    }
+}
+
+static void on_watch_end(struct sim *sim, struct keys_client *client,
+                         const struct completion *completion)
+{
+    struct msg_watch *position = &client->position;
+    client->watch = 0;
+    client->is_told = 1;
+    client->pages_left = 0;
+    if (completion->code == ERROR_USAGE) {
+        check_malformed(sim, position);
+    } else if (completion->code != ERROR_COMPACTED) {
+        sim_violate(sim, "watch", "a watch ends with code %d", completion->code);
+    } else if (position->revision >= reference_compacted(reference_of(sim))) {
+        sim_violate(sim, "watch", "a watch from revision %llu is called compacted",
+                    (unsigned long long)position->revision);
+    }
+}
+
+/* ---- both */
+
+int keys_on_completion(struct sim *sim, struct client *core, struct keys_client *client,
+                       const struct completion *completion)
+{
+    if (client->watch != 0 && completion->id == client->watch) {
+        if (completion->kind == COMPLETION_EVENTS) {
+            on_events(sim, core, client, completion->detail);
+        } else {
+            on_watch_end(sim, client, completion);
+        }
+        return 1;
+    }
+    if (client->query == 0 || completion->id != client->query) {
+        return 0;
+    }
+    if (completion->kind == COMPLETION_RANGE) {
+        on_page(client, completion->detail);
+        return 1;
+    }
+    struct keys_answer answer = {completion->code, completion->value, completion->body};
+    client->query = 0;
+    on_answer(sim, client, &answer);
+    return 1;
 }
 
 /* ---- life */
 
-void keys_reconnect(struct keys_client *client)
+void keys_begin_last(struct client *core, struct keys_client *client)
 {
+    client_cancel(core, client->query);
+    client_cancel(core, client->watch);
     client->query = client->watch = 0;
     client->is_answered = client->is_told = 0;
 }
 
-void keys_give_up(struct sim *sim, struct keys_client *client)
+void keys_give_up(struct sim *sim, struct client *core, struct keys_client *client)
 {
-    if (client->query != 0 && sim->now >= client->query_until) {
+    if (client->query != 0 && sim->now >= client->query_until && !sim->is_healed) {
+        client_cancel(core, client->query);
         client->query = 0;
-    }
-    if (client->watch != 0 && sim->now >= client->watch_until) {
-        client->watch = 0;
     }
 }
 
@@ -521,5 +605,6 @@ void keys_client_close(struct keys_client *client)
     slice_drop(&client->body);
     slice_drop(&client->position.key);
     slice_drop(&client->position.end);
+    buffer_close(&client->kvs);
     *client = (struct keys_client){0};
 }

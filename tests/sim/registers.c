@@ -291,7 +291,7 @@ static enum register_kind draw_kind(struct sim *sim)
     return kinds[rng_below(&sim->work, sizeof kinds / sizeof kinds[0])];
 }
 
-uint64_t registers_command(struct sim *sim, size_t node, uint64_t session, struct buffer *out)
+uint64_t registers_command(struct sim *sim, size_t node, struct buffer *out)
 {
     struct one *one = draw_one(sim);
     enum register_kind kind = draw_kind(sim);
@@ -299,9 +299,6 @@ uint64_t registers_command(struct sim *sim, size_t node, uint64_t session, struc
         return 0;
     }
     struct register_operation *op = begin(sim->registers, one, kind, node);
-    struct last *last = &one->last[node];
-    op->before = last->session == session ? last->operation : OPERATION_NONE;
-    *last = (struct last){session, one->count - 1};
     one->open_count += kind != REGISTER_GET;
     struct buffer request = {0};
     add_request(sim, &request, one, op);
@@ -309,6 +306,15 @@ uint64_t registers_command(struct sim *sim, size_t node, uint64_t session, struc
     buffer_put(out, buffer_slice(&request));
     buffer_close(&request);
     return op->id;
+}
+
+void registers_on_sent(struct sim *sim, size_t node, uint64_t id, uint64_t session)
+{
+    struct one *one;
+    struct register_operation *op = find(sim->registers, id, &one);
+    struct last *last = &one->last[node];
+    op->before = last->session == session ? last->operation : OPERATION_NONE;
+    *last = (struct last){session, (size_t)(op - one->operations)};
 }
 
 /* ---- answers */
@@ -379,78 +385,63 @@ void registers_on_result(struct sim *sim, uint64_t id, const struct result_range
 
 /* ---- reads from a learner */
 
-static void ask(struct sim *sim, size_t node, struct one *one, struct register_client *client,
-                uint64_t request, struct message *msg)
+static void ask(struct sim *sim, size_t node, struct client *core, struct one *one,
+                struct register_client *client)
 {
     struct buffer body = {0};
-    client->request = request;
     client->until = sim->now + PATIENCE_US;
     client->id = begin(sim->registers, one, REGISTER_GET, node)->id;
     add_get(&body, one, chance(&sim->work, 300));
-    slice_drop(&client->body);
-    client->body = slice_keep(buffer_slice(&body));
+    const struct client_query query = {.op = QUERY_KV,
+                                       .body = buffer_slice(&body),
+                                       .consistency = READ_LINEARIZABLE,
+                                       .deadline = TIME_NEVER};
+    client->query = client_query(core, &query);
     buffer_close(&body);
-    *msg = (struct message){.kind = MSG_QUERY};
-    msg->query = (struct msg_query){.request = request,
-                                    .op = QUERY_KV,
-                                    .consistency = (uint32_t)READ_LINEARIZABLE,
-                                    .body = client->body};
 }
 
-int registers_ask(struct sim *sim, size_t node, struct register_client *client, uint64_t request,
-                  struct message *msg)
+void registers_ask(struct sim *sim, size_t node, struct client *core,
+                   struct register_client *client)
 {
-    if (client->request != 0) {
-        return 0;
+    if (client->query == 0) {
+        ask(sim, node, core, draw_one(sim), client);
     }
-    ask(sim, node, draw_one(sim), client, request, msg);
-    return 1;
 }
 
-int registers_scan(struct sim *sim, size_t node, struct register_client *client, uint64_t request,
-                   struct message *msg)
+void registers_scan(struct sim *sim, size_t node, struct client *core,
+                    struct register_client *client)
 {
     struct registers *registers = sim->registers;
-    if (client->request != 0 || registers->id_count == 1 ||
-        registers->scanned == registers->count) {
+    if (client->query == 0 && registers->id_count > 1 && registers->scanned < registers->count) {
+        ask(sim, node, core, &registers->ones[registers->scanned++], client);
+    }
+}
+
+int registers_on_completion(struct sim *sim, struct register_client *client,
+                            const struct completion *completion)
+{
+    if (client->query == 0 || completion->id != client->query) {
         return 0;
     }
-    ask(sim, node, &registers->ones[registers->scanned++], client, request, msg);
+    client->query = 0;
+    struct one *one;
+    struct register_operation *op = find(sim->registers, client->id, &one);
+    if (completion->code != 0 || !take_response(op, completion->body)) {
+        sim_violate(sim, "wing-gong", "a read of a register is answered with code %d",
+                    completion->code);
+        return 1;
+    }
+    sim->outcome->queries++;
+    end(sim->registers, one, op, completion->value);
     return 1;
 }
 
-void registers_on_answer(struct sim *sim, struct register_client *client, const struct message *msg)
+void registers_give_up(const struct sim *sim, struct client *core, struct register_client *client)
 {
-    const struct msg_answer *answer = &msg->answer;
-    if (client->request == 0 || answer->request != client->request) {
-        return;
+    if (client->query != 0 && sim->now >= client->until && !sim->is_healed) {
+        client_cancel(core, client->query);
+        client->query = 0;
     }
-    client->request = 0;
-    if (answer->status == RESULT_NO_QUORUM || answer->status == RESULT_BUSY) {
-        return;
-    }
-    struct one *one;
-    struct register_operation *op = find(sim->registers, client->id, &one);
-    if (answer->status != RESULT_OK || !take_response(op, answer->body)) {
-        sim_violate(sim, "wing-gong", "a read of a register is answered with status %u",
-                    answer->status);
-        return;
-    }
-    sim->outcome->queries++;
-    end(sim->registers, one, op, answer->revision);
-}
-
-void registers_give_up(const struct sim *sim, struct register_client *client)
-{
-    if (client->request != 0 && sim->now >= client->until) {
-        client->request = 0;
-    }
-}
-
-void registers_client_close(struct register_client *client)
-{
-    slice_drop(&client->body);
-    *client = (struct register_client){0};
 }
 
 /* ---- the end */

@@ -239,6 +239,7 @@ struct sim {
     struct audit *audit;
     struct keys *keys;
     struct recipes *recipes;
+    struct contenders *contenders;
     struct registers *registers;
     struct mirror *mirror;
     struct stamps stamps;
@@ -320,6 +321,10 @@ void transport_on_connection(struct sim *sim, const struct item *item);
 struct packet *transport_packet(struct sim *sim);
 void transport_free(struct sim *sim, struct packet *packet);
 void transport_done(void *self, struct packet *packet);
+
+/* The connections of a node are looked after soon; those of a client break, and come back. */
+void transport_look(struct sim *sim, size_t a, size_t b);
+void transport_break(struct sim *sim, size_t node);
 void transport_cut(struct sim *sim, size_t from, size_t to, int is_cut);
 void transport_unclog(struct sim *sim);
 void transport_close(struct sim *sim);
@@ -360,11 +365,16 @@ void scenario_on_chosen(struct sim *sim, struct slice value);
 void scenario_on_watch(struct sim *sim);
 const char *scenario_list(void);
 
-/* ---- workload.c */
+/* ---- clients.c, workload.c */
 void client_start_all(struct sim *sim);
 void client_free_all(struct sim *sim);
 void client_on_item(struct sim *sim, const struct item *item);
-void client_take(struct sim *sim, size_t node, const struct message *msg);
+
+/* A message, or news of a connection. Takes the packet over. */
+void client_receive(struct sim *sim, size_t node, struct packet *packet);
+
+/* 1 if the client wants a connection to that proposer or learner. */
+int client_wants(const struct sim *sim, size_t node, const struct node *server);
 void client_die(struct sim *sim, size_t position);
 void client_burst(struct sim *sim, size_t position);
 void client_flood(struct sim *sim, size_t position);

@@ -163,8 +163,7 @@ void transport_on_packet(struct sim *sim, const struct item *item)
         process_receive(sim, to, packet);
         return;
     }
-    client_take(sim, to, &packet->msg);
-    transport_free(sim, packet);
+    client_receive(sim, to, packet);
 }
 
 /* ---- connections */
@@ -211,7 +210,7 @@ void transport_changed(void *self, struct node *node, enum event_kind kind)
 /* Tells one end that the connection to the other stands, or broke. */
 static void tell(struct sim *sim, size_t who, size_t of, enum event_kind kind)
 {
-    if (who >= sim->servers || !process_is_up(sim, who)) {
+    if (!process_is_up(sim, who)) {
         return;
     }
     struct packet *packet = transport_packet(sim);
@@ -219,7 +218,11 @@ static void tell(struct sim *sim, size_t who, size_t of, enum event_kind kind)
     packet->to = who;
     packet->event = (int)kind;
     packet->msg.from = sim->cluster->nodes[of].self;
-    process_receive(sim, who, packet);
+    if (who >= sim->servers) {
+        client_receive(sim, who, packet);
+    } else {
+        process_receive(sim, who, packet);
+    }
 }
 
 static uint32_t life_of(const struct sim *sim, size_t index)
@@ -234,7 +237,8 @@ void transport_on_connection(struct sim *sim, const struct item *item)
     struct connection *connection = &sim->connections[a][b];
     int is_new = connection->lives[0] != life_of(sim, a) || connection->lives[1] != life_of(sim, b);
     int is_possible = process_is_up(sim, a) && process_is_up(sim, b) && !sim->links[a][b].is_cut &&
-                      !sim->links[b][a].is_cut;
+                      !sim->links[b][a].is_cut &&
+                      (b < sim->servers || client_wants(sim, b, &sim->cluster->nodes[a]));
     connection->is_watched = 0;
     if (connection->is_up && (is_new || !is_possible)) {
         connection->is_up = 0;
@@ -247,6 +251,24 @@ void transport_on_connection(struct sim *sim, const struct item *item)
         connection->is_up = 1;
         tell(sim, a, b, EVENT_PEER_UP);
         tell(sim, b, a, EVENT_PEER_UP);
+    }
+}
+
+void transport_look(struct sim *sim, size_t a, size_t b)
+{
+    watch(sim, a, b, 20 * MS);
+}
+
+void transport_break(struct sim *sim, size_t node)
+{
+    for (size_t i = 0; i < sim->servers; i++) {
+        struct connection *connection = &sim->connections[i][node];
+        if (connection->is_up) {
+            connection->is_up = 0;
+            tell(sim, i, node, EVENT_PEER_DOWN);
+            tell(sim, node, i, EVENT_PEER_DOWN);
+        }
+        watch(sim, i, node, 20 * MS);
     }
 }
 

@@ -1,31 +1,34 @@
-/* What a client of the simulator knows; shared by workload.c and reads.c and by nobody else. */
+/* What a client of the simulator is: the client's core that ships, and what an application does with
+ * it. Shared by clients.c, workload.c, reads.c and contenders.c, and by nobody else. */
 #ifndef SYNOD_TESTS_SIM_WORKLOAD_H
 #define SYNOD_TESTS_SIM_WORKLOAD_H
 
+#include "common/client/core/client.h"
+#include "common/client/core/holds.h"
+#include "common/client/core/inquiries.h"
+#include "common/client/core/leases.h"
+#include "common/client/core/observations.h"
 #include "tests/sim/audit.h"
+#include "tests/sim/contenders.h"
 #include "tests/sim/keys.h"
 #include "tests/sim/recipes.h"
 #include "tests/sim/registers.h"
 
-#define BLOCKS_MAX 64
 #define READS_MAX 8
+#define ASKS_MAX 100     /* queries of keys at once */
 #define ON_REGISTERS 300 /* per mille of what is done to keys */
 
 /* Records that client_flood sends: beyond STREAM_EARLY_BYTES a value goes to learners at once. */
 enum flood { FLOOD_NONE, FLOOD_SHORT, FLOOD_LONG };
 #define FLOOD_LONG_BYTES 12000
 
-enum session_state { SESSION_NONE, SESSION_OPENING, SESSION_OPEN };
-
-struct block_sent {
-    struct blob *bytes;
-    uint64_t first_seq;
-    uint32_t count;
-};
-
 /* A command that was submitted. */
 struct issued {
+    uint64_t session; /* under which it was sent; 0: not yet */
+    int is_over;      /* completed, or abandoned */
+    int has_deadline;
     uint64_t number;      /* of the audit; 0: a command on keys or leases */
+    int is_grant;         /* of a lease */
     int is_recipe;        /* a step of a lock or a queue */
     int is_settings;      /* an operator's, of the oracle */
     uint64_t register_id; /* an operation on a register, 0: none */
@@ -33,9 +36,14 @@ struct issued {
 };
 
 struct read_sent {
-    uint64_t request; /* 0: none */
+    uint64_t id; /* 0: none */
     time_us_t until;
     struct audit_question question;
+    uint64_t from, last; /* of a log that ended there when the first page was read */
+    uint64_t *numbers;   /* what the pages showed */
+    size_t count, capacity;
+    int has_page;
+    int is_tail;
     int is_final;
     int is_scan;
 };
@@ -44,37 +52,56 @@ struct client_state {
     size_t node;
     uint64_t nonce;
     uint32_t lives;
-    enum session_state state;
-    uint64_t session, session_lost; /* ids rise: one up to session_lost is never ours again */
-    uint64_t next_seq, acked;       /* in this session */
-    struct issued *issued;          /* by sequence */
-    size_t issued_capacity;
-    struct block_sent blocks[BLOCKS_MAX]; /* without an answer, in order */
-    size_t block_count;
+    struct client *core;
+    struct effects fx;
+    time_us_t wake_item_at;      /* an item flushes it then */
+    struct packet *first, *last; /* arrived while it slept */
+    size_t waiting;
+    uint64_t session_seen; /* the last one that was open */
+    struct issued *issued; /* by token, from 1 */
+    size_t issued_count, issued_capacity;
+    uint64_t *token_of; /* by number of the operation in the core; 0: none of ours */
+    size_t token_capacity;
     struct read_sent reads[READS_MAX];
-    struct keys_client keys;
+    struct keys_client asks[ASKS_MAX]; /* the first one watches, too */
     struct register_client registers;
     struct recipe_client recipe;
-    uint64_t request;
-    size_t target;         /* proposer */
-    struct ballot leading; /* the highest that was announced to it */
-    size_t redirects;      /* since something was answered, or announced */
-    size_t learner;        /* reads go there */
-    time_us_t progress_at, retry_us, hold_until, sleep_until;
+    struct contender contender;
+    uint64_t status, explanation; /* under way, 0: none */
+    time_us_t sleep_until;
     uint32_t burst; /* so many long records go out at once */
     enum flood flood;
     int sets_oracle; /* the next command is an operator's */
-    int is_due;      /* the target is another one: send again as soon as hold_until allows */
     /* After the healing: one more append and one more read of each must get through. */
     uint64_t final_number;
     int is_final_acked, is_final_read;
-    uint64_t scan_next; /* then one of them reads the whole log: the next index it asks for */
-    int is_scanned;
+    int is_scanned; /* then one of them has read the whole log */
 };
 
+/* ---- clients.c: the core and its surroundings */
+
+/* Ends a turn of the core: what the calls before gave it to do leaves. */
+void client_flush(struct sim *sim, struct client_state *client);
+
+time_ms_t client_now(const struct sim *sim);
+
 /* ---- workload.c */
-void client_send(struct sim *sim, const struct client_state *client, enum role role,
-                 size_t position, const struct message *msg);
+
+/* The core completed something. */
+void workload_on_completion(struct sim *sim, struct client_state *client,
+                            const struct completion *completion);
+
+/* A block of commands leaves for the first time, or again. */
+void workload_on_submit(struct sim *sim, struct client_state *client, struct slice block);
+
+void workload_act(struct sim *sim, struct client_state *client);
+
+/* What a client that ends, or whose session ended, was about. */
+void workload_forget(struct sim *sim, struct client_state *client);
+void workload_close(struct client_state *client);
+
+/* Another session is open, or none. */
+void workload_on_session(struct sim *sim, struct client_state *client);
 
 /* ---- reads.c */
 
@@ -87,18 +114,23 @@ void reads_scan(struct sim *sim, struct client_state *client);
 /* And after that, every register. */
 void reads_scan_registers(struct sim *sim, struct client_state *client);
 
-/* A query or a watch of keys, or a read of a register. */
+/* A query or a watch of keys, or a read of a register; or a hundred queries. */
 void reads_ask_of_keys(struct sim *sim, struct client_state *client);
+void reads_ask_much(struct sim *sim, struct client_state *client);
 
-/* After the healing: a query and a watch, of whichever learner answers; 1 if both were answered. */
+/* After the healing: a query and a watch; 1 if both were answered. */
 void reads_ask_last_of_keys(struct sim *sim, struct client_state *client);
 int reads_are_keys_done(const struct sim *sim, const struct client_state *client);
 
-/* What was not answered in time is not waited for any more; another learner is asked next. */
+/* What was not answered in time is not waited for any more. */
 void reads_give_up(struct sim *sim, struct client_state *client);
 
 /* 1 if the last read that has to get through is under way, or answered. */
 int reads_is_final_sent(const struct client_state *client);
-void reads_on_records(struct sim *sim, struct client_state *client, const struct message *msg);
+
+/* 1 if the completion was of a read of records, a query, a watch or a range. */
+int reads_on_completion(struct sim *sim, struct client_state *client,
+                        const struct completion *completion);
+void reads_close(struct client_state *client);
 
 #endif

@@ -5,6 +5,7 @@
 #include "common/base/memory.h"
 #include "tests/sim/audit.h"
 #include "tests/sim/conformance.h"
+#include "tests/sim/contenders.h"
 #include "tests/sim/keys.h"
 #include "tests/sim/mirror.h"
 #include "tests/sim/oracles.h"
@@ -157,6 +158,7 @@ static struct sim *sim_new(const struct sim_options *options, struct outcome_of_
     sim->mirror = mirror_new();
     sim->keys = keys_new(sim->options.seed);
     sim->recipes = recipes_new();
+    sim->contenders = contenders_new();
     sim->registers = registers_new();
     transport_init(sim);
     for (size_t i = 0; i < sim->servers; i++) {
@@ -182,6 +184,7 @@ static void sim_free(struct sim *sim)
     mirror_free(sim->mirror);
     keys_free(sim->keys);
     recipes_free(sim->recipes);
+    contenders_free(sim->contenders);
     registers_free(sim->registers);
     conformance_free(sim);
     report_free(sim->report);
