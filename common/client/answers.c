@@ -66,8 +66,8 @@ int answers_code(struct synod *s, uint32_t status, uint64_t value)
 
 static void on_open_result(struct synod *s, const struct result_range *range)
 {
-    if (s->session_state != SESSION_OPENING || range->sequence != s->self.id) {
-        return;
+    if (s->session_state != SESSION_OPENING || range->sequence != s->openings) {
+        return; /* a late answer, or one that is given again, to an opening before */
     }
     if (range->status == RESULT_SESSIONS_FULL) {
         snprintf(s->trouble, sizeof s->trouble,
@@ -77,7 +77,7 @@ static void on_open_result(struct synod *s, const struct result_range *range)
         return;
     }
     if (range->status != RESULT_OK || range->value == 0 || range->value == s->session_lost) {
-        return; /* a late answer to an opening whose session has ended since */
+        return; /* a learner gives the answer of a session that has ended since again */
     }
     uint64_t former = s->session;
     int is_new = range->value != former;
@@ -98,8 +98,7 @@ static void on_open_result(struct synod *s, const struct result_range *range)
     if (is_new && former != 0) {
         lease_session_ended(s, former);
     }
-    if (is_new) {
-        /* Opening the same one again changes nothing in the cluster, so that it proves nothing. */
+    if (is_new) { /* of one that goes on, the next result of a command proves it */
         lease_session_proved(s, s->opening_since);
     }
 }
@@ -118,6 +117,15 @@ static void on_gap(struct synod *s, uint64_t sequence)
     s->gap_sequence = sequence;
     s->gap_at = s->now;
     submit_rewind_to(s, number);
+}
+
+/* 1 if all that the range is about was sent in this session. A learner that learns the log again
+ * gives every answer again, also to what is no longer ours. */
+static int is_sent(const struct synod *s, const struct result_range *range)
+{
+    uint64_t last = s->sent - 1 - s->session_base;
+    return range->sequence > 0 && range->count <= last &&
+           range->sequence <= last - range->count + 1;
 }
 
 static void on_ok(struct synod *s, const struct result_range *range)
@@ -176,6 +184,9 @@ void answers_on_result(struct synod *s, const struct message *msg)
         /* Asked anew for every range: the one before may have ended the session. */
         if (result->session != s->session) {
             return;
+        }
+        if (range->count > 0 && !is_sent(s, range)) {
+            continue;
         }
         switch (range->status) {
         case RESULT_OK:
@@ -267,7 +278,7 @@ static void on_malformed(struct synod *s)
 void answers_on_reject(struct synod *s, const struct message *msg)
 {
     const struct msg_reject *reject = &msg->reject;
-    int is_open = reject->session == 0 && reject->first_seq == s->self.id;
+    int is_open = reject->session == 0;
     if (!peer_equal(msg->from, s->proposers[s->target].peer)) {
         return; /* of a target that was given up since: all was sent again already */
     }
@@ -275,7 +286,8 @@ void answers_on_reject(struct synod *s, const struct message *msg)
         on_malformed(s); /* it names no session: the block could not be read */
         return;
     }
-    if (is_open ? s->session_state != SESSION_OPENING : reject->session != s->session) {
+    if (is_open ? s->session_state != SESSION_OPENING || reject->first_seq != s->openings
+                : reject->session != s->session) {
         return;
     }
     if (s->sent == s->oldest && !is_open) {

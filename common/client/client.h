@@ -200,6 +200,7 @@ struct synod {
     /* The session. */
     enum session_state session_state;
     uint64_t session;      /* id; while OPENING, that of the last one */
+    uint64_t openings;     /* number of the last opening of a session, which answers must name */
     uint64_t session_lost; /* id that the cluster does not know any more: never taken again */
     uint64_t session_base; /* number of its first operation, minus 1 */
     uint32_t session_ttl_ms;

@@ -147,17 +147,11 @@ static int send_block(struct synod *s, struct slice block)
     return rc;
 }
 
+/* A session that is only doubtful is continued if it lives. */
 static int send_open(struct synod *s)
 {
-    uint8_t bytes[BLOCK_HEAD_BYTES + COMMAND_HEAD_BYTES + 4];
-    const struct block head = {.client = s->self.id, .first_seq = s->self.id, .count = 1};
-    block_put_head(bytes, &head, COMMAND_HEAD_BYTES + 4);
-    command_put_head(bytes + BLOCK_HEAD_BYTES, COMMAND_OPEN_SESSION, 4);
-    uint8_t *ttl = bytes + BLOCK_HEAD_BYTES + COMMAND_HEAD_BYTES;
-    ttl[0] = (uint8_t)(s->session_ttl_ms >> 24);
-    ttl[1] = (uint8_t)(s->session_ttl_ms >> 16);
-    ttl[2] = (uint8_t)(s->session_ttl_ms >> 8);
-    ttl[3] = (uint8_t)s->session_ttl_ms;
+    uint8_t bytes[OPEN_BLOCK_BYTES];
+    block_put_open(bytes, s->self.id, s->openings, s->session_ttl_ms, s->session);
     return send_block(s, slice_borrow(bytes, sizeof bytes));
 }
 
@@ -242,8 +236,9 @@ static void flush_blocks(struct synod *s)
     }
 }
 
-/* 1 if the session may have expired unnoticed, because nobody polled: opening it again gives the
- * same one if it still lives. Only with nothing in flight, whose fate the cluster would know. */
+/* 1 if the session may have expired unnoticed, because nobody polled: an opening that continues it
+ * gives the same one if it still lives. Only with nothing in flight, whose fate the cluster would
+ * know. */
 static int is_session_doubtful(const struct synod *s)
 {
     return s->session_state == SESSION_OPEN && s->sent == s->oldest &&
@@ -254,6 +249,7 @@ void submit_want_session(struct synod *s)
 {
     if (s->session_state == SESSION_NONE || is_session_doubtful(s)) {
         s->session_state = SESSION_OPENING;
+        s->openings++;
         s->is_open_due = 1;
         s->opening_since = s->now;
         s->progress_at = s->now;

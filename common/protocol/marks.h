@@ -172,7 +172,8 @@
     X(RESULT_FORGOTTEN, "duplicate whose result is forgotten")                                     \
     X(SEQUENCE_GAP_REFUSED, "gap in a session's sequence refused")                                 \
     X(SESSION_UNKNOWN, "unknown session refused")                                                  \
-    X(SESSION_OPENED_TWICE, "second open of a client answered with its session")                   \
+    X(SESSION_OPENED_TWICE, "opening that comes again answered with its session")                  \
+    X(SESSION_CONTINUED, "living session continued by a new opening")                              \
     X(SESSION_EXPIRED, "session expired")                                                          \
     X(SESSION_CLOSED, "session closed")                                                            \
     X(STAMP_BEHIND, "stamp behind the cluster's time")                                             \

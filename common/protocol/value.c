@@ -9,7 +9,6 @@
 #include <string.h>
 
 #define LEAD_BYTES 20
-#define OPEN_PAYLOAD_BYTES 4
 #define GRANT_PAYLOAD_BYTES 17
 #define NUMBER_BYTES 8
 #define PLACE_BYTES 12
@@ -143,7 +142,8 @@ static int validate_command(const struct block *block, const struct command *com
         if (block->session != 0 || block->count != 1 ||
             command->payload.size != OPEN_PAYLOAD_BYTES) {
             return errmsg_set(err, ERROR_USAGE,
-                              "a session is opened by one command alone, with a ttl of 4 bytes");
+                              "a session is opened by one command alone, with a ttl of 4 bytes and "
+                              "a session to continue of 8");
         }
         return 0;
     case COMMAND_CLOSE_SESSION:
@@ -169,7 +169,7 @@ static int validate_command(const struct block *block, const struct command *com
 
 static int validate_block(const struct block *block, struct errmsg *err)
 {
-    if (block->count > SESSION_OUTSTANDING_MAX || (block->first_seq == 0 && block->session != 0)) {
+    if (block->count > SESSION_OUTSTANDING_MAX || block->first_seq == 0) {
         return errmsg_set(
             err, ERROR_USAGE, "a block of %u commands from sequence %llu breaks the limits (%d, 1)",
             block->count, (unsigned long long)block->first_seq, SESSION_OUTSTANDING_MAX);
@@ -180,10 +180,8 @@ static int validate_block(const struct block *block, struct errmsg *err)
     if (block->client == 0) {
         return errmsg_set(err, ERROR_USAGE, "a block needs its client's nonce");
     }
-    if (block->session == 0 && (block->count != 1 || block->first_seq != block->client)) {
-        return errmsg_set(err, ERROR_USAGE,
-                          "a block without a session must open one, with the client's nonce as "
-                          "its sequence");
+    if (block->session == 0 && block->count != 1) {
+        return errmsg_set(err, ERROR_USAGE, "a block without a session must open one");
     }
     if (block->first_seq > UINT64_MAX - SESSION_OUTSTANDING_MAX && block->session != 0) {
         return errmsg_set(err, ERROR_USAGE, "a sequence overflows");
@@ -390,4 +388,19 @@ void command_put_head(uint8_t *p, enum command_op op, uint32_t size)
 {
     p[0] = (uint8_t)op;
     bytes_put_u32(p + 1, size);
+}
+
+void command_put_open(uint8_t *p, uint32_t ttl_ms, uint64_t continues)
+{
+    bytes_put_u32(p, ttl_ms);
+    bytes_put_u64(p + 4, continues);
+}
+
+void block_put_open(uint8_t *p, uint64_t client, uint64_t opening, uint32_t ttl_ms,
+                    uint64_t continues)
+{
+    const struct block head = {.client = client, .first_seq = opening, .count = 1};
+    block_put_head(p, &head, COMMAND_HEAD_BYTES + OPEN_PAYLOAD_BYTES);
+    command_put_head(p + BLOCK_HEAD_BYTES, COMMAND_OPEN_SESSION, OPEN_PAYLOAD_BYTES);
+    command_put_open(p + BLOCK_HEAD_BYTES + COMMAND_HEAD_BYTES, ttl_ms, continues);
 }

@@ -25,6 +25,7 @@
 #define VALUE_HEAD_BYTES 9
 #define BLOCK_HEAD_BYTES 40
 #define COMMAND_HEAD_BYTES 5
+#define OPEN_PAYLOAD_BYTES 12
 
 enum value_kind {
     VALUE_NOOP = 1,
@@ -45,9 +46,10 @@ struct value {
 
 /* Commands a client can submit. */
 enum command_op {
-    COMMAND_APPEND = 1,        /* payload: the record, up to RECORD_BYTES_MAX */
-    COMMAND_OPEN_SESSION = 2,  /* payload: ttl_ms u32. Alone in a block with session 0 and first_seq
-                                  the client's nonce */
+    COMMAND_APPEND = 1,       /* payload: the record, up to RECORD_BYTES_MAX */
+    COMMAND_OPEN_SESSION = 2, /* payload: ttl_ms u32, then u64: a session of the same client that is
+                                  continued if it lives, or 0. Alone in a block with session 0,
+                                  whose first_seq is the number of the opening */
     COMMAND_CLOSE_SESSION = 3, /* no payload; the last of its block */
     COMMAND_KV = 4,            /* payload: a request (kv.h) */
     COMMAND_COMPACT = 5,       /* payload: revision u64 */
@@ -69,7 +71,8 @@ struct command {
 struct block {
     uint64_t session;   /* 0 only to open one */
     uint64_t client;    /* its nonce: results find it by this, even those of an unknown session */
-    uint64_t first_seq; /* from 1; in a block that opens a session: the nonce again */
+    uint64_t first_seq; /* from 1; in a block that opens a session: the number of the opening, which
+                           its client chooses and uses for no other one */
     uint64_t acked_seq; /* the client has every result up to here and will not ask for them again */
     uint32_t count;     /* 0: keeps the session alive and acknowledges */
     struct slice commands;
@@ -110,5 +113,13 @@ void block_put_head(uint8_t *p, const struct block *block, uint32_t size);
 
 /* Writes the COMMAND_HEAD_BYTES of a command. */
 void command_put_head(uint8_t *p, enum command_op op, uint32_t size);
+
+/* Writes the OPEN_PAYLOAD_BYTES of COMMAND_OPEN_SESSION. */
+void command_put_open(uint8_t *p, uint32_t ttl_ms, uint64_t continues);
+
+/* A whole block that opens a session. */
+#define OPEN_BLOCK_BYTES (BLOCK_HEAD_BYTES + COMMAND_HEAD_BYTES + OPEN_PAYLOAD_BYTES)
+void block_put_open(uint8_t *p, uint64_t client, uint64_t opening, uint32_t ttl_ms,
+                    uint64_t continues);
 
 #endif

@@ -190,19 +190,46 @@ static void tell(struct teller *teller, uint64_t sequence, uint32_t count,
     tell_range(teller, &range);
 }
 
+/* A block of a living session is a sign of life. */
+static void touch_session(struct machine *m, struct session *session)
+{
+    lease_touch(m, session->lease);
+    if (!MUTANT(session_not_renewed)) {
+        lease_renew(m, session->lease);
+    }
+}
+
+/* The session that an opening continues, or NULL: it names none, or one that is gone or another
+ * client's. */
+static struct session *continued_session(struct machine *m, const struct block *block, uint64_t id)
+{
+    struct session *session = session_find(m, id);
+    return session != NULL && session->client == block->client ? session : NULL;
+}
+
+/* An opening is known by its client and its number, so that one that comes again, in the log or
+ * because the log is learnt again, has the answer that it had, and never that of another one. */
 static void apply_open(struct machine *m, const struct block *block, struct teller *teller,
                        struct effects *out)
 {
     struct slice rest = block->commands;
     struct command command;
     CHECK(block_next_command(&rest, &command));
-    CHECK(command.op == COMMAND_OPEN_SESSION);
-    struct session *session = session_find_client(m, block->client);
+    CHECK(command.op == COMMAND_OPEN_SESSION && command.payload.size == OPEN_PAYLOAD_BYTES);
+    uint64_t opening = block->first_seq;
+    struct session *session = session_find_opening(m, block->client, opening);
     if (session != NULL) {
         effects_mark(out, MARK_SESSION_OPENED_TWICE);
+    } else {
+        session = continued_session(m, block, bytes_get_u64(command.payload.data + 4));
+        if (session != NULL) {
+            effects_mark(out, MARK_SESSION_CONTINUED);
+            session_continue(m, session, opening);
+            touch_session(m, session);
+        }
     }
     if (session == NULL || MUTANT(second_open_opens_another)) {
-        session = session_open(m, block->client, bytes_get_u32(command.payload.data));
+        session = session_open(m, block->client, opening, bytes_get_u32(command.payload.data));
     }
     if (session == NULL) {
         tell(teller, block->first_seq, 1, RESULT_SESSIONS_FULL, 0);
@@ -317,17 +344,14 @@ static void apply_block(struct machine *m, const struct block *block, outcome_fn
     }
     struct session *session = session_find(m, block->session);
     if (session == NULL && MUTANT(unknown_session_opened)) {
-        session = session_open(m, block->client, 60000);
+        session = session_open(m, block->client, block->first_seq, 60000);
     }
     if (session == NULL || session->client != block->client) {
         effects_mark(out, MARK_SESSION_UNKNOWN);
         tell(&teller, block->first_seq, 0, RESULT_UNKNOWN_SESSION, 0);
         return;
     }
-    lease_touch(m, session->lease);
-    if (!MUTANT(session_not_renewed)) {
-        lease_renew(m, session->lease);
-    }
+    touch_session(m, session);
     session_acknowledge(m, session,
                         MUTANT(results_forgotten_early) ? session->applied_seq : block->acked_seq);
     if (MUTANT(retry_executed_again) && block->first_seq <= session->applied_seq) {

@@ -7,10 +7,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Key 's' + id. Value: client, ttl_ms, seen_ms, applied_seq, acked_seq, part_seq,
+/* Key 's' + id. Value: client, opening, ttl_ms, seen_ms, applied_seq, acked_seq, part_seq,
  * part_bytes, rest_bytes. */
 #define SESSION_KEY_BYTES 9
-#define SESSION_VALUE_BYTES 64
+#define SESSION_VALUE_BYTES 72
 
 /* Key 'r' + id + last sequence. Value: for each result sequence u64, count u32, status u32, value
  * u64, body_size u32, body. */
@@ -21,6 +21,9 @@ static int compare_clients(const struct session *a, const struct session *b)
 {
     if (a->client != b->client) {
         return a->client < b->client ? -1 : 1;
+    }
+    if (a->opening != b->opening) {
+        return a->opening < b->opening ? -1 : 1;
     }
     return a->lease->id < b->lease->id ? -1 : a->lease->id > b->lease->id;
 }
@@ -33,28 +36,49 @@ struct session *session_find(struct machine *m, uint64_t id)
     return lease != NULL ? lease->session : NULL;
 }
 
-struct session *session_find_client(struct machine *m, uint64_t client)
+struct session *session_find_opening(struct machine *m, uint64_t client, uint64_t opening)
 {
     struct lease lowest = {.id = 0};
-    struct session wanted = {.client = client, .lease = &lowest};
+    struct session wanted = {.client = client, .opening = opening, .lease = &lowest};
+    if (MUTANT(opening_number_ignored)) {
+        wanted.opening = 0;
+    }
     struct session *session = RB_NFIND(client_tree, &m->clients, &wanted);
-    return session != NULL && session->client == client ? session : NULL;
+    if (session == NULL || session->client != client) {
+        return NULL;
+    }
+    return session->opening == opening || MUTANT(opening_number_ignored) ? session : NULL;
 }
 
-static struct session *attach(struct machine *m, struct lease *lease, uint64_t client)
+static struct session *attach(struct machine *m, struct lease *lease, uint64_t client,
+                              uint64_t opening)
 {
     struct session *session = memory_calloc(1, sizeof *session);
     session->lease = lease;
     session->client = client;
+    session->opening = opening;
     lease->session = session;
     RB_INSERT(client_tree, &m->clients, session);
     return session;
 }
 
-struct session *session_open(struct machine *m, uint64_t client, uint64_t ttl_ms)
+struct session *session_open(struct machine *m, uint64_t client, uint64_t opening, uint64_t ttl_ms)
 {
     struct lease *lease = lease_add(m, 0, ttl_ms, NULL);
-    return lease != NULL ? attach(m, lease, client) : NULL;
+    if (lease == NULL) {
+        return NULL;
+    }
+    machine_mix_numbers(m, 'i', lease->id, opening);
+    return attach(m, lease, client, opening);
+}
+
+void session_continue(struct machine *m, struct session *session, uint64_t opening)
+{
+    RB_REMOVE(client_tree, &m->clients, session);
+    session->opening = opening;
+    RB_INSERT(client_tree, &m->clients, session);
+    lease_touch(m, session->lease);
+    machine_mix_numbers(m, 'i', session->lease->id, opening);
 }
 
 void session_free(struct session *session)
@@ -263,13 +287,14 @@ void session_store(struct machine *m, struct session *session)
     struct blob *blob = blob_new(SESSION_VALUE_BYTES, &value);
     bytes_put_u64(key + 1, session->lease->id);
     bytes_put_u64(value, session->client);
-    bytes_put_u64(value + 8, session->lease->ttl_ms);
-    bytes_put_u64(value + 16, session->lease->seen_ms);
-    bytes_put_u64(value + 24, session->applied_seq);
-    bytes_put_u64(value + 32, session->acked_seq);
-    bytes_put_u64(value + 40, session->part_seq);
-    bytes_put_u64(value + 48, session->part_bytes);
-    bytes_put_u64(value + 56, session->rest_bytes);
+    bytes_put_u64(value + 8, session->opening);
+    bytes_put_u64(value + 16, session->lease->ttl_ms);
+    bytes_put_u64(value + 24, session->lease->seen_ms);
+    bytes_put_u64(value + 32, session->applied_seq);
+    bytes_put_u64(value + 40, session->acked_seq);
+    bytes_put_u64(value + 48, session->part_seq);
+    bytes_put_u64(value + 56, session->part_bytes);
+    bytes_put_u64(value + 64, session->rest_bytes);
     view_put(m, slice_borrow(key, sizeof key), blob);
 }
 
@@ -279,17 +304,19 @@ int session_load(struct machine *m, struct slice key, struct slice value)
         return ERROR_CORRUPT;
     }
     struct lease *lease = lease_restore(
-        m, bytes_get_u64(key.data + 1), bytes_get_u64(value.data + 8),
-        MUTANT(restart_renews_sessions) ? m->stamp_ms : bytes_get_u64(value.data + 16));
+        m, bytes_get_u64(key.data + 1), bytes_get_u64(value.data + 16),
+        MUTANT(restart_renews_sessions) ? m->stamp_ms : bytes_get_u64(value.data + 24));
+    uint64_t client = bytes_get_u64(value.data);
+    uint64_t opening = bytes_get_u64(value.data + 8);
     if (lease == NULL) {
         return ERROR_CORRUPT;
     }
-    struct session *session = attach(m, lease, bytes_get_u64(value.data));
-    session->applied_seq = bytes_get_u64(value.data + 24);
-    session->acked_seq = bytes_get_u64(value.data + 32);
-    session->part_seq = bytes_get_u64(value.data + 40);
-    session->part_bytes = bytes_get_u64(value.data + 48);
-    session->rest_bytes = bytes_get_u64(value.data + 56);
+    struct session *session = attach(m, lease, client, opening);
+    session->applied_seq = bytes_get_u64(value.data + 32);
+    session->acked_seq = bytes_get_u64(value.data + 40);
+    session->part_seq = bytes_get_u64(value.data + 48);
+    session->part_bytes = bytes_get_u64(value.data + 56);
+    session->rest_bytes = bytes_get_u64(value.data + 64);
     return 0;
 }
 

@@ -29,8 +29,10 @@ RB_HEAD(due_tree, lease);
 /* Results that came about in one turn are one record of the store: 'r', id, last sequence. */
 struct session {
     RB_ENTRY(session) by_client;
-    struct lease *lease;  /* has the id, which is never used for another session */
-    uint64_t client;      /* nonce it was opened with */
+    struct lease *lease; /* has the id, which is never used for another session */
+    uint64_t client;     /* nonce it was opened with */
+    uint64_t opening;    /* number of the client's opening that it answers: the last one that opened
+                             or continued it. No other session has both numbers */
     uint64_t applied_seq; /* every command up to here is executed */
     uint64_t acked_seq;   /* the client has the results up to here; they are forgotten */
     /* Bytes of results that may not be acknowledged: of those up to part_seq, and of those after
@@ -199,10 +201,13 @@ void lease_free_all(struct machine *m);
 /* ---- session.c */
 
 struct session *session_find(struct machine *m, uint64_t id);
-struct session *session_find_client(struct machine *m, uint64_t client);
+struct session *session_find_opening(struct machine *m, uint64_t client, uint64_t opening);
 
 /* NULL if SESSIONS_MAX leases and sessions are there. */
-struct session *session_open(struct machine *m, uint64_t client, uint64_t ttl_ms);
+struct session *session_open(struct machine *m, uint64_t client, uint64_t opening, uint64_t ttl_ms);
+
+/* From now on the session is what this opening of its client is answered with. */
+void session_continue(struct machine *m, struct session *session, uint64_t opening);
 
 /* Removes a session, for lease_end. */
 void session_remove(struct machine *m, struct session *session);

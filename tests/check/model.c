@@ -20,6 +20,7 @@ struct memory {
 
 struct model_session {
     uint64_t id, client; /* as a lease it has a time to live, which the reference keeps */
+    uint64_t opening;    /* of the client, which it answers */
     uint64_t executed, acknowledged; /* sequences up to here */
     struct memory *memories;         /* by sequence */
     size_t memory_capacity;
@@ -163,15 +164,31 @@ static void execute(struct model *model, struct model_session *session, const st
     note_the_gone(model); /* leases, and so sessions, may have been revoked, this one, too */
 }
 
-/* A client that has a session gets it again. */
-static void open_session(struct model *model, const struct block *block, struct slice payload)
+/* The session that this opening has already, or that it continues; or 0. */
+static uint64_t opened_session(struct model *model, const struct block *block, uint64_t continues)
 {
-    struct model_answer what = {.sequence = block->first_seq, .status = RESULT_OK};
-    for (size_t i = 0; i < model->session_count && what.value == 0; i++) {
-        if (!model->sessions[i].is_gone && model->sessions[i].client == block->client) {
-            what.value = model->sessions[i].id;
+    for (size_t i = 0; i < model->session_count; i++) {
+        const struct model_session *session = &model->sessions[i];
+        if (!session->is_gone && session->client == block->client &&
+            session->opening == block->first_seq) {
+            return session->id;
         }
     }
+    struct model_session *continued = find_session(model, continues, block->client);
+    if (continued == NULL) {
+        return 0;
+    }
+    continued->opening = block->first_seq;
+    (void)reference_keepalive(model->reference, continued->id);
+    return continued->id;
+}
+
+static void open_session(struct model *model, const struct block *block, struct slice payload)
+{
+    uint64_t continues = payload.size >= 12 ? bytes_get_u64(payload.data + 4) : 0;
+    struct model_answer what = {.sequence = block->first_seq,
+                                .status = RESULT_OK,
+                                .value = opened_session(model, block, continues)};
     size_t lease_count;
     (void)reference_leases(model->reference, &lease_count);
     if (what.value == 0 && lease_count >= SESSIONS_MAX) {
@@ -183,8 +200,8 @@ static void open_session(struct model *model, const struct block *block, struct 
         model->sessions = memory_grow(model->sessions, &model->session_capacity,
                                       model->session_count + 1, sizeof *model->sessions);
         what.value = model->next_id++;
-        model->sessions[model->session_count++] =
-            (struct model_session){.id = what.value, .client = block->client};
+        model->sessions[model->session_count++] = (struct model_session){
+            .id = what.value, .client = block->client, .opening = block->first_seq};
         (void)reference_grant(model->reference, what.value,
                               payload.size >= 4 ? bytes_get_u32(payload.data) : 0, 0);
     }

@@ -59,10 +59,18 @@ static void apply_appends(uint64_t stamp_ms, uint64_t first_seq, uint64_t acked_
     apply(stamp_ms, block, ops, count);
 }
 
+static void open_numbered(uint64_t stamp_ms, uint64_t opening, uint64_t continues)
+{
+    uint8_t bytes[VALUE_HEAD_BYTES + OPEN_BLOCK_BYTES];
+    bytes[0] = VALUE_BATCH;
+    bytes_put_u64(bytes + 1, stamp_ms);
+    block_put_open(bytes + VALUE_HEAD_BYTES, CLIENT, opening, TTL_MS, continues);
+    assert_int_equal(model_apply(model, slice_borrow(bytes, sizeof bytes)), 0);
+}
+
 static void apply_open(uint64_t stamp_ms)
 {
-    static const uint8_t op = COMMAND_OPEN_SESSION;
-    apply(stamp_ms, (struct block){.first_seq = CLIENT}, &op, 1);
+    open_numbered(stamp_ms, 1, 0);
 }
 
 /* The answers of the last slot are exactly `count`, and the one at a position says this. */
@@ -82,7 +90,7 @@ static void records_are_numbered_and_retries_change_nothing(void **state)
 {
     (void)state;
     apply_open(1);
-    expect_answer(0, 1, CLIENT, RESULT_OK, 1);
+    expect_answer(0, 1, 1, RESULT_OK, 1);
     apply_appends(2, 1, 0, 3);
     expect_answer(2, 3, 3, RESULT_OK, 3);
     apply_appends(3, 2, 0, 3); /* 2 and 3 again, 4 is new */
@@ -110,7 +118,7 @@ static void sessions_end_by_cluster_time_and_live_by_their_blocks(void **state)
     (void)state;
     apply_open(0);
     apply_open(0);
-    expect_answer(0, 1, CLIENT, RESULT_OK, 1); /* the same once more */
+    expect_answer(0, 1, 1, RESULT_OK, 1); /* the same once more */
     apply_appends(TTL_MS, 1, 0, 1);
     apply_appends(2 * TTL_MS, 2, 0, 1);
     expect_answer(0, 1, 2, RESULT_OK, 2);
@@ -121,7 +129,24 @@ static void sessions_end_by_cluster_time_and_live_by_their_blocks(void **state)
     expect_answer(0, 1, 4, RESULT_UNKNOWN_SESSION, 0);
     assert_int_equal(model_session_count(model, 6), 0);
     apply_open(3 * TTL_MS + 2);
-    expect_answer(0, 1, CLIENT, RESULT_OK, 2); /* an id is never used again */
+    expect_answer(0, 1, 1, RESULT_OK, 2); /* an id is never used again */
+}
+
+static void an_opening_has_a_session_of_its_own_or_continues_one(void **state)
+{
+    (void)state;
+    apply_open(1);
+    open_numbered(2, 2, 0);
+    expect_answer(0, 1, 2, RESULT_OK, 2);
+    open_numbered(3, 1, 0);
+    expect_answer(0, 1, 1, RESULT_OK, 1);
+    open_numbered(TTL_MS, 3, 1); /* a sign of life, which the other one does not give */
+    expect_answer(0, 1, 3, RESULT_OK, 1);
+    apply_appends(TTL_MS + 3, 1, 0, 1);
+    expect_answer(0, 1, 1, RESULT_OK, 1);
+    assert_int_equal(model_session_count(model, 5), 1);
+    open_numbered(TTL_MS + 4, 4, 2); /* that one is gone */
+    expect_answer(0, 1, 4, RESULT_OK, 3);
 }
 
 static void a_closed_session_is_unknown(void **state)
@@ -191,6 +216,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_gap_is_refused, setup, teardown),
         cmocka_unit_test_setup_teardown(sessions_end_by_cluster_time_and_live_by_their_blocks,
                                         setup, teardown),
+        cmocka_unit_test_setup_teardown(an_opening_has_a_session_of_its_own_or_continues_one, setup,
+                                        teardown),
         cmocka_unit_test_setup_teardown(a_closed_session_is_unknown, setup, teardown),
         cmocka_unit_test_setup_teardown(an_unknown_command_uses_up_its_sequence, setup, teardown),
         cmocka_unit_test_setup_teardown(what_is_said_of_oracles_is_kept_for_each_slot, setup,

@@ -34,7 +34,7 @@ static struct {
     struct rng rng;
     struct node nodes[2];
     slot_t slot;
-    uint64_t now_ms, session, next_seq;
+    uint64_t now_ms, session, next_seq, openings;
     int is_counting; /* of the two machines one is listened to */
     uint64_t parsed, refused, applied;
     uint64_t statuses[RESULT_CHANGED + 1];
@@ -291,12 +291,12 @@ static void make_block(struct buffer *out)
     block_put_head(out->data, &block, (uint32_t)(out->size - BLOCK_HEAD_BYTES));
 }
 
+/* The last opening again, or the next one; of a session that lives, or that never was. */
 static void make_open(struct buffer *out)
 {
-    struct block block = {.client = CLIENT, .first_seq = CLIENT, .count = 1};
-    block_put_head(buffer_extend(out, BLOCK_HEAD_BYTES), &block, COMMAND_HEAD_BYTES + 4);
-    command_put_head(buffer_extend(out, COMMAND_HEAD_BYTES), COMMAND_OPEN_SESSION, 4);
-    buffer_put_u32(out, TTL_MS);
+    run.openings += run.openings == 0 || !chance(3);
+    block_put_open(buffer_extend(out, OPEN_BLOCK_BYTES), CLIENT, run.openings, TTL_MS,
+                   chance(2) ? run.session : below(12));
 }
 
 /* A few bytes change, or go, or come twice. */
@@ -368,8 +368,8 @@ static void note_outcome(void *arg, const struct outcome *outcome)
     } else if (range->status == RESULT_GAP) {
         run.next_seq = range->sequence;
     } else if (outcome->session == 0) {
+        run.next_seq = range->value == run.session ? run.next_seq : 1;
         run.session = range->value;
-        run.next_seq = 1;
     } else if (range->sequence + range->count > run.next_seq) {
         run.next_seq = range->sequence + range->count;
     }
@@ -603,7 +603,7 @@ static void try_huge(void)
 static void round_once(void)
 {
     struct buffer bytes = {0};
-    if (run.session == 0) {
+    if (run.session == 0 || chance(50)) {
         make_open(&bytes);
         apply(buffer_slice(&bytes));
         bytes.size = 0;

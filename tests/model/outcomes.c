@@ -82,21 +82,30 @@ static void check_again(const struct run *run, const struct client *client, uint
     }
 }
 
+/* The first time a living session is continued, which is a sign of life; or else there is a new
+ * one. The same opening once more is answered with the session that it has, and changes nothing. */
 static void check_open(struct run *run, const struct part *part, struct cursor *cursor)
 {
-    struct told told = next_told(run, cursor, part, part->nonce, NULL);
+    struct client *client = part->client;
+    struct told told = next_told(run, cursor, part, part->block.first_seq, NULL);
     run_must_equal(run, "status of an open", RESULT_OK, told.status);
     struct slice rest = part->block.commands;
     struct command command;
     CHECK(block_next_command(&rest, &command));
-    if (part->client->session != 0) { /* the second time by the same client */
-        run_must_equal(run, "id of the session", part->client->session, told.value);
+    int is_first = client->answered != client->openings;
+    client->answered = client->openings;
+    if (client->session != 0 && reference_lease(run->reference, client->session) != NULL) {
+        run_must_equal(run, "id of the session", client->session, told.value);
+        if (is_first) {
+            reference_keepalive(run->reference, client->session);
+        }
         return;
     }
     struct reference_result wanted;
     reference_apply(run->reference, &command, 0, told.value, &run->arena, &wanted);
     run_must_equal(run, "whether the id is a new one", RESULT_OK, wanted.status);
-    part->client->session = told.value;
+    client_forget_session(client);
+    client->session = told.value;
 }
 
 static const struct sent *find_sent(const struct client *client, uint64_t first_seq)

@@ -25,6 +25,15 @@ void client_reset(struct client *client, uint64_t nonce)
     *client = (struct client){.nonce = nonce};
 }
 
+void client_forget_session(struct client *client)
+{
+    uint64_t openings = client->openings;
+    uint64_t answered = client->answered;
+    client_reset(client, client->nonce);
+    client->openings = openings;
+    client->answered = answered;
+}
+
 uint64_t run_pick(struct run *run, uint64_t bound)
 {
     return rng_below(&run->rng, bound);

@@ -32,7 +32,9 @@ struct sent {
 
 struct client {
     uint64_t nonce;
-    uint64_t session; /* 0: to be opened */
+    uint64_t openings; /* number of the last one under this nonce */
+    uint64_t answered; /* number of the last one that was answered */
+    uint64_t session;  /* 0: to be opened */
     uint64_t sent_seq;
     uint64_t acked_seq;       /* will be told with the next block */
     uint64_t known_acked_seq; /* was told */
@@ -111,5 +113,8 @@ void run_must_equal(const struct run *run, const char *what, uint64_t wanted, ui
 
 /* Forgets a client's past; it is another one now. */
 void client_reset(struct client *client, uint64_t nonce);
+
+/* Forgets what it did in its session; it is the same one. */
+void client_forget_session(struct client *client);
 
 #endif

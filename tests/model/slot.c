@@ -128,19 +128,46 @@ static void add_part(struct run *run, struct client *client, uint64_t first_seq,
         .block = {client->session, client->nonce, first_seq, client->acked_seq, count, commands}};
 }
 
+static void add_opening(struct run *run, struct client *client, uint64_t continues)
+{
+    uint32_t ttl_ms =
+        (uint32_t)(run->generator.only_etcd ? UINT32_MAX : 1000 + run_pick(run, SESSION_TTL_MS));
+    size_t size = COMMAND_HEAD_BYTES + OPEN_PAYLOAD_BYTES;
+    uint8_t *bytes = arena_alloc(&run->arena, size);
+    command_put_head(bytes, COMMAND_OPEN_SESSION, OPEN_PAYLOAD_BYTES);
+    command_put_open(bytes + COMMAND_HEAD_BYTES, ttl_ms, continues);
+    add_part(run, client, ++client->openings, 1, slice_borrow(bytes, size));
+    struct part *part = &run->parts[run->part_count - 1];
+    part->session = part->block.session = part->block.acked_seq = 0;
+}
+
+/* A client without a session is another one now, or the same one once more; what it wants to
+ * continue is gone, or belongs to somebody else. */
 static void add_open(struct run *run, struct client *client)
 {
-    client_reset(client, ++run->next_nonce);
-    struct buffer buffer = {0};
-    uint8_t ttl[4];
-    bytes_put_u32(ttl, (uint32_t)(run->generator.only_etcd ? UINT32_MAX
-                                                           : 1000 + run_pick(run, SESSION_TTL_MS)));
-    put_command(&buffer, COMMAND_OPEN_SESSION, slice_borrow(ttl, sizeof ttl));
-    uint8_t *bytes = arena_alloc(&run->arena, buffer.size);
-    memcpy(bytes, buffer.data, buffer.size);
-    add_part(run, client, client->nonce, 1, slice_borrow(bytes, buffer.size));
-    run->parts[run->part_count - 1].block.acked_seq = 0;
-    buffer_close(&buffer);
+    uint64_t continues = 0;
+    if (run->generator.only_etcd) {
+        client_reset(client, ++run->next_nonce);
+    } else {
+        continues = run->clients[run_pick(run, CLIENTS)].session;
+        if (client->nonce == 0 || run_pick(run, 2) == 0) {
+            client_reset(client, ++run->next_nonce);
+        } else {
+            client_forget_session(client);
+        }
+    }
+    add_opening(run, client, continues);
+}
+
+/* One that has a session goes on with it, or leaves it and opens another one. */
+static void add_open_again(struct run *run, struct client *client)
+{
+    if (run_pick(run, 3) > 0) {
+        add_opening(run, client, client->session);
+    } else {
+        client_forget_session(client);
+        add_opening(run, client, 0);
+    }
 }
 
 static void add_commands(struct run *run, struct client *client, const struct buffer *buffer,
@@ -247,6 +274,9 @@ void run_make_slot(struct run *run)
         }
         if (client->session == 0) {
             add_open(run, client);
+            add_twin(run, 4);
+        } else if (!run->generator.only_etcd && run_pick(run, 40) == 0) {
+            add_open_again(run, client);
             add_twin(run, 4);
         } else if (run_pick(run, 30) == 0) {
             add_odd(run, client);

@@ -73,12 +73,10 @@ void player_open(struct cluster *cluster, struct player *client, uint32_t ttl_ms
                  const struct node *via)
 {
     CHECK(client->block_count == 0);
-    uint8_t ttl[4];
-    bytes_put_u32(ttl, ttl_ms);
-    struct slice payload = slice_borrow(ttl, sizeof ttl);
-    uint64_t nonce = client->node->incarnation;
-    struct block block = {.session = 0, .client = nonce, .first_seq = nonce, .count = 1};
-    remember(client, encode(&block, COMMAND_OPEN_SESSION, &payload), block.first_seq, 1);
+    uint8_t *p;
+    struct blob *bytes = blob_new(OPEN_BLOCK_BYTES, &p);
+    block_put_open(p, client->node->incarnation, CLIENT_OPENING, ttl_ms, 0);
+    remember(client, bytes, CLIENT_OPENING, 1);
     submit(cluster, client, client->blocks[0].bytes, via);
 }
 
@@ -205,12 +203,12 @@ static void receive_range(struct cluster *cluster, struct player *client, uint64
     }
     client->results++;
     if (session == 0) {
-        if (range->sequence != client->node->incarnation) {
-            checker_violate(&cluster->checker, "session", "%s got a session for nonce %" PRIx64,
+        if (range->sequence != CLIENT_OPENING) {
+            checker_violate(&cluster->checker, "session", "%s got a session for opening %" PRIu64,
                             client->node->name, range->sequence);
         }
         if (client->session != 0 && client->session != range->value) {
-            checker_violate(&cluster->checker, "session", "%s got two sessions for one nonce",
+            checker_violate(&cluster->checker, "session", "%s got two sessions for one opening",
                             client->node->name);
         }
         client->session = range->value;

@@ -18,6 +18,7 @@ struct client_block {
 };
 
 #define CLIENT_READS_MAX 64
+#define CLIENT_OPENING 1 /* a client of a scenario opens one session */
 
 struct player {
     struct node *node;

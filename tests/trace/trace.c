@@ -113,7 +113,7 @@ static void trace_block(struct text *out, const struct block *block)
 {
     text_addf(out, "[");
     if (block->session == 0) {
-        text_addf(out, "nonce=%" PRIx64, block->first_seq);
+        text_addf(out, "nonce=%" PRIx64, block->client);
     } else {
         text_addf(out, "s%" PRIx64 ":%" PRIu64, block->session, block->first_seq);
         if (block->acked_seq > 0) {

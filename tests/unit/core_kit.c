@@ -143,9 +143,8 @@ struct blob *kit_command_value(uint64_t stamp_ms, const struct block *head, enum
 
 struct blob *kit_open_value(uint64_t stamp_ms, uint64_t client)
 {
-    const struct block head = {.client = client, .first_seq = client, .count = 1};
-    uint8_t ttl_ms[4];
-    bytes_put_u32(ttl_ms, 60000);
-    return kit_command_value(stamp_ms, &head, COMMAND_OPEN_SESSION,
-                             slice_borrow(ttl_ms, sizeof ttl_ms));
+    uint8_t bytes[OPEN_BLOCK_BYTES];
+    block_put_open(bytes, client, 1, 60000, 0);
+    struct slice block = slice_borrow(bytes, sizeof bytes);
+    return value_batch(stamp_ms, &block, 1);
 }

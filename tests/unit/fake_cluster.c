@@ -93,34 +93,41 @@ static void forget_session(struct fake_session *session)
     *session = (struct fake_session){0};
 }
 
-static void apply_open(struct fake *f, uint64_t nonce, uint64_t ttl_ms)
+/* The session that this opening has already, or that it continues; or a free one. */
+static struct fake_session *opened_session(struct fake *f, const struct block *block,
+                                           uint64_t continues)
 {
     struct fake_session *found = NULL;
-    for (size_t i = 0; i < FAKE_SESSIONS_MAX && found == NULL; i++) {
-        if (f->sessions[i].id != 0 && f->sessions[i].nonce == nonce) {
-            found = &f->sessions[i];
+    for (size_t i = FAKE_SESSIONS_MAX; i > 0; i--) {
+        struct fake_session *session = &f->sessions[i - 1];
+        int is_own = session->id != 0 && session->nonce == block->client;
+        if (is_own && session->opening == block->first_seq) {
+            return session;
+        }
+        if (is_own ? session->id == continues : session->id == 0 && (!found || found->id == 0)) {
+            found = session;
         }
     }
-    struct result_range range = {.sequence = nonce, .count = 1, .status = RESULT_OK};
-    if (found == NULL && f->full_count > 0) {
-        f->full_count--;
-        range.status = RESULT_SESSIONS_FULL;
-        send_range(f, 0, nonce, range);
-        return;
+    return found;
+}
+
+static void apply_open(struct fake *f, const struct block *block)
+{
+    const uint8_t *open = block->commands.data + COMMAND_HEAD_BYTES;
+    struct fake_session *session = opened_session(f, block, bytes_get_u64(open + 4));
+    int is_full = session->id == 0 && fake_count_down(&f->full_count);
+    struct result_range range = {.sequence = block->first_seq, .count = 1};
+    range.status = is_full ? RESULT_SESSIONS_FULL : RESULT_OK;
+    if (session->id == 0 && !is_full) {
+        *session = (struct fake_session){.id = ++f->session_number * 1000, .next_seq = 1};
+        session->nonce = block->client;
+        session->results = memory_calloc(FAKE_LOG_MAX + 1, sizeof *session->results);
+        f->open_count++;
+        fake_store_open(f->store, session->id, bytes_get_u32(open));
     }
-    for (size_t i = 0; i < FAKE_SESSIONS_MAX && found == NULL; i++) {
-        if (f->sessions[i].id == 0) {
-            found = &f->sessions[i];
-            found->id = ++f->session_number * 1000;
-            found->nonce = nonce;
-            found->next_seq = 1;
-            found->results = memory_calloc(FAKE_LOG_MAX + 1, sizeof *found->results);
-            f->open_count++;
-            fake_store_open(f->store, found->id, ttl_ms);
-        }
-    }
-    range.value = found->id;
-    send_range(f, 0, nonce, range);
+    session->opening = block->first_seq;
+    range.value = session->id;
+    send_range(f, 0, block->client, range);
 }
 
 static uint64_t apply_command(struct fake *f, const struct command *command)
@@ -273,11 +280,7 @@ static void on_submit(struct fake *f, struct fake_node *node, const struct messa
     } else if (block.session != 0 && fake_count_down(&f->malformed_count)) {
         reject(f, node, msg->from, &block, REJECT_MALFORMED);
     } else if (block.session == 0) {
-        struct slice commands = block.commands;
-        struct command open;
-        if (block_next_command(&commands, &open)) {
-            apply_open(f, block.first_seq, bytes_get_u32(open.payload.data));
-        }
+        apply_open(f, &block);
     } else {
         apply_block(f, &block);
     }

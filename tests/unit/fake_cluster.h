@@ -25,6 +25,7 @@
 struct fake_session {
     uint64_t id; /* 0: free */
     uint64_t nonce;
+    uint64_t opening; /* of the client, which it answers */
     uint64_t next_seq;
     uint64_t *results; /* by sequence; an array of FAKE_LOG_MAX + 1 */
     /* Results of commands on keys and leases, with bodies of their own. */

@@ -16,9 +16,9 @@ void machine_kit_open(struct machine_kit *kit)
     kit->machine = machine_new(&kit->reader);
     effects_init(&kit->fx);
     machine_load(kit->machine, &kit->fx);
-    uint8_t ttl[4];
-    bytes_put_u32(ttl, MACHINE_KIT_TTL_MS);
-    machine_kit_command(kit, COMMAND_OPEN_SESSION, slice_borrow(ttl, sizeof ttl));
+    uint8_t bytes[OPEN_BLOCK_BYTES];
+    block_put_open(bytes, MACHINE_KIT_CLIENT, 1, MACHINE_KIT_TTL_MS, 0);
+    machine_kit_apply(kit, slice_borrow(bytes, sizeof bytes));
     kit->session = kit->value;
     kit->next_seq = 1;
 }
@@ -115,7 +115,7 @@ static void submit(struct machine_kit *kit, uint64_t sequence, enum command_op o
     struct buffer bytes = {0};
     struct block block = {.session = kit->session,
                           .client = MACHINE_KIT_CLIENT,
-                          .first_seq = kit->session == 0 ? MACHINE_KIT_CLIENT : sequence,
+                          .first_seq = sequence,
                           .acked_seq = kit->acked_seq,
                           .count = 1};
     block_put_head(buffer_extend(&bytes, BLOCK_HEAD_BYTES), &block,

@@ -49,11 +49,6 @@ static void apply(struct fixture *f, struct blob *value)
 static void apply_command(struct fixture *f, enum command_op op, struct slice payload)
 {
     struct block block = {.session = 1, .client = CLIENT, .first_seq = ++f->sequence, .count = 1};
-    if (op == COMMAND_OPEN_SESSION) {
-        block.session = 0;
-        block.first_seq = CLIENT;
-        f->sequence = 0;
-    }
     apply(f, kit_command_value(0, &block, op, payload));
 }
 
@@ -85,9 +80,7 @@ static int setup(void **state)
     kit_open(&f->kit);
     f->kit.now = 10000;
     start(f);
-    uint8_t ttl[4];
-    bytes_put_u32(ttl, 60000);
-    apply_command(f, COMMAND_OPEN_SESSION, slice_borrow(ttl, sizeof ttl));
+    apply(f, kit_open_value(0, CLIENT));
     kit_flush(&f->kit);
     end_turn(f);
     *state = f;

@@ -15,6 +15,7 @@
 #include <cmocka.h>
 
 #define OUTCOMES_MAX 64
+#define OPENING 7 /* the number that every client gives its opening */
 
 struct fixture {
     struct store *store;
@@ -112,14 +113,14 @@ static void apply_block(struct fixture *f, struct test_block *b)
 static uint64_t open_session(struct fixture *f, uint64_t client, uint32_t ttl_ms)
 {
     struct test_block b;
-    uint8_t ttl[4];
-    bytes_put_u32(ttl, ttl_ms);
-    begin(&b, 0, client, client, 0);
-    add(&b, COMMAND_OPEN_SESSION, ttl, sizeof ttl);
+    uint8_t payload[OPEN_PAYLOAD_BYTES];
+    command_put_open(payload, ttl_ms, 0);
+    begin(&b, 0, client, OPENING, 0);
+    add(&b, COMMAND_OPEN_SESSION, payload, sizeof payload);
     apply_block(f, &b);
     assert_int_equal(f->outcome_count, 1);
     assert_int_equal(f->outcomes[0].range.status, RESULT_OK);
-    assert_int_equal(f->outcomes[0].range.sequence, client);
+    assert_int_equal(f->outcomes[0].range.sequence, OPENING);
     return f->outcomes[0].range.value;
 }
 
@@ -235,8 +236,8 @@ static void test_unknown_session_is_refused(void **state)
     assert_int_equal(machine_session_count(f->machine), 1);
 }
 
-/* Opening twice with one nonce gives one session; an id is never given again. */
-static void test_open_is_idempotent_by_client(void **state)
+/* An opening that comes twice gives one session; an id is never given again. */
+static void test_opening_is_idempotent(void **state)
 {
     struct fixture *f = *state;
     uint64_t s = open_session(f, 100, 1000);
@@ -384,7 +385,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_acknowledged_results_are_forgotten, setup, teardown),
         cmocka_unit_test_setup_teardown(test_gap_is_refused, setup, teardown),
         cmocka_unit_test_setup_teardown(test_unknown_session_is_refused, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_open_is_idempotent_by_client, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_opening_is_idempotent, setup, teardown),
         cmocka_unit_test_setup_teardown(test_sessions_expire_by_cluster_time, setup, teardown),
         cmocka_unit_test_setup_teardown(test_cluster_time_never_falls, setup, teardown),
         cmocka_unit_test_setup_teardown(test_restart_changes_nothing, setup, teardown),

@@ -186,7 +186,7 @@ static void test_block_without_commands_keeps_a_session_alive(void **state)
     assert_int_equal(block_parse(slice_borrow(bytes, BLOCK_HEAD_BYTES), &block, NULL), 0);
     assert_int_equal(block.count, 0);
     head.session = 0;
-    head.first_seq = CLIENT;
+    head.first_seq = 1;
     block_put_head(bytes, &head, 0);
     assert_refused(slice_borrow(bytes, BLOCK_HEAD_BYTES));
 }
@@ -209,26 +209,35 @@ static void test_record_size_is_limited(void **state)
     free(record);
 }
 
-/* A session is opened by one command alone, without a session, under the client's nonce. */
+/* A session is opened by one command alone, without a session; any number but 0 is one of an
+ * opening, and the payload is the ttl and the session to continue. */
 static void test_opening_a_session_stands_alone(void **state)
 {
     (void)state;
-    static const uint8_t ttl[4] = {0, 0, 0x75, 0x30};
-    struct block head = {.session = 0, .client = CLIENT, .first_seq = CLIENT, .count = 1};
+    uint8_t open[OPEN_PAYLOAD_BYTES + 1] = {0};
+    command_put_open(open, 30000, 0x0102030405060708);
+    assert_memory_equal(open, "\x00\x00\x75\x30\x01\x02\x03\x04\x05\x06\x07\x08", 12);
+    struct block head = {.session = 0, .client = CLIENT, .first_seq = 1, .count = 1};
     struct block block;
-    struct slice encoded = one_command(&head, COMMAND_OPEN_SESSION, ttl, 4);
+    struct slice encoded = one_command(&head, COMMAND_OPEN_SESSION, open, 12);
     assert_int_equal(block_parse(encoded, &block, NULL), 0);
-    assert_refused(one_command(&head, COMMAND_OPEN_SESSION, ttl, 3));
+    assert_int_equal(block.first_seq, 1);
+    assert_refused(one_command(&head, COMMAND_OPEN_SESSION, open, 11));
+    assert_refused(one_command(&head, COMMAND_OPEN_SESSION, open, 13));
+    assert_refused(one_command(&head, COMMAND_OPEN_SESSION, open, 4));
     assert_refused(one_command(&head, COMMAND_APPEND, "x", 1));
     assert_refused(one_command(&head, COMMAND_CLOSE_SESSION, NULL, 0));
-    head.first_seq = CLIENT + 1;
-    assert_refused(one_command(&head, COMMAND_OPEN_SESSION, ttl, 4));
+    head.first_seq = UINT64_MAX;
+    assert_int_equal(block_parse(one_command(&head, COMMAND_OPEN_SESSION, open, 12), &block, NULL),
+                     0);
+    head.first_seq = 0;
+    assert_refused(one_command(&head, COMMAND_OPEN_SESSION, open, 12));
     head = (struct block){.session = 5, .client = CLIENT, .first_seq = 1, .count = 1};
-    assert_refused(one_command(&head, COMMAND_OPEN_SESSION, ttl, 4));
+    assert_refused(one_command(&head, COMMAND_OPEN_SESSION, open, 12));
 
-    head = (struct block){.session = 0, .client = CLIENT, .first_seq = CLIENT, .count = 2};
-    size_t end = add_command(BLOCK_HEAD_BYTES, COMMAND_OPEN_SESSION, ttl, 4);
-    end = add_command(end, COMMAND_OPEN_SESSION, ttl, 4);
+    head = (struct block){.session = 0, .client = CLIENT, .first_seq = 1, .count = 2};
+    size_t end = add_command(BLOCK_HEAD_BYTES, COMMAND_OPEN_SESSION, open, 12);
+    end = add_command(end, COMMAND_OPEN_SESSION, open, 12);
     block_put_head(bytes, &head, (uint32_t)(end - BLOCK_HEAD_BYTES));
     assert_refused(slice_borrow(bytes, end));
 }

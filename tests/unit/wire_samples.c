@@ -36,6 +36,7 @@ enum {
     APPEND,
     TWO_BLOCKS,
     BLOCK_OPEN,
+    BLOCK_OPEN_AGAIN,
     BLOCK_APPEND,
     BLOCK_CLOSE,
     BLOCK_TXN,
@@ -186,11 +187,17 @@ static void set_value(int which, const char *name, const char *text, struct blob
 const struct value_sample *value_samples(size_t *count)
 {
     if (values[NOOP].name == NULL) {
-        const uint8_t ttl_ms[] = {0x00, 0x00, 0xea, 0x60};
+        const uint8_t open[OPEN_PAYLOAD_BYTES] = {[2] = 0xea, [3] = 0x60};
         set_value(BLOCK_OPEN, "block-open",
-                  "client c1c2c3c4c5c6c7c8 opens a session that survives 60,000 ms of silence",
-                  make_block((struct block){0, CLIENT_NONCE, CLIENT_NONCE, 0, 1, SLICE_EMPTY},
-                             COMMAND_OPEN_SESSION, ttl_ms, sizeof ttl_ms, 0));
+                  "client c1c2c3c4c5c6c7c8, in its first opening, opens a session that survives "
+                  "60,000 ms of silence",
+                  make_block((struct block){0, CLIENT_NONCE, 1, 0, 1, SLICE_EMPTY},
+                             COMMAND_OPEN_SESSION, open, sizeof open, 0));
+        const uint8_t again[OPEN_PAYLOAD_BYTES] = {[2] = 0xea, [3] = 0x60, [11] = 3};
+        set_value(BLOCK_OPEN_AGAIN, "block-open-again",
+                  "the same client, in its second opening, continues session 3 if it lives",
+                  make_block((struct block){0, CLIENT_NONCE, 2, 0, 1, SLICE_EMPTY},
+                             COMMAND_OPEN_SESSION, again, sizeof again, 0));
         set_value(BLOCK_APPEND, "block-append", "session 3 appends \"hello\" as its command 12",
                   make_block((struct block){3, CLIENT_NONCE, 12, 11, 1, SLICE_EMPTY},
                              COMMAND_APPEND, "hello", 5, 0));
@@ -451,7 +458,7 @@ static void add_replication(void)
 
 static void add_appending(void)
 {
-    static struct result_range opened[] = {{CLIENT_NONCE, 1, RESULT_OK, 3, {NULL, 0, NULL}}};
+    static struct result_range opened[] = {{2, 1, RESULT_OK, 3, {NULL, 0, NULL}}};
     static struct result_range ranges[] = {{12, 2, RESULT_OK, 100001, {NULL, 0, NULL}},
                                            {14, 0, RESULT_GAP, 0, {NULL, 0, NULL}}};
     static struct result_range put[] = {{15, 1, RESULT_OK, 9, {NULL, 0, NULL}}};
@@ -466,8 +473,8 @@ static void add_appending(void)
         ->reject = (struct msg_reject){REJECT_NOT_LEADER, 2, 3, 12};
     add("leading", MSG_LEADING, proposer, "proposer 1 leads with round 7")->leading =
         (struct msg_leading){ballot};
-    add("result-open", MSG_RESULT, learner, "the session that was opened has the id 3")->result =
-        (struct msg_result){0, 43, 1, opened};
+    add("result-open", MSG_RESULT, learner, "the session of the second opening has the id 3")
+        ->result = (struct msg_result){0, 43, 1, opened};
     add("result", MSG_RESULT, learner,
         "commands 12 and 13 got indexes 100,001 and 100,002; command 14 has yet to come")
         ->result = (struct msg_result){3, 44, 2, ranges};

@@ -132,6 +132,9 @@ void results_on_result(struct client *c, const struct message *msg, struct effec
         if (result->session != c->session.id) {
             return;
         }
+        if (range->count > 0 && !submit_has_sent(c, range)) {
+            continue; /* only what this session has sent counts */
+        }
         switch (range->status) {
         case RESULT_OK:
             on_ok(c, range, out);
@@ -187,7 +190,7 @@ static void on_malformed(struct client *c, struct effects *out)
 void results_on_reject(struct client *c, const struct message *msg, struct effects *out)
 {
     const struct msg_reject *reject = &msg->reject;
-    int is_open = reject->session == 0 && reject->first_seq == c->self.id;
+    int is_open = reject->session == 0;
     if (!peer_equal(msg->from, target_contact(c)->peer)) {
         return; /* of a target that was given up since: all was sent again already */
     }
@@ -195,7 +198,7 @@ void results_on_reject(struct client *c, const struct message *msg, struct effec
         on_malformed(c, out); /* it names no session: the block could not be read */
         return;
     }
-    if (is_open ? c->session.state != SESSION_OPENING : reject->session != c->session.id) {
+    if (is_open ? !session_is_opening(c, reject->first_seq) : reject->session != c->session.id) {
         return;
     }
     if (!submit_is_in_flight(c) && !is_open) {

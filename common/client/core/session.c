@@ -1,7 +1,5 @@
 #include "common/client/core/state.h"
 
-#include "common/base/bytes.h"
-
 void session_init(struct client *c)
 {
     c->session.ttl_ms = c->options.session_ttl_ms;
@@ -12,8 +10,9 @@ int session_is_open(const struct client *c)
     return c->session.state == SESSION_OPEN;
 }
 
-/* 1 if the session may have expired unnoticed, because nobody polled: opening it again gives the
- * same one if it still lives. Only with nothing in flight, whose fate the cluster would know. */
+/* 1 if the session may have expired unnoticed, because nobody polled: an opening that continues it
+ * gives the same one if it still lives. Only with nothing in flight, whose fate the cluster would
+ * know. */
 static int is_doubtful(const struct client *c)
 {
     return session_is_open(c) && !submit_is_in_flight(c) &&
@@ -25,6 +24,7 @@ void session_want(struct client *c)
     struct session *session = &c->session;
     if (session->state == SESSION_NONE || is_doubtful(c)) {
         session->state = SESSION_OPENING;
+        session->openings++;
         session->is_open_due = 1;
         session->opening_since = c->now;
         c->submit.progress_at = c->now;
@@ -51,24 +51,26 @@ void session_undo_contact(struct client *c)
 
 void session_send_open(struct client *c, struct effects *out)
 {
-    uint8_t bytes[BLOCK_HEAD_BYTES + COMMAND_HEAD_BYTES + 4];
+    uint8_t bytes[OPEN_BLOCK_BYTES];
     if (!c->session.is_open_due) {
         return;
     }
-    const struct block head = {.client = c->self.id, .first_seq = c->self.id, .count = 1};
-    block_put_head(bytes, &head, COMMAND_HEAD_BYTES + 4);
-    command_put_head(bytes + BLOCK_HEAD_BYTES, COMMAND_OPEN_SESSION, 4);
-    bytes_put_u32(bytes + BLOCK_HEAD_BYTES + COMMAND_HEAD_BYTES, c->session.ttl_ms);
+    block_put_open(bytes, c->self.id, c->session.openings, c->session.ttl_ms, c->session.id);
     submit_send(c, slice_borrow(bytes, sizeof bytes), out);
     c->session.is_open_due = 0;
     c->submit.progress_at = c->now;
 }
 
+int session_is_opening(const struct client *c, uint64_t opening)
+{
+    return c->session.state == SESSION_OPENING && opening == c->session.openings;
+}
+
 void session_on_opened(struct client *c, const struct result_range *range, struct effects *out)
 {
     struct session *session = &c->session;
-    if (session->state != SESSION_OPENING || range->sequence != c->self.id) {
-        return;
+    if (!session_is_opening(c, range->sequence)) {
+        return; /* a late answer, or one that is given again, to an opening before */
     }
     if (range->status == RESULT_SESSIONS_FULL) {
         note_trouble(c, "the cluster has no room for another session, its limit is %d",
@@ -77,8 +79,8 @@ void session_on_opened(struct client *c, const struct result_range *range, struc
         session->is_open_due = 1;
         return;
     }
-    if (range->status != RESULT_OK || range->value == 0 || range->value == session->lost) {
-        return; /* a late answer to an opening whose session has ended since */
+    if (range->status != RESULT_OK || range->value == 0) {
+        return;
     }
     uint64_t former = session->id;
     int is_new = range->value != former;
@@ -95,8 +97,7 @@ void session_on_opened(struct client *c, const struct result_range *range, struc
     if (is_new && former != 0) {
         leases_session_ended(c, former, out);
     }
-    if (is_new) {
-        /* Opening the same one again changes nothing in the cluster, so that it proves nothing. */
+    if (is_new) { /* of one that goes on, the next result of a command proves it */
         leases_session_proved(c, session->opening_since);
     }
 }
@@ -105,7 +106,6 @@ void session_abandon(struct client *c, int code, struct effects *out)
 {
     struct session *session = &c->session;
     uint64_t ended = session->id;
-    session->lost = ended;
     session->state = SESSION_NONE;
     session->id = 0;
     session->base = c->submit.sent - 1;

@@ -109,9 +109,10 @@ enum session_state {
 
 struct session {
     enum session_state state;
-    uint64_t id;   /* while OPENING, that of the last one */
-    uint64_t lost; /* id that the cluster does not know any more: never taken again */
-    uint64_t base; /* number of its first operation, minus 1 */
+    uint64_t id;       /* while OPENING, that of the last one, which is continued if it lives */
+    uint64_t openings; /* number of the last opening: only an answer that names it counts, because a
+                          learner that learns the log again answers former ones again */
+    uint64_t base;     /* number of its first operation, minus 1 */
     uint32_t ttl_ms;
     time_ms_t contact;        /* when a block of it was last sent to who did not reject it */
     time_ms_t contact_before; /* what it was before that */
@@ -406,6 +407,9 @@ void session_rewind(struct client *c);
 void session_note_contact(struct client *c);
 void session_undo_contact(struct client *c);
 
+/* 1 while the opening with that number is waited for. */
+int session_is_opening(const struct client *c, uint64_t opening);
+
 void session_on_opened(struct client *c, const struct result_range *range, struct effects *out);
 
 /* The cluster does not know it: operations that were ever sent fail with code, the others go to the
@@ -438,6 +442,9 @@ void submit_flush(struct client *c, struct effects *out);
 
 /* When the block of this operation was sent first; 0 if it is not known any more. */
 time_ms_t submit_sent_at(const struct client *c, uint64_t number);
+
+/* 1 if all that the range is about was sent in this session. */
+int submit_has_sent(const struct client *c, const struct result_range *range);
 
 /* The result of one operation: completes it, and frees what no operation needs any more. Numbers
  * that are not outstanding are ignored. */

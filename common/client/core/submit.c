@@ -356,6 +356,13 @@ void submit_on_gap(struct client *c, uint64_t sequence)
 
 /* ---- results */
 
+int submit_has_sent(const struct client *c, const struct result_range *range)
+{
+    uint64_t last = c->submit.sent - 1 - c->session.base;
+    return range->sequence > 0 && range->count <= last &&
+           range->sequence <= last - range->count + 1;
+}
+
 time_ms_t submit_sent_at(const struct client *c, uint64_t number)
 {
     for (const struct outgoing_block *b = c->submit.head; b != NULL && b->first <= number;
