@@ -150,7 +150,7 @@ void learner_maybe_fetch(struct learner *l, time_ms_t now, struct effects *out)
     l->catchup.retry_at = now + l->options.heartbeat_ms;
     struct peer source = {ROLE_ACCEPTOR, members->acceptors[l->catchup.source]};
     struct message *msg = effects_send(out, SEND_NOW, source, MSG_FETCH);
-    msg->fetch = (struct msg_fetch){.from = applied + 1, .bytes_max = PAGE_BYTES_TARGET};
+    msg->fetch = (struct msg_fetch){.from = applied + 1, .bytes_max = l->options.fetch_bytes};
 }
 
 /* Keeps a slot that an acceptor has chosen until those before it are applied. */

@@ -10,6 +10,7 @@ struct learner *learner_new(const struct learner_options *options)
     CHECK(options->members.acceptor_count > 0);
     struct learner *l = memory_calloc(1, sizeof *l);
     l->options = *options;
+    l->options.fetch_bytes = options->fetch_bytes > 0 ? options->fetch_bytes : PAGE_BYTES_TARGET;
     rng_init(&l->rng, options->seed);
     l->catchup.source = rng_below(&l->rng, options->members.acceptor_count);
     l->machine = machine_new(&options->reader);

@@ -211,7 +211,8 @@ static void make_core(const struct cluster *cluster, struct node *node)
                                     .members = options->members,
                                     .heartbeat_ms = options->heartbeat_ms,
                                     .election_ms = options->election_ms,
-                                    .reader = disk_reader(node->disk)};
+                                    .reader = disk_reader(node->disk),
+                                    .fetch_bytes = options->fetch_bytes};
         node->learner = learner_new(&o);
         node->core = learner_core(node->learner);
         break;

@@ -73,6 +73,7 @@ struct cluster_options {
     time_ms_t latency_ms;
     uint64_t seed;
     size_t cache_bytes, page_bytes; /* of a Paxos acceptor; 0: as daemons have it */
+    uint32_t fetch_bytes;           /* of a learner; likewise */
     struct settings settings; /* of the oracle; candidates and priorities are filled in if it has
                                  none. Zeroed: `connected` */
 };
