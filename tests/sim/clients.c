@@ -113,7 +113,7 @@ static void drop_waiting(struct sim *sim, struct client_state *client)
 
 static void keep_waiting(struct sim *sim, struct client_state *client, struct packet *packet)
 {
-    if (client->waiting >= ASLEEP_WAITING_MAX && packet->event == 0) {
+    if ((client->waiting >= ASLEEP_WAITING_MAX || client->is_deaf) && packet->event == 0) {
         transport_free(sim, packet);
         return;
     }
@@ -271,7 +271,14 @@ void client_die(struct sim *sim, size_t position)
 
 void client_sleep(struct sim *sim, size_t position, time_us_t for_us)
 {
-    sim->clients[position].sleep_until = sim->now + for_us;
+    struct client_state *client = &sim->clients[position];
+    client->sleep_until = sim->now + for_us;
+    client->is_deaf = chance(&sim->work, 400);
+}
+
+uint64_t client_session_of(const struct sim *sim, size_t node)
+{
+    return client_session(sim->clients[node - sim->servers].core);
 }
 
 void client_reconnect(struct sim *sim, size_t position)

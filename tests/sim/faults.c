@@ -9,7 +9,7 @@ static const char *const names[FAULT_KINDS] = {
     "slow",       "partition",  "link",       "clog",        "slow_disk", "hang_disk",
     "full_disk",  "fail_write", "wipe",       "roll_back",   "damage",    "tail",
     "clock_jump", "clock_rate", "clock_stop", "client_dies", "burst",     "client_sleeps",
-    "straggle",   "stranded",   "transfer",   "settings",
+    "straggle",   "stranded",   "transfer",   "settings",    "relearn",
 };
 
 const char *fault_name(enum fault fault)
@@ -318,7 +318,22 @@ static void fill_disks(struct sim *sim)
 static void sleep_client(struct sim *sim)
 {
     size_t position = below(sim, sim->plan.clients);
-    client_sleep(sim, position, span(sim));
+    if (!sim->plan.oversleeps) {
+        client_sleep(sim, position, span(sim));
+        return;
+    }
+    time_us_t ttl = sim->plan.session_ttl_ms * MS;
+    client_sleep(sim, position, between(&sim->fate, ttl / 2, 3 * ttl));
+}
+
+static void change_partition(struct sim *sim)
+{
+    if (chance(&sim->fate, 350)) {
+        report_line(sim, NULL, "sim=heal");
+        partition_heal(sim);
+    } else {
+        partition_random(sim);
+    }
 }
 
 static void strike(struct sim *sim, enum fault fault)
@@ -342,12 +357,7 @@ static void strike(struct sim *sim, enum fault fault)
         end_in_order(sim);
         break;
     case FAULT_PARTITION:
-        if (chance(&sim->fate, 350)) {
-            report_line(sim, NULL, "sim=heal");
-            partition_heal(sim);
-        } else {
-            partition_random(sim);
-        }
+        change_partition(sim);
         break;
     case FAULT_LINK:
         cut_link(sim);
@@ -381,6 +391,9 @@ static void strike(struct sim *sim, enum fault fault)
         break;
     case FAULT_TRANSFER:
         oracles_transfer(sim);
+        break;
+    case FAULT_RELEARN:
+        relearn_strike(sim);
         break;
     case FAULT_SETTINGS:
         client_set_oracle(sim, rng_below(&sim->menu, sim->plan.clients));

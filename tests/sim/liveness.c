@@ -103,6 +103,7 @@ void liveness_make_well(struct sim *sim, size_t index)
     process->fails_write = 0;
     process->crash_in = 0;
     process->straggle_until = 0;
+    process->meets_clients_at = 0;
     process->ends_in_recovery = 0;
     process->dies_preparing = 0;
     process->prepares_only = 0;
@@ -128,6 +129,7 @@ void liveness_heal(struct sim *sim)
     transport_unclog(sim);
     plan->drop = plan->duplicate = plan->reorder = plan->tail = 0;
     plan->link_limit = plan->inbox_limit = 0;
+    plan->late_results = 0;
     choose_core(sim, ROLE_ACCEPTOR, plan->acceptors, quorum);
     choose_core(sim, ROLE_PROPOSER, plan->proposers, 1);
     choose_core(sim, ROLE_LEARNER, plan->learners, 1);

@@ -109,6 +109,7 @@ void scenario_prepare(struct sim *sim)
         swarm_draw(sim);
         if (strcmp(sim->options.scenario, "plain") != 0) {
             oracles_draw(sim);
+            relearn_draw(sim);
         }
         if (strcmp(sim->options.scenario, "recipes") == 0) {
             sim->plan.keys = 0; /* nobody else deletes what is held */

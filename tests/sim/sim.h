@@ -46,6 +46,7 @@ enum fault {
     FAULT_STRANDED,      /* an acceptor that hears of a deposed leader alone (stranded.c) */
     FAULT_TRANSFER,      /* an operator wants somebody else to lead */
     FAULT_SETTINGS,      /* or changes how that is decided, through the log */
+    FAULT_RELEARN,       /* or deletes the stores of learners, which begin at slot 0 (relearn.c) */
     FAULT_KINDS,
 };
 
@@ -54,6 +55,17 @@ enum outside {
     OUTSIDE_SILENT,
     OUTSIDE_STEADY, /* names one proposer for ever */
     OUTSIDE_FICKLE, /* another one now and then, or takes its word back */
+};
+
+/* Rare events of the world that runs must meet, as marks are those of the cores (relearn.c). */
+enum met {
+    MET_RESULT_AGAIN,
+    MET_RESULT_OF_FORMER_SESSION,
+    MET_RESULT_LATE,
+    MET_CONNECTED_EARLY,
+    MET_CONNECTED_LATE,
+    MET_SESSION_LOST_AT_WORK,
+    MET_COUNT,
 };
 
 /* What a seed draws before the run; a scenario sets it by hand. */
@@ -69,8 +81,10 @@ struct plan {
     uint32_t lossy_links;                    /* per mille of links that these three apply to */
     size_t link_limit;                       /* messages in flight over one link; 0: no limit */
     size_t inbox_limit;                      /* messages waiting at one process; 0: no limit */
+    uint32_t late_results; /* per mille of results to clients of which a copy comes seconds late */
     /* disks and processes */
     size_t cache_bytes, page_bytes; /* of acceptors; 0: as daemons have it */
+    uint32_t fetch_bytes;           /* of learners; likewise */
     time_us_t sync_us, turn_us;
     int64_t drift; /* largest error of a clock's rate, in millionths */
     /* clients */
@@ -80,6 +94,7 @@ struct plan {
     uint32_t recipes;          /* per mille of commands that are steps of locks and queues */
     size_t record_bytes_max;
     uint32_t session_ttl_ms;
+    int oversleeps;         /* clients sleep beyond their sessions, again and again */
     size_t outstanding_max; /* commands without answer, of one client */
     int ends_quietly;       /* after the healing clients only read */
     /* faults: the mean time between two of a kind; 0: none */
@@ -94,9 +109,10 @@ struct plan {
 struct link {
     int is_cut;
     int is_lossy;
-    time_us_t last_due;   /* messages keep their order behind this */
-    time_us_t clogged_to; /* nothing arrives before */
-    uint32_t holes;       /* per mille of messages that are lost, besides all else */
+    time_us_t last_due;            /* messages keep their order behind this */
+    time_us_t clogged_to;          /* nothing arrives before */
+    time_us_t slow_us, slow_until; /* messages take that much longer until then */
+    uint32_t holes;                /* per mille of messages that are lost, besides all else */
     time_us_t holes_until;
     uint32_t in_flight;
 };
@@ -136,6 +152,8 @@ struct process {
     time_us_t wake_item_at; /* an item wakes it then */
     uint32_t life;          /* counts starts and ends: items of former lives are void */
     time_us_t paused_until;
+    time_us_t meets_clients_at; /* a learner: clients connect to it from then on */
+    slot_t relearns_to; /* it had applied that before its store was deleted; 0: it was not */
     time_us_t turn_us, sync_us; /* how long these take */
     time_us_t slow_until, slow_disk_until;
     time_us_t hung_until;     /* the disk */
@@ -198,7 +216,8 @@ struct outcome_of_run {
     uint64_t register_operations, register_steps; /* in all; of the longest search */
     uint32_t faults[FAULT_KINDS];
     uint32_t marks[MARK_COUNT]; /* rare events of the cores (common/protocol/marks.h) */
-    uint32_t leaders;           /* how often one began to lead */
+    uint32_t met[MET_COUNT];
+    uint32_t leaders; /* how often one began to lead */
     uint32_t refused_stores;
     time_us_t healed_us;    /* from the healing until nothing was pending */
     time_us_t recovered_us; /* a scenario: from its cut to the next new value; -1 if it has none */
@@ -353,6 +372,17 @@ void stranded_on_item(struct sim *sim, uint32_t stage);
 void rejoin_on_item(struct sim *sim, uint32_t stage); /* Raft: the story of rejoin.c */
 void stranded_on_leading(struct sim *sim, size_t index);
 
+/* ---- relearn.c */
+void relearn_draw(struct sim *sim);
+void relearn_strike(struct sim *sim);
+const char *met_name(enum met met);
+
+/* A client is connected to a learner. */
+void relearn_on_connection(struct sim *sim, size_t learner);
+
+/* A client takes results, in that session or, if 0, in none. */
+void relearn_on_result(struct sim *sim, const struct packet *packet, uint64_t session);
+
 /* ---- swarm.c, scenarios.c */
 void swarm_draw(struct sim *sim);
 int scenario_exists(const char *name);
@@ -379,7 +409,12 @@ void client_die(struct sim *sim, size_t position);
 void client_burst(struct sim *sim, size_t position);
 void client_flood(struct sim *sim, size_t position);
 void client_set_oracle(struct sim *sim, size_t position);
+
+/* What comes meanwhile waits in its sockets, or is lost. */
 void client_sleep(struct sim *sim, size_t position, time_us_t for_us);
+
+/* 0 if it has none. */
+uint64_t client_session_of(const struct sim *sim, size_t node);
 
 /* It is awake, and what it had asked over its old connections it asks anew. */
 void client_reconnect(struct sim *sim, size_t position);

@@ -105,7 +105,7 @@ static void draw_apart(struct sim *sim)
     plan->link_limit = plan->inbox_limit = 0;
     plan->latency_us = between(&sim->fate, 50, 500);
     plan->sync_us = between(&sim->fate, 100, 1000);
-    for (enum fault fault = 0; fault < FAULT_KINDS; fault++) {
+    for (enum fault fault = 0; fault < FAULT_RELEARN; fault++) { /* which is drawn later */
         if (chance(&sim->fate, 800)) {
             plan->pace[fault] = 0;
         }

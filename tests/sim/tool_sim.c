@@ -46,6 +46,7 @@ struct totals {
     uint64_t register_operations, register_steps; /* in all; of the longest search */
     uint64_t faults[FAULT_KINDS];
     uint64_t marks[MARK_COUNT];
+    uint64_t met[MET_COUNT];
     time_us_t virtual_us;
     struct numbers recoveries; /* in thousandths of an election timeout */
     /* of the conformance suite: likewise; the messages; the most at once */
@@ -212,6 +213,9 @@ static void add(struct totals *totals, const struct outcome_of_run *outcome)
     }
     for (size_t i = 0; i < MARK_COUNT; i++) {
         totals->marks[i] += outcome->marks[i];
+    }
+    for (size_t i = 0; i < MET_COUNT; i++) {
+        totals->met[i] += outcome->met[i];
     }
     if (outcome->election_ms == 0) {
         return; /* it did not come to an end */
@@ -487,6 +491,9 @@ static void print_totals(const struct arguments *arguments, struct totals *total
     printf("hash=%016" PRIx64 "\n", totals->hash);
     for (size_t i = 0; arguments->marks && i < MARK_COUNT; i++) {
         printf("mark %9" PRIu64 " %s\n", totals->marks[i], mark_name((enum mark)i));
+    }
+    for (size_t i = 0; arguments->marks && i < MET_COUNT; i++) {
+        printf("met %10" PRIu64 " %s\n", totals->met[i], met_name((enum met)i));
     }
     double virtual_s = (double)totals->virtual_us / 1e6;
     printf("speed=%.0f times real time (%.1f s of processor)\n",

@@ -13,6 +13,8 @@
 #define BREAK_NOTICED_US (2 * SECOND)
 #define RECONNECT_US (200 * MS)
 
+#define RESULT_LATE_MAX_US (10 * SECOND)
+
 /* ---- packets are used again: a run sends millions */
 
 struct packet *transport_packet(struct sim *sim)
@@ -76,6 +78,8 @@ static void put_packet(struct sim *sim, size_t from, size_t to, const struct mes
     packet->from = from;
     packet->to = to;
     packet->epoch = sim->epoch;
+    packet->to_life = sim->processes[to].life;
+    packet->sent_us = sim->now;
     message_clone(msg, &packet->msg);
     sim->links[from][to].in_flight++;
     queue_put(&sim->queue, (struct item){.at = due,
@@ -105,6 +109,9 @@ void transport_send(void *self, const struct node *from, const struct node *to,
         return;
     }
     time_us_t due = sim->now + draw_delay(sim, link);
+    if (sim->now < link->slow_until) {
+        due += link->slow_us;
+    }
     if (due < link->clogged_to) {
         due = link->clogged_to;
     }
@@ -123,11 +130,17 @@ void transport_send(void *self, const struct node *from, const struct node *to,
         time_us_t late = chance(&sim->net, 700) ? 20 * MS : plan->late_max_us;
         put_packet(sim, a, b, msg, due + between(&sim->net, 1, late));
     }
+    if (msg->kind == MSG_RESULT && chance(&sim->net, plan->late_results)) {
+        put_packet(sim, a, b, msg, due + between(&sim->net, SECOND, RESULT_LATE_MAX_US));
+    }
 }
 
 /* What was sent before all became well, and must not arrive after it. */
 static int is_void(const struct sim *sim, const struct item *item, const struct packet *packet)
 {
+    if (item->b >= sim->servers && packet->to_life != sim->processes[item->b].life) {
+        return 1; /* a client that has ended has no connections any more */
+    }
     if (packet->epoch == sim->epoch) {
         return 0;
     }
@@ -162,6 +175,9 @@ void transport_on_packet(struct sim *sim, const struct item *item)
     if (to < sim->servers) {
         process_receive(sim, to, packet);
         return;
+    }
+    if (packet->msg.kind == MSG_RESULT) {
+        relearn_on_result(sim, packet, client_session_of(sim, to));
     }
     client_receive(sim, to, packet);
 }
@@ -235,9 +251,10 @@ void transport_on_connection(struct sim *sim, const struct item *item)
     size_t a = item->a;
     size_t b = item->b;
     struct connection *connection = &sim->connections[a][b];
+    int is_early = b >= sim->servers && sim->now < sim->processes[a].meets_clients_at;
     int is_new = connection->lives[0] != life_of(sim, a) || connection->lives[1] != life_of(sim, b);
     int is_possible = process_is_up(sim, a) && process_is_up(sim, b) && !sim->links[a][b].is_cut &&
-                      !sim->links[b][a].is_cut &&
+                      !sim->links[b][a].is_cut && !is_early &&
                       (b < sim->servers || client_wants(sim, b, &sim->cluster->nodes[a]));
     connection->is_watched = 0;
     if (connection->is_up && (is_new || !is_possible)) {
@@ -251,6 +268,12 @@ void transport_on_connection(struct sim *sim, const struct item *item)
         connection->is_up = 1;
         tell(sim, a, b, EVENT_PEER_UP);
         tell(sim, b, a, EVENT_PEER_UP);
+        if (b >= sim->servers) {
+            relearn_on_connection(sim, a);
+        }
+    }
+    if (is_early) {
+        watch(sim, a, b, RECONNECT_US);
     }
 }
 
@@ -289,6 +312,7 @@ void transport_unclog(struct sim *sim)
             sim->links[i][k].clogged_to = sim->now;
             sim->links[i][k].last_due = sim->now;
             sim->links[i][k].holes_until = 0;
+            sim->links[i][k].slow_until = 0;
         }
     }
 }

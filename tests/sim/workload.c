@@ -268,6 +268,7 @@ static void on_operation(struct sim *sim, struct client_state *client,
         if (is_long_session(sim)) {
             sim_violate(sim, "session", "the session of %s did not expire", name);
         }
+        sim->outcome->met[MET_SESSION_LOST_AT_WORK]++;
         break;
     case ERROR_UNAVAILABLE:
         if (!issued->has_deadline) {

@@ -69,6 +69,7 @@ struct client_state {
     struct contender contender;
     uint64_t status, explanation; /* under way, 0: none */
     time_us_t sleep_until;
+    int is_deaf;    /* asleep, what comes is lost */
     uint32_t burst; /* so many long records go out at once */
     enum flood flood;
     int sets_oracle; /* the next command is an operator's */

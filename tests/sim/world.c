@@ -112,6 +112,7 @@ static void make_cluster(struct sim *sim)
                                       .seed = sim->options.seed,
                                       .cache_bytes = plan->cache_bytes,
                                       .page_bytes = plan->page_bytes,
+                                      .fetch_bytes = plan->fetch_bytes,
                                       .settings = plan->settings};
     make_members(plan, &options.members);
     const struct cluster_observer observer = {

@@ -23,6 +23,8 @@ struct packet {
     time_ms_t due_at; /* not before */
     int event;        /* 0: msg arrives; else the enum event_kind of news about peer msg.from */
     uint32_t epoch;   /* the simulator: when it was sent */
+    uint32_t to_life; /* likewise: to which life of a client */
+    int64_t sent_us;  /* likewise */
     struct message msg;
 };
 
