@@ -16,16 +16,21 @@ struct socket_option {
     int value;
 };
 
-/* TRAPS 5 says why. TCP_NODELAY is always on in ZeroMQ, ROUTER_HANDOVER stays off. */
+/* TCP_NODELAY is always on in ZeroMQ, ROUTER_HANDOVER stays off. ZMTP's own heartbeats are off:
+ * with a session whose receive queue stays full for longer than their timeout libzmq 4.3.4 ends the
+ * process ("Assertion failed: !_io_error"). TCP notices a host that is gone, and the heartbeats of
+ * the cores a process that stands still. */
 static const struct socket_option common_options[] = {
     {ZMQ_LINGER, 0},
     {ZMQ_SNDHWM, 0}, /* the byte budget rules */
     {ZMQ_RCVHWM, RECEIVE_AHEAD_FRAMES_MAX},
     {ZMQ_HANDSHAKE_IVL, 2000},
-    {ZMQ_HEARTBEAT_IVL, 1000},
-    {ZMQ_HEARTBEAT_TIMEOUT, 3000},
-    {ZMQ_HEARTBEAT_TTL, 3000},
-    {ZMQ_TCP_MAXRT, 5000},
+    {ZMQ_HEARTBEAT_IVL, 0},
+    {ZMQ_TCP_MAXRT, 5000}, /* data that is not acknowledged */
+    {ZMQ_TCP_KEEPALIVE, 1},
+    {ZMQ_TCP_KEEPALIVE_IDLE, 2},
+    {ZMQ_TCP_KEEPALIVE_INTVL, 1},
+    {ZMQ_TCP_KEEPALIVE_CNT, 3},
 };
 
 static const struct socket_option router_options[] = {
