@@ -199,6 +199,8 @@ install: all ## install programs, library, header and synod.pc under PREFIX (and
 	install -d $(DESTDIR)$(PREFIX)/share/synod
 	install -m 644 deploy/oracles/lease.sql $(DESTDIR)$(PREFIX)/share/synod
 	install -m 644 common/client/synod.h $(DESTDIR)$(PREFIX)/include/synod.h
+	install -d $(DESTDIR)$(PREFIX)/include/synod
+	install -m 644 common/client/synod/*.h $(DESTDIR)$(PREFIX)/include/synod
 	install -m 644 $(B)/libsynod.a $(B)/libsynod.so.$(ABI) $(DESTDIR)$(PREFIX)/lib
 	ln -sf libsynod.so.$(ABI) $(DESTDIR)$(PREFIX)/lib/libsynod.so
 	sed 's|^prefix=.*|prefix=$(PREFIX)|' $(B)/synod.pc >$(DESTDIR)$(PREFIX)/lib/pkgconfig/synod.pc
@@ -298,7 +300,7 @@ deps-lint: deps ## install the tools of make lint and make format, too
 
 # ---- form
 
-c_files = $(sort $(all_src) $(wildcard common/*/*.h acceptor/*.h acceptor/*/*.h proposer/*.h \
+c_files = $(sort $(all_src) $(wildcard common/*/*.h common/client/*/*.h acceptor/*.h acceptor/*/*.h proposer/*.h \
           proposer/*/*.h learner/*.h learner/*/*.h deploy/*.h deploy/*/*.h tests/*/*.h))
 
 .PHONY: format

@@ -1,4 +1,5 @@
 #include "common/client/keys.h"
+#include "common/client/lease_calls.h"
 #include "common/client/recipe.h"
 
 struct synod_compare claim_is(struct synod_bytes key, uint64_t token)
@@ -29,6 +30,13 @@ int claim_too_short(struct synod *s, const char *what, uint64_t ttl_ms)
                       what, (unsigned long long)ttl_ms);
 }
 
+void claim_post_revoke(struct synod *s, uint64_t lease)
+{
+    if (recipe_is_first(s)) {
+        lease_post_revoke(s, lease);
+    }
+}
+
 /* The claim's lease, as long as the token is that of the claim. */
 static int find_lease(struct synod *s, const char *what, struct synod_bytes claim, uint64_t token,
                       uint64_t *lease)
@@ -54,7 +62,7 @@ int claim_renew(struct synod *s, const char *what, struct synod_bytes claim, uin
     int rc = find_lease(s, what, claim, token, &lease);
     if (rc == SYNOD_OK) {
         /* The lease is this claim's alone: if the claim has ended since, so has the lease. */
-        rc = lease_keepalive(s, lease, client_deadline(client_now(), s->timeout_ms), NULL);
+        rc = lease_keepalive(s, lease, handle_deadline(s, 0), NULL);
     }
     return rc == SYNOD_E_LEASE ? lost(s, what, token) : rc;
 }
@@ -84,7 +92,7 @@ int claim_settle(struct synod *s, const char *what, struct synod_bytes claim, ui
     } else if (rc == SYNOD_OK) {
         const struct synod_response *deleted = result->response.responses;
         if (deleted != NULL && deleted->kv_count == 1 && deleted->kvs[0].lease != 0) {
-            lease_post_revoke(s, deleted->kvs[0].lease);
+            claim_post_revoke(s, deleted->kvs[0].lease);
         }
     }
     synod_result_free(result);

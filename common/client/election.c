@@ -1,208 +1,198 @@
+#include "common/client/ask.h"
 #include "common/client/keys.h"
 #include "common/client/recipe.h"
 
 #include "common/base/memory.h"
 
 #include <stdlib.h>
-#include <string.h>
 
 #define ELECTION "election"
 
 /* A leadership is a place in the queue "election" whose value others can see. */
 struct synod_election {
-    struct hold hold;
+    struct holding holding;
 };
+
+static void tell_election(struct holding *holding, int code)
+{
+    holding->fn.campaign(holding->arg, code,
+                         code == SYNOD_OK ? (struct synod_election *)holding : NULL);
+}
+
+static const struct holding_kind election_kind = {ELECTION, tell_election};
 
 int synod_campaign(struct synod *s, const char *name, struct synod_bytes value, uint32_t timeout_ms,
                    struct synod_election **out)
 {
-    struct hold *hold = NULL;
-    int rc = hold_acquire(s, ELECTION, name, value, timeout_ms, &hold);
+    const struct holding_wish wish = {&election_kind, name, value, timeout_ms};
+    struct holding *holding = NULL;
+    int rc = holding_acquire(s, "synod_campaign", &wish, &holding);
     if (rc == SYNOD_OK) {
-        *out = (struct synod_election *)hold;
+        *out = (struct synod_election *)holding;
     }
     return rc;
 }
 
+int synod_campaign_async(struct synod *s, const char *name, struct synod_bytes value,
+                         uint32_t timeout_ms, synod_campaign_fn fn, synod_lost_fn lost_fn,
+                         void *arg, uint64_t *id)
+{
+    const struct holding_wish wish = {&election_kind, name, value, timeout_ms};
+    const struct holding told = {
+        .kind = &election_kind, .fn.campaign = fn, .arg = arg, .lost_fn = lost_fn, .lost_arg = arg};
+    return holding_acquire_async(s, &wish, &told, id);
+}
+
 uint64_t synod_election_token(const struct synod_election *election)
 {
-    return election->hold.token;
+    return election->holding.token;
 }
 
 int synod_election_is_held(const struct synod_election *election)
 {
-    return hold_is_held(&election->hold);
+    return holding_is_held(&election->holding);
+}
+
+int synod_election_on_lost(struct synod_election *election, synod_lost_fn fn, void *arg)
+{
+    return holding_on_lost(&election->holding, fn, arg);
+}
+
+/* Only if our key is still the one that won. */
+static int proclaim(struct holding *holding, struct synod_bytes value)
+{
+    struct synod *s = holding->s;
+    const struct slice own = client_hold_key(s->core, holding->awaited.id);
+    const struct synod_bytes key = {own.data, own.size};
+    const struct synod_request put = {.op = SYNOD_PUT,
+                                      .as.put = {.key = key, .value = value, .ignore_lease = 1}};
+    const struct synod_compare compare = claim_is(key, holding->token);
+    const struct synod_request request = {
+        .op = SYNOD_TXN,
+        .as.txn = {.compares = &compare, .compare_count = 1, .then = &put, .then_count = 1}};
+    struct synod_result *result = NULL;
+    int rc = keys_run(s, &request, SYNOD_LINEARIZABLE, handle_deadline(s, 0), &result);
+    if (rc == SYNOD_OK && !result->response.succeeded) {
+        rc = holding_lost(holding, 1);
+    }
+    synod_result_free(result);
+    return rc;
 }
 
 int synod_proclaim(struct synod_election *election, struct synod_bytes value)
 {
-    const struct synod_request request = {
-        .op = SYNOD_PUT,
-        .as.put = {.key = recipe_bytes(&election->hold.key), .value = value, .ignore_lease = 1}};
-    return hold_do(&election->hold, &request);
+    struct holding *holding = &election->holding;
+    const struct call_argument arguments[] = {
+        {&holding->awaited.id, sizeof holding->awaited.id},
+        {value.data, value.size},
+    };
+    int rc = call_begin(holding->s, "synod_proclaim", arguments, 2);
+    return rc == SYNOD_OK ? call_end(holding->s, proclaim(holding, value)) : rc;
 }
 
 int synod_resign(struct synod_election *election)
 {
-    return hold_release(&election->hold);
+    return holding_release(&election->holding, "synod_resign");
 }
 
-/* ---- observing
- *
- * Who leads as of a revision is a function of the candidates as of then: the one with the lowest
- * create revision. An observer takes them from a snapshot, applies what each revision changed, and
- * tells when that function changed. So all see the same sequence, each from its snapshot on. */
+int synod_resign_async(struct synod_election *election, synod_released_fn fn, void *arg)
+{
+    return holding_release_async(&election->holding, fn, arg);
+}
 
-struct candidate {
-    struct slice key, value; /* own copies */
-    uint64_t create;
-    UT_hash_handle hh; /* by key */
-};
+/* ---- observing */
 
-struct observer {
-    struct candidate *candidates;
-    int is_told;
-    uint64_t token; /* told last */
-    struct slice value;
-    synod_observe_fn fn;
+struct observing {
+    struct awaited awaited;
+    synod_observing_fn fn;
     void *arg;
-    int is_done;
-    int is_behind; /* events are missing: a new snapshot is needed */
 };
 
-static void free_candidate(struct candidate *candidate)
+static void on_observed(struct synod *s, struct awaited *self, const struct completion *completion)
 {
-    slice_drop(&candidate->key);
-    slice_drop(&candidate->value);
-    free(candidate);
-}
-
-static void remove_candidate(struct observer *o, struct candidate *candidate)
-{
-    HASH_DEL(o->candidates, candidate);
-    free_candidate(candidate);
-}
-
-static void clear(struct observer *o)
-{
-    struct candidate *next;
-    struct candidate *candidate = o->candidates;
-    HASH_CLEAR(hh, o->candidates);
-    for (; candidate != NULL; candidate = next) {
-        next = candidate->hh.next;
-        free_candidate(candidate);
-    }
-}
-
-static struct candidate *find(const struct observer *o, struct synod_bytes key)
-{
-    struct candidate *candidate;
-    HASH_FIND(hh, o->candidates, key.data, key.size, candidate);
-    return candidate;
-}
-
-static void note_put(struct observer *o, const struct synod_kv *kv)
-{
-    struct candidate *candidate = find(o, kv->key);
-    if (candidate != NULL) {
-        remove_candidate(o, candidate);
-    }
-    candidate = memory_calloc(1, sizeof *candidate);
-    candidate->key = slice_keep(slice_borrow(kv->key.data, kv->key.size));
-    candidate->value = slice_keep(slice_borrow(kv->value.data, kv->value.size));
-    candidate->create = kv->create_revision;
-    HASH_ADD_KEYPTR(hh, o->candidates, candidate->key.data, candidate->key.size, candidate);
-}
-
-static void tell_if_changed(struct observer *o)
-{
-    const struct candidate *leader = NULL;
-    for (const struct candidate *candidate = o->candidates; candidate != NULL;
-         candidate = candidate->hh.next) {
-        if (leader == NULL || candidate->create < leader->create) {
-            leader = candidate;
-        }
-    }
-    uint64_t token = leader != NULL ? leader->create : 0;
-    struct slice value = leader != NULL ? leader->value : SLICE_EMPTY;
-    if (o->is_told && token == o->token && slice_equal(value, o->value)) {
+    struct observing *observing = (struct observing *)self;
+    if (completion->kind != COMPLETION_LEADERSHIP) {
+        struct observing last = *observing;
+        free(observing);
+        (void)last.fn(last.arg, completion_code(s, completion), NULL);
         return;
     }
-    slice_drop(&o->value);
-    o->value = slice_keep(value);
-    o->token = token;
-    o->is_told = 1;
+    const struct slice value = completion->body;
     const struct synod_leadership leadership = {
-        token, {value.size > 0 ? (const void *)value.data : "", value.size}};
-    o->is_done = o->fn(o->arg, &leadership) != 0;
-}
-
-static void on_events(void *arg, int code, const struct synod_events *events)
-{
-    struct observer *o = arg;
-    if (code != SYNOD_OK) {
-        o->is_behind = 1;
-        return;
-    }
-    for (size_t i = 0; i < events->count; i++) {
-        const struct synod_event *event = &events->events[i];
-        struct candidate *candidate = find(o, event->kv.key);
-        if (!event->is_delete) {
-            note_put(o, &event->kv);
-        } else if (candidate != NULL) {
-            remove_candidate(o, candidate);
-        }
-    }
-    if (!events->is_continued && !o->is_done) {
-        tell_if_changed(o);
+        completion->value, {value.size > 0 ? (const void *)value.data : "", value.size}};
+    const uint64_t id = observing->awaited.id; /* it may be cancelled, and freed, within fn */
+    if (observing->fn(observing->arg, SYNOD_OK, &leadership) != 0) {
+        (void)synod_cancel(s, id);
     }
 }
 
-/* Reads the candidates and follows them until fn has enough, or events are missing. */
-static int observe_from_snapshot(struct synod *s, struct observer *o, struct synod_bytes prefix)
+static void drop(struct synod *s, struct awaited *self)
 {
-    uint8_t end[SYNOD_KEY_BYTES_MAX];
-    const struct synod_request request = {
-        .op = SYNOD_RANGE, .as.range = {.key = prefix, .end = synod_prefix_end(prefix, end)}};
-    struct synod_result *result = NULL;
-    int rc = keys_run(s, &request, SYNOD_LINEARIZABLE, TIME_NEVER, &result);
-    if (rc != SYNOD_OK) {
-        return rc;
-    }
-    clear(o);
-    for (size_t i = 0; i < result->response.kv_count; i++) {
-        note_put(o, &result->response.kvs[i]);
-    }
-    struct synod_watch_options options = {
-        .key = prefix, .end = request.as.range.end, .revision = result->revision + 1};
-    synod_result_free(result);
-    tell_if_changed(o);
-    struct synod_watch *watch = NULL;
-    o->is_behind = 0;
-    rc = watch_continue(s, &options, on_events, o, &watch);
-    while (rc == SYNOD_OK && !o->is_done && !o->is_behind) {
-        rc = client_turn(s, TIME_NEVER);
-    }
-    synod_watch_stop(watch);
-    return o->is_done ? SYNOD_OK : rc;
+    (void)s;
+    free(self);
 }
 
-int synod_observe(struct synod *s, const char *name, synod_observe_fn fn, void *arg)
+int synod_observe_start(struct synod *s, const char *name, synod_observing_fn fn, void *arg,
+                        uint64_t *id)
 {
-    int rc = recipe_check_name(s, ELECTION, name);
+    int rc = handle_check(s);
+    if (rc == SYNOD_OK) {
+        rc = recipe_check_name(s, ELECTION, name);
+    }
     if (rc != SYNOD_OK) {
         return rc;
     }
     struct buffer prefix = {0};
-    struct observer o = {.fn = fn, .arg = arg};
-    recipe_put_text(&prefix, "synod/" ELECTION "/");
-    recipe_put_name(&prefix, name);
-    recipe_put_text(&prefix, "/");
-    while (rc == SYNOD_OK && !o.is_done) {
-        rc = observe_from_snapshot(s, &o, recipe_bytes(&prefix));
-    }
-    clear(&o);
-    slice_drop(&o.value);
+    recipe_put_prefix(&prefix, ELECTION, name);
+    struct observing *observing = memory_calloc(1, sizeof *observing);
+    observing->fn = fn;
+    observing->arg = arg;
+    observing->awaited.fn = on_observed;
+    observing->awaited.drop = drop;
+    awaited_add(s, &observing->awaited, client_observe(s->core, buffer_slice(&prefix)));
     buffer_close(&prefix);
+    ask_give_id(s, observing->awaited.id, id);
+    handle_nudge(s);
+    return SYNOD_OK;
+}
+
+/* One that is waited for. */
+struct watching {
+    struct synod *s;
+    synod_observe_fn fn;
+    void *arg;
+    int is_done;
+    int code;
+    struct errmsg why;
+};
+
+static int on_leadership(void *arg, int code, const struct synod_leadership *leadership)
+{
+    struct watching *w = arg;
+    if (code != SYNOD_OK) {
+        w->code = code;
+        w->why = w->s->err;
+        w->is_done = 1;
+    } else {
+        w->is_done = w->fn(w->arg, leadership) != 0;
+    }
+    return w->is_done;
+}
+
+int synod_observe(struct synod *s, const char *name, synod_observe_fn fn, void *arg)
+{
+    struct watching watching = {.s = s, .fn = fn, .arg = arg};
+    uint64_t id = 0;
+    int rc = handle_may_block(s);
+    if (rc == SYNOD_OK) {
+        rc = synod_observe_start(s, name, on_leadership, &watching, &id);
+    }
+    if (rc == SYNOD_OK) {
+        rc = ask_wait(s, &watching.is_done, id);
+    }
+    if (rc == SYNOD_OK && watching.code != SYNOD_OK) {
+        s->err = watching.why;
+        rc = watching.code;
+    }
     return rc;
 }

@@ -1,16 +1,10 @@
 /* What every proposer says of why somebody leads, or nobody does: collected, not judged. */
-#include "common/client/client.h"
+#include "common/client/ask.h"
 
 #include "common/base/memory.h"
 
 #include <stdlib.h>
 #include <string.h>
-
-/* Answers that waited longer than this for those of others are not of now any more. */
-#define STALE_MS 100
-
-/* A proposer that answered before and does not within this time has fallen silent meanwhile. */
-#define AGAIN_MS 200
 
 _Static_assert((int)SYNOD_GATE_SERVES == (int)GATE_SERVES, "gates differ");
 _Static_assert((int)SYNOD_GATE_CAMPAIGNS == (int)GATE_CAMPAIGNS, "gates differ");
@@ -22,18 +16,18 @@ _Static_assert((int)SYNOD_GATE_PAUSES == (int)GATE_PAUSES, "gates differ");
 _Static_assert((int)SYNOD_GATE_OPEN == (int)GATE_OPEN, "gates differ");
 _Static_assert((int)SYNOD_GATE_FORWARDS == (int)GATE_FORWARDS, "gates differ");
 
-/* ---- one answer */
+/* ---- one proposer */
 
 static struct synod_ballot tell_ballot(const struct ballot *ballot)
 {
     return (struct synod_ballot){ballot->round, ballot->proposer};
 }
 
-static void tell_acceptors(const struct msg_explanation *msg, struct synod_explained_proposer *out)
+static void tell_acceptors(const struct msg_explanation *said, struct synod_explained_proposer *out)
 {
-    out->acceptor_count = msg->acceptor_count < MEMBERS_MAX ? msg->acceptor_count : MEMBERS_MAX;
+    out->acceptor_count = said->acceptor_count < MEMBERS_MAX ? said->acceptor_count : MEMBERS_MAX;
     for (size_t i = 0; i < out->acceptor_count; i++) {
-        const struct explained_acceptor *acceptor = &msg->acceptors[i];
+        const struct explained_acceptor *acceptor = &said->acceptors[i];
         out->acceptors[i] = (struct synod_explained_acceptor){
             .id = acceptor->acceptor,
             .silence_ms = acceptor->silence_ms,
@@ -46,13 +40,12 @@ static void tell_acceptors(const struct msg_explanation *msg, struct synod_expla
     }
 }
 
-static void tell_links(const struct msg_explanation *msg, struct synod_explained_proposer *out)
+static void tell_links(const struct msg_explanation *said, struct synod_explained_proposer *out)
 {
-    free(out->links);
-    out->links = memory_calloc(msg->link_count > 0 ? msg->link_count : 1, sizeof *out->links);
-    out->link_count = msg->link_count;
-    for (size_t i = 0; i < msg->link_count; i++) {
-        const struct explained_link *link = &msg->links[i];
+    out->links = memory_calloc(said->link_count > 0 ? said->link_count : 1, sizeof *out->links);
+    out->link_count = said->link_count;
+    for (size_t i = 0; i < said->link_count; i++) {
+        const struct explained_link *link = &said->links[i];
         out->links[i] = (struct synod_explained_link){
             .acceptor = link->acceptor,
             .proposer = link->proposer,
@@ -63,180 +56,63 @@ static void tell_links(const struct msg_explanation *msg, struct synod_explained
     }
 }
 
-static void tell_proposer(const struct msg_explanation *msg, struct synod_explained_proposer *out)
+static void tell_proposer(const struct msg_explanation *said, struct synod_explained_proposer *out)
 {
-    size_t size = msg->oracle.size;
+    size_t size = said->oracle.size;
     size = size < sizeof out->oracle - 1 ? size : sizeof out->oracle - 1;
     out->is_answering = 1;
-    out->state = status_state_name(msg->state);
-    out->gate = (enum synod_gate)msg->gate;
-    out->ballot = tell_ballot(&msg->ballot);
-    out->leader = tell_ballot(&msg->leader);
-    out->kind = (enum synod_oracle_kind)msg->kind;
-    out->version = msg->version;
-    out->named = msg->named;
-    out->pause_ms = msg->pause_ms;
-    out->attempts = msg->attempts;
+    out->state = ask_state_name(said->state);
+    out->gate = (enum synod_gate)said->gate;
+    out->ballot = tell_ballot(&said->ballot);
+    out->leader = tell_ballot(&said->leader);
+    out->kind = (enum synod_oracle_kind)said->kind;
+    out->version = said->version;
+    out->named = said->named;
+    out->pause_ms = said->pause_ms;
+    out->attempts = said->attempts;
     if (size > 0) {
-        memcpy(out->oracle, msg->oracle.data, size);
+        memcpy(out->oracle, said->oracle.data, size);
     }
     out->oracle[size] = '\0';
-    tell_acceptors(msg, out);
-    tell_links(msg, out);
-}
-
-void explain_on_answer(struct synod *s, const struct message *msg)
-{
-    struct contact *contact = links_proposer(s, msg->from.id);
-    if (contact == NULL || msg->from.role != ROLE_PROPOSER || s->explanation == NULL ||
-        contact->explain_request == 0 || msg->explanation.request != contact->explain_request) {
-        return;
-    }
-    contact->explain_request = 0;
-    tell_proposer(&msg->explanation, &s->explanation->proposers[contact - s->proposers]);
+    tell_acceptors(said, out);
+    tell_links(said, out);
 }
 
 /* ---- all of them */
 
-void explain_work(struct synod *s)
+static void tell_settings(struct synod *s, const struct inquiry_explanation *found,
+                          struct synod_explanation *e)
 {
-    for (size_t i = 0; s->explanation != NULL && i < s->proposer_count; i++) {
-        struct contact *contact = &s->proposers[i];
-        if (contact->explain_request == 0 || contact->explain_sent || !contact->is_welcome) {
-            continue;
-        }
-        struct message msg = {.kind = MSG_EXPLAIN};
-        msg.explain.request = contact->explain_request;
-        contact->explain_sent = links_send(s, contact, &msg) == 0;
-    }
+    struct settings settings = s->config.settings;
+    struct reader rest;
+    const struct errmsg kept = s->err;
+    e->is_oracle_known =
+        found->is_settings_known && settings_read(s, found->settings, &settings, &rest) == SYNOD_OK;
+    s->err = kept; /* that they are not known is no failure */
+    settings_tell(s, e->is_oracle_known ? &settings : &s->config.settings, &e->oracle);
 }
 
-static void ask(struct contact *contact, uint64_t request)
+static struct synod_explanation *explain(struct synod *s, const struct inquiry_explanation *found)
 {
-    contact->explain_request = request;
-    contact->explain_sent = 0;
-}
-
-static struct synod_explanation *begin(struct synod *s)
-{
-    const struct config *cfg = &s->config;
+    const struct config *config = &s->config;
     struct synod_explanation *e = memory_calloc(1, sizeof *e);
-    e->is_raft = cfg->protocol == CONFIG_RAFT;
-    e->heartbeat_ms = cfg->heartbeat_ms;
-    e->election_ms = cfg->election_ms;
-    e->prepare_quorum = cfg->members.q1;
-    e->accept_quorum = cfg->members.q2;
-    e->acceptor_count = cfg->members.acceptor_count;
-    memcpy(e->acceptors, cfg->members.acceptors, sizeof e->acceptors);
-    e->proposer_count = s->proposer_count;
-    settings_tell(s, &cfg->settings, &e->oracle);
-    uint64_t request = ++s->request;
-    for (size_t i = 0; i < s->proposer_count; i++) {
-        e->proposers[i].id = (uint32_t)s->proposers[i].peer.id;
-        e->proposers[i].state = status_state_name(NODE_UNREACHABLE);
-        ask(&s->proposers[i], request);
-        links_want(s, &s->proposers[i]);
+    e->is_raft = config->protocol == CONFIG_RAFT;
+    e->heartbeat_ms = config->heartbeat_ms;
+    e->election_ms = config->election_ms;
+    e->prepare_quorum = config->members.q1;
+    e->accept_quorum = config->members.q2;
+    e->acceptor_count = config->members.acceptor_count;
+    memcpy(e->acceptors, config->members.acceptors, sizeof e->acceptors);
+    e->proposer_count = found->proposer_count;
+    for (size_t i = 0; i < found->proposer_count; i++) {
+        e->proposers[i].id = config->members.proposers[i];
+        e->proposers[i].state = ask_state_name(NODE_UNREACHABLE);
+        if (found->proposers[i].is_answering) {
+            tell_proposer(&found->proposers[i].said, &e->proposers[i]);
+        }
     }
+    tell_settings(s, found, e);
     return e;
-}
-
-static size_t unanswered_count(const struct synod *s)
-{
-    size_t count = 0;
-    for (size_t i = 0; i < s->proposer_count; i++) {
-        count += s->proposers[i].explain_request != 0;
-    }
-    return count;
-}
-
-/* The settings, if a learner answers soon. Proposers answer meanwhile. */
-static int collect_settings(struct synod *s, struct synod_explanation *e, time_ms_t until)
-{
-    struct errmsg kept = s->err;
-    int rc = settings_ask(s, SYNOD_LOCAL, until, &e->oracle);
-    e->is_oracle_known = rc == SYNOD_OK;
-    s->err = kept;
-    return rc == SYNOD_E_INTERRUPTED ? rc : SYNOD_OK;
-}
-
-/* What proposers say. Once anybody has answered, a learner too, the cluster is within reach, and
- * those that are silent by then are not worth the whole timeout. */
-static int collect(struct synod *s, int is_learner_heard, time_ms_t patience, time_ms_t deadline)
-{
-    for (;;) {
-        size_t missing = unanswered_count(s);
-        time_ms_t now = client_now();
-        int is_alone = missing == s->proposer_count;
-        if (missing == 0 || (!is_alone && now >= patience)) {
-            return SYNOD_OK;
-        }
-        if (now >= deadline || (is_learner_heard && now >= patience)) {
-            return client_unavailable(s, "no proposer answered in time");
-        }
-        int rc = client_turn(s, now < patience ? patience : deadline);
-        if (rc != SYNOD_OK) {
-            return rc;
-        }
-    }
-}
-
-static void forget(struct synod_explained_proposer *p)
-{
-    free(p->links);
-    *p = (struct synod_explained_proposer){.id = p->id,
-                                           .state = status_state_name(NODE_UNREACHABLE)};
-}
-
-/* Times count on and leaders die while the silent ones are waited for: who answered is asked again,
- * so that what is told is of now. */
-static int refresh(struct synod *s, struct synod_explanation *e)
-{
-    uint64_t request = ++s->request;
-    for (size_t i = 0; i < s->proposer_count; i++) {
-        ask(&s->proposers[i], e->proposers[i].is_answering ? request : 0);
-    }
-    time_ms_t until = client_now() + AGAIN_MS;
-    int rc = SYNOD_OK;
-    s->explanation = e;
-    while (rc == SYNOD_OK && unanswered_count(s) > 0 && client_now() < until) {
-        rc = client_turn(s, until);
-    }
-    s->explanation = NULL;
-    for (size_t i = 0; i < s->proposer_count; i++) {
-        if (s->proposers[i].explain_request != 0) {
-            s->proposers[i].explain_request = 0;
-            forget(&e->proposers[i]);
-        }
-    }
-    return rc;
-}
-
-int synod_explain(struct synod *s, struct synod_explanation **out)
-{
-    *out = NULL;
-    int rc = client_may_block(s);
-    if (rc != SYNOD_OK) {
-        return rc;
-    }
-    time_ms_t began_at = client_now();
-    time_ms_t deadline = client_deadline(began_at, s->timeout_ms);
-    time_ms_t patience = began_at + STATUS_SILENCE_MS;
-    patience = deadline < patience ? deadline : patience;
-    struct synod_explanation *e = s->explanation = begin(s);
-    rc = collect_settings(s, e, patience);
-    if (rc == SYNOD_OK) {
-        rc = collect(s, e->is_oracle_known, patience, deadline);
-    }
-    s->explanation = NULL;
-    if (rc == SYNOD_OK && client_now() - began_at > STALE_MS) {
-        rc = refresh(s, e);
-    }
-    if (rc != SYNOD_OK && rc != SYNOD_E_UNAVAILABLE) {
-        synod_explanation_free(e);
-        return rc;
-    }
-    *out = e;
-    return rc;
 }
 
 void synod_explanation_free(struct synod_explanation *explanation)
@@ -248,4 +124,91 @@ void synod_explanation_free(struct synod_explanation *explanation)
         free(explanation->proposers[i].links);
     }
     free(explanation);
+}
+
+/* ---- asking */
+
+struct asking_why {
+    struct awaited awaited;
+    synod_explain_fn fn;
+    void *arg;
+    struct synod_explanation **taker; /* who keeps the explanation; NULL: nobody */
+};
+
+static void on_explained(struct synod *s, struct awaited *self, const struct completion *completion)
+{
+    const struct asking_why asking = *(struct asking_why *)self;
+    free(self);
+    int code = completion_code(s, completion);
+    struct synod_explanation *e = explain(s, completion->detail);
+    asking.fn(asking.arg, code, e);
+    if (asking.taker != NULL) {
+        *asking.taker = e;
+    } else {
+        synod_explanation_free(e);
+    }
+}
+
+static void drop(struct synod *s, struct awaited *self)
+{
+    const struct asking_why asking = *(struct asking_why *)self;
+    free(self);
+    if (s->is_closing) {
+        asking.fn(asking.arg, SYNOD_E_INTERRUPTED, NULL);
+    }
+}
+
+static uint64_t ask(struct synod *s, uint32_t timeout_ms, const struct asking_why *what)
+{
+    struct asking_why *asking = memory_alloc(sizeof *asking);
+    *asking = *what;
+    asking->awaited.fn = on_explained;
+    asking->awaited.drop = drop;
+    awaited_add(s, &asking->awaited,
+                client_ask_explanation(s->core, handle_deadline(s, timeout_ms)));
+    handle_nudge(s);
+    return asking->awaited.id;
+}
+
+int synod_explain_async(struct synod *s, uint32_t timeout_ms, synod_explain_fn fn, void *arg,
+                        uint64_t *id)
+{
+    const struct asking_why asking = {.fn = fn, .arg = arg};
+    int rc = handle_check(s);
+    if (rc == SYNOD_OK) {
+        ask_give_id(s, ask(s, timeout_ms, &asking), id);
+    }
+    return rc;
+}
+
+struct waiting {
+    struct synod *s;
+    int is_done;
+    int code;
+    struct errmsg why; /* with a code other than SYNOD_OK */
+};
+
+static void note_explained(void *arg, int code, const struct synod_explanation *explanation)
+{
+    struct waiting *w = arg;
+    (void)explanation;
+    w->code = code;
+    w->why = w->s->err;
+    w->is_done = 1;
+}
+
+int synod_explain(struct synod *s, struct synod_explanation **out)
+{
+    struct waiting w = {.s = s};
+    const struct asking_why asking = {.fn = note_explained, .arg = &w, .taker = out};
+    *out = NULL;
+    int rc = handle_may_block(s);
+    if (rc == SYNOD_OK) {
+        rc = ask_wait(s, &w.is_done, ask(s, 0, &asking));
+    }
+    if (rc == SYNOD_OK && w.code != SYNOD_OK) {
+        s->err = w.why;
+        rc = w.code;
+    }
+    return rc;
 }

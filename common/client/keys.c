@@ -1,7 +1,9 @@
 #include "common/client/keys.h"
 
+#include "common/base/bytes.h"
+#include "common/base/check.h"
 #include "common/base/memory.h"
-#include "common/client/client.h"
+#include "common/client/handle.h"
 
 #include <stdlib.h>
 
@@ -11,7 +13,6 @@ int keys_take(struct synod *s, struct slice bytes, uint64_t revision, struct syn
     if (result == NULL) {
         return errmsg_set(&s->err, SYNOD_E_CORRUPT, "a response on keys is malformed (a bug)");
     }
-    s->revision = revision > s->revision ? revision : s->revision;
     if (out != NULL) {
         *out = result;
     } else {
@@ -20,14 +21,13 @@ int keys_take(struct synod *s, struct slice bytes, uint64_t revision, struct syn
     return SYNOD_OK;
 }
 
-/* ---- the public calls */
+/* ---- calls that wait */
 
-static int run_query(struct synod *s, const struct question *question, time_ms_t deadline,
-                     struct synod_result **out)
+static int run_query(struct synod *s, const struct client_query *query, struct synod_result **out)
 {
     struct buffer answer = {0};
     uint64_t revision = 0;
-    int rc = query_run(s, question, deadline, &revision, &answer);
+    int rc = step_query(s, query, &revision, &answer);
     if (rc == SYNOD_OK) {
         rc = keys_take(s, buffer_slice(&answer), revision, out);
     }
@@ -40,7 +40,7 @@ static int run_command(struct synod *s, struct slice body, time_ms_t deadline,
 {
     struct buffer response = {0};
     uint64_t revision = 0;
-    int rc = call_run(s, COMMAND_KV, body, deadline, &revision, &response);
+    int rc = step_command(s, COMMAND_KV, body, deadline, &revision, &response);
     if (rc == SYNOD_OK) {
         rc = keys_take(s, buffer_slice(&response), revision, out);
     }
@@ -54,14 +54,26 @@ int keys_run(struct synod *s, const struct synod_request *request,
     struct buffer body = {0};
     int is_read_only = 0;
     int rc = keys_encode(s, request, &body, &is_read_only);
-    if (rc == SYNOD_OK && request->op == SYNOD_RANGE) {
-        rc = range_run(s, &request->as.range, consistency, deadline, out);
-    } else if (rc == SYNOD_OK && is_read_only) {
-        const struct question question = {QUERY_KV, buffer_slice(&body), consistency, 0};
-        rc = run_query(s, &question, deadline, out);
-    } else if (rc == SYNOD_OK) {
+    const struct call_argument bytes = {body.data, body.size};
+    if (rc == SYNOD_OK) {
+        rc = call_begin(s, "request", &bytes, 1);
+    }
+    if (rc != SYNOD_OK) {
+        buffer_close(&body);
+        return rc;
+    }
+    if (request->op == SYNOD_RANGE) {
+        rc = collect_range(s, &request->as.range, consistency, 0, deadline, out);
+    } else if (is_read_only) {
+        const struct client_query query = {.op = QUERY_KV,
+                                           .body = buffer_slice(&body),
+                                           .consistency = keys_consistency(consistency),
+                                           .deadline = deadline};
+        rc = run_query(s, &query, out);
+    } else {
         rc = run_command(s, buffer_slice(&body), deadline, out);
     }
+    rc = call_end(s, rc);
     buffer_close(&body);
     return rc;
 }
@@ -73,12 +85,25 @@ int keys_continue(struct synod *s, const struct synod_request *request, time_ms_
     int is_read_only = 0;
     int rc = keys_encode(s, request, &body, &is_read_only);
     CHECK(rc != SYNOD_OK || is_read_only);
-    if (rc == SYNOD_OK && request->op == SYNOD_RANGE) {
-        rc = range_continue(s, &request->as.range, deadline, out);
-    } else if (rc == SYNOD_OK) {
-        const struct question question = query_continued(buffer_slice(&body));
-        rc = run_query(s, &question, deadline, out);
+    const struct call_argument bytes = {body.data, body.size};
+    if (rc == SYNOD_OK) {
+        rc = call_begin(s, "continue", &bytes, 1);
     }
+    if (rc != SYNOD_OK) {
+        buffer_close(&body);
+        return rc;
+    }
+    if (request->op == SYNOD_RANGE) {
+        rc = collect_range(s, &request->as.range, SYNOD_LOCAL, 1, deadline, out);
+    } else {
+        const struct client_query query = {.op = QUERY_KV_CONTINUED,
+                                           .body = buffer_slice(&body),
+                                           .consistency = READ_LOCAL,
+                                           .is_revision_known = 1,
+                                           .deadline = deadline};
+        rc = run_query(s, &query, out);
+    }
+    rc = call_end(s, rc);
     buffer_close(&body);
     return rc;
 }
@@ -96,56 +121,7 @@ void keys_post(struct synod *s, const struct synod_request *request)
 int synod_request(struct synod *s, const struct synod_request *request,
                   enum synod_consistency consistency, struct synod_result **out)
 {
-    return keys_run(s, request, consistency, client_deadline(client_now(), s->timeout_ms), out);
-}
-
-/* An asynchronous request under way. */
-struct requesting {
-    struct synod *s;
-    synod_request_fn fn;
-    void *arg;
-};
-
-static void on_requested(void *arg, int code, uint64_t value)
-{
-    struct requesting requesting = *(struct requesting *)arg;
-    struct synod_result *result = NULL;
-    free(arg);
-    if (code == SYNOD_OK) {
-        code = keys_take(requesting.s, requesting.s->body, value, &result);
-    }
-    requesting.fn(requesting.arg, code, result);
-    synod_result_free(result);
-}
-
-int synod_request_async(struct synod *s, const struct synod_request *request, uint32_t timeout_ms,
-                        synod_request_fn fn, void *arg)
-{
-    struct buffer body = {0};
-    struct requesting *requesting = NULL;
-    int is_read_only = 0;
-    int rc = call_check(s);
-    if (rc == SYNOD_OK) {
-        rc = keys_encode(s, request, &body, &is_read_only);
-    }
-    if (rc == SYNOD_OK && is_read_only) {
-        rc = errmsg_set(&s->err, SYNOD_E_USAGE,
-                        "a request that changes nothing is not sent through the log; try: "
-                        "synod_request");
-    }
-    if (rc == SYNOD_OK) {
-        if (fn != NULL) {
-            requesting = memory_alloc(sizeof *requesting);
-            *requesting = (struct requesting){s, fn, arg};
-        }
-        rc = submit_add(s, COMMAND_KV, body.data, body.size, call_deadline(s, timeout_ms),
-                        fn != NULL ? on_requested : NULL, requesting);
-        if (rc != SYNOD_OK) {
-            free(requesting);
-        }
-    }
-    buffer_close(&body);
-    return rc;
+    return keys_run(s, request, consistency, handle_deadline(s, 0), out);
 }
 
 int synod_put(struct synod *s, struct synod_bytes key, struct synod_bytes value, uint64_t lease,
@@ -182,10 +158,82 @@ int synod_delete(struct synod *s, struct synod_bytes key, uint64_t *deleted)
 
 int synod_compact(struct synod *s, uint64_t revision)
 {
-    struct buffer payload = {0};
-    buffer_put_u64(&payload, revision);
-    int rc = call_run(s, COMMAND_COMPACT, buffer_slice(&payload),
-                      client_deadline(client_now(), s->timeout_ms), NULL, NULL);
-    buffer_close(&payload);
+    uint8_t payload[8];
+    const struct call_argument argument = {&revision, sizeof revision};
+    int rc = call_begin(s, "compact", &argument, 1);
+    if (rc != SYNOD_OK) {
+        return rc;
+    }
+    bytes_put_u64(payload, revision);
+    rc = step_command(s, COMMAND_COMPACT, slice_borrow(payload, sizeof payload),
+                      handle_deadline(s, 0), NULL, NULL);
+    return call_end(s, rc);
+}
+
+/* ---- changes that are not waited for */
+
+struct requesting {
+    struct commanded commanded;
+    synod_request_fn fn;
+    void *arg;
+};
+
+static void on_requested(struct commanded *self, int code, uint64_t value, struct slice body)
+{
+    const struct requesting requesting = *(struct requesting *)self;
+    struct synod_result *result = NULL;
+    free(self);
+    if (code == SYNOD_OK) {
+        code = keys_take(requesting.commanded.s, body, value, &result);
+    }
+    requesting.fn(requesting.arg, code, result);
+    synod_result_free(result);
+}
+
+/* Nobody waits: its number is all there is to know of it. */
+static int submit_alone(struct synod *s, struct slice body, time_ms_t deadline)
+{
+    uint64_t number = 0;
+    int rc = client_submit(s->core, COMMAND_KV, body, deadline, NULL, NULL, &number, &s->err);
+    if (rc == 0) {
+        s->last_id = number | OPERATION_ID;
+        handle_nudge(s);
+    }
+    return rc;
+}
+
+static int submit(struct synod *s, struct slice body, time_ms_t deadline, synod_request_fn fn,
+                  void *arg)
+{
+    if (fn == NULL) {
+        return submit_alone(s, body, deadline);
+    }
+    struct requesting *requesting = memory_alloc(sizeof *requesting);
+    *requesting = (struct requesting){.commanded.fn = on_requested, .fn = fn, .arg = arg};
+    int rc = commanded_submit(s, COMMAND_KV, body, deadline, &requesting->commanded);
+    if (rc != SYNOD_OK) {
+        free(requesting);
+    }
+    return rc;
+}
+
+int synod_request_async(struct synod *s, const struct synod_request *request, uint32_t timeout_ms,
+                        synod_request_fn fn, void *arg)
+{
+    struct buffer body = {0};
+    int is_read_only = 0;
+    int rc = handle_check(s);
+    if (rc == SYNOD_OK) {
+        rc = keys_encode(s, request, &body, &is_read_only);
+    }
+    if (rc == SYNOD_OK && is_read_only) {
+        rc = errmsg_set(&s->err, SYNOD_E_USAGE,
+                        "a request that changes nothing is not sent through the log; try: "
+                        "synod_query_async, or synod_request");
+    }
+    if (rc == SYNOD_OK) {
+        rc = submit(s, buffer_slice(&body), handle_deadline(s, timeout_ms), fn, arg);
+    }
+    buffer_close(&body);
     return rc;
 }

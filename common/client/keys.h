@@ -2,8 +2,9 @@
  *
  * request.c    requests to bytes
  * response.c   bytes to results
- * range.c      ranges in pages, and sorted
- * keys.c       the calls */
+ * collect.c    a range of any size as one result
+ * keys.c       the calls that wait, and changes that do not
+ * queries.c    reads that do not wait */
 #ifndef SYNOD_CLIENT_KEYS_H
 #define SYNOD_CLIENT_KEYS_H
 
@@ -11,6 +12,7 @@
 #include "common/base/error.h"
 #include "common/client/synod.h"
 #include "common/protocol/kv.h"
+#include "common/protocol/message.h"
 #include "common/protocol/types.h"
 
 /* Appends the request's bytes and validates them as proposers and learners will: what passes here
@@ -28,13 +30,14 @@ struct synod_result *keys_decode(struct slice bytes, uint64_t revision) MUST_USE
 int keys_take(struct synod *s, struct slice bytes, uint64_t revision,
               struct synod_result **out) MUST_USE;
 
-/* A range that keys_encode has validated, and one that goes on: see keys_run and keys_continue. */
-int range_run(struct synod *s, const struct synod_range_op *op, enum synod_consistency consistency,
-              time_ms_t deadline, struct synod_result **out) MUST_USE;
-int range_continue(struct synod *s, const struct synod_range_op *op, time_ms_t deadline,
-                   struct synod_result **out) MUST_USE;
+/* A range that keys_encode has validated, collected as a step of the call under way. is_continued:
+ * as for keys_continue. */
+int collect_range(struct synod *s, const struct synod_range_op *op,
+                  enum synod_consistency consistency, int is_continued, time_ms_t deadline,
+                  struct synod_result **out) MUST_USE;
 
-/* synod_request with a deadline of its own. out may be NULL. */
+/* synod_request with a deadline of its own; a call, or a step of the one under way. out may be
+ * NULL. */
 int keys_run(struct synod *s, const struct synod_request *request,
              enum synod_consistency consistency, time_ms_t deadline,
              struct synod_result **out) MUST_USE;
@@ -48,12 +51,14 @@ int keys_continue(struct synod *s, const struct synod_request *request, time_ms_
 /* Sends it behind all that was sent before, and waits for nothing (call_post). */
 void keys_post(struct synod *s, const struct synod_request *request);
 
-/* 0 if the items of a response are so many keys, the last of which is given; -1 if not. */
-int keys_check_kvs(struct slice items, uint32_t count, struct kv *last);
-
 struct synod_bytes keys_bytes(struct slice slice);
 
 /* A key as the application sees it; the bytes are borrowed. */
 struct synod_kv keys_kv(const struct kv *kv);
+
+static inline enum read_consistency keys_consistency(enum synod_consistency consistency)
+{
+    return consistency == SYNOD_LOCAL ? READ_LOCAL : READ_LINEARIZABLE;
+}
 
 #endif

@@ -1,4 +1,4 @@
-#include "common/client/client.h"
+#include "common/client/handle.h"
 
 #include "common/base/bytes.h"
 
@@ -6,8 +6,13 @@
 
 static int ask(struct synod *s, enum query_op op, struct slice body, struct buffer *answer)
 {
-    const struct question question = {op, body, SYNOD_LINEARIZABLE, 0};
-    return query_run(s, &question, client_deadline(client_now(), s->timeout_ms), NULL, answer);
+    const struct client_query query = {.op = op,
+                                       .body = body,
+                                       .consistency = READ_LINEARIZABLE,
+                                       .deadline = handle_deadline(s, 0)};
+    const struct call_argument argument = {body.data, body.size};
+    int rc = call_begin(s, "lease query", &argument, 1);
+    return rc == SYNOD_OK ? call_end(s, step_query(s, &query, NULL, answer)) : rc;
 }
 
 static int malformed(struct synod *s)

@@ -1,4 +1,5 @@
 #include "common/client/keys.h"
+#include "common/client/lease_calls.h"
 #include "common/client/recipe.h"
 
 #include <stdio.h>
@@ -8,8 +9,8 @@
  * put), so that the order of keys is the order of arrival. "synod/queue/NAME/claim/ID" exists while
  * somebody has the message, under the claim's lease; its create revision is the token. When the
  * lease ends the message is where it was: at the front. */
-#define ITEM "/item/"
-#define CLAIM "/claim/"
+#define ITEM "item/"
+#define CLAIM "claim/"
 
 #define WHAT "message"
 
@@ -30,25 +31,31 @@ struct queue {
     struct buffer items, claims; /* prefixes */
 };
 
-static int queue_open(struct synod *s, struct queue *q, const char *name)
+/* Every call on a queue is a call of its own, between these two. */
+
+static int begin(struct synod *s, struct queue *q, const char *name, const char *call,
+                 const struct call_argument *arguments, size_t count)
 {
     int rc = recipe_check_name(s, "queue", name);
+    if (rc == SYNOD_OK) {
+        rc = call_begin(s, call, arguments, count);
+    }
     if (rc != SYNOD_OK) {
         return rc;
     }
     *q = (struct queue){0};
-    recipe_put_text(&q->items, "synod/queue/");
-    recipe_put_name(&q->items, name);
+    recipe_put_prefix(&q->items, "queue", name);
     buffer_put(&q->claims, buffer_slice(&q->items));
     recipe_put_text(&q->items, ITEM);
     recipe_put_text(&q->claims, CLAIM);
     return SYNOD_OK;
 }
 
-static void queue_close(struct queue *q)
+static int end(struct synod *s, struct queue *q, int rc)
 {
     buffer_close(&q->items);
     buffer_close(&q->claims);
+    return call_end(s, rc);
 }
 
 /* Item and claim of one message. */
@@ -115,12 +122,12 @@ static int push(struct synod *s, const struct queue *q, struct synod_bytes data,
 int synod_queue_push(struct synod *s, const char *queue, struct synod_bytes data, char id[32])
 {
     struct queue q;
-    int rc = queue_open(s, &q, queue);
-    if (rc == SYNOD_OK) {
-        rc = push(s, &q, data, id);
-        queue_close(&q);
-    }
-    return rc;
+    const struct call_argument arguments[] = {
+        recipe_text_argument(queue),
+        {data.data, data.size},
+    };
+    int rc = begin(s, &q, queue, "synod_queue_push", arguments, 2);
+    return rc == SYNOD_OK ? end(s, &q, push(s, &q, data, id)) : rc;
 }
 
 /* A sequential key alone could not be refused: the comparison and the put are one transaction. */
@@ -155,12 +162,12 @@ int synod_queue_push_if_empty(struct synod *s, const char *queue, struct synod_b
                               char id[32])
 {
     struct queue q;
-    int rc = queue_open(s, &q, queue);
-    if (rc == SYNOD_OK) {
-        rc = push_if_empty(s, &q, data, id);
-        queue_close(&q);
-    }
-    return rc;
+    const struct call_argument arguments[] = {
+        recipe_text_argument(queue),
+        {data.data, data.size},
+    };
+    int rc = begin(s, &q, queue, "synod_queue_push_if_empty", arguments, 2);
+    return rc == SYNOD_OK ? end(s, &q, push_if_empty(s, &q, data, id)) : rc;
 }
 
 /* ---- claiming */
@@ -175,7 +182,7 @@ struct walk {
     uint64_t lease;    /* for our claim; 0: none yet */
     uint64_t visibility_ms;
     int is_bound;
-    time_ms_t call_deadline;
+    time_ms_t step_deadline;
 };
 
 /* Items and claims from the walk's id on, both at its revision. */
@@ -201,8 +208,8 @@ static int read_page(struct synod *s, const struct walk *w, struct synod_result 
     };
     const struct synod_request request = {.op = SYNOD_TXN,
                                           .as.txn = {.then = parts, .then_count = 2}};
-    int rc = w->revision == 0 ? keys_run(s, &request, SYNOD_LINEARIZABLE, w->call_deadline, out)
-                              : keys_continue(s, &request, w->call_deadline, out);
+    int rc = w->revision == 0 ? keys_run(s, &request, SYNOD_LINEARIZABLE, w->step_deadline, out)
+                              : keys_continue(s, &request, w->step_deadline, out);
     free_keys(&from);
     if (rc == SYNOD_OK && (*out)->response.response_count != 2) {
         synod_result_free(*out);
@@ -227,7 +234,7 @@ static int is_claimed(const struct walk *w, const struct synod_response *claims,
 static int try_take(struct synod *s, struct walk *w, const char *id, struct synod_message *out)
 {
     if (w->lease == 0) {
-        int rc = lease_grant(s, 0, w->visibility_ms, w->is_bound, w->call_deadline, &w->lease);
+        int rc = lease_grant(s, 0, w->visibility_ms, w->is_bound, w->step_deadline, &w->lease);
         if (rc != SYNOD_OK) {
             return rc;
         }
@@ -246,7 +253,7 @@ static int try_take(struct synod *s, struct walk *w, const char *id, struct syno
         .as.txn = {.compares = compares, .compare_count = 2, .then = then, .then_count = 2},
     };
     struct synod_result *result = NULL;
-    int rc = keys_run(s, &request, SYNOD_LINEARIZABLE, w->call_deadline, &result);
+    int rc = keys_run(s, &request, SYNOD_LINEARIZABLE, w->step_deadline, &result);
     free_keys(&keys);
     if (rc != SYNOD_OK) {
         return rc;
@@ -326,74 +333,91 @@ static int walk(struct synod *s, struct walk *w, struct synod_message *out)
     return rc;
 }
 
-static void wake(void *arg, int code, const struct synod_events *events)
+/* ---- waiting for a message */
+
+/* Whatever the watch says, but that there is nothing new: it is time to look again. */
+static void wake(struct step *step, const struct completion *completion)
 {
-    (void)code;
-    (void)events;
-    *(int *)arg = 1;
+    const struct events_page_told *page = completion->detail;
+    if (completion->kind != COMPLETION_EVENTS || page->count > 0) {
+        step->is_done = 1;
+    }
 }
 
-/* Waits until a message has come, or a claim has ended, since the walk. */
-static int wait_for_one(struct synod *s, const struct walk *w, time_ms_t deadline)
+/* A step that is done when something has changed below the prefix after the walk. */
+static const struct step *watch(struct synod *s, const struct walk *w, const struct buffer *prefix,
+                                uint32_t flags)
 {
-    uint8_t ends[2][SYNOD_KEY_BYTES_MAX];
-    int is_awake = 0;
-    const struct synod_watch_options items = {
-        .key = recipe_bytes(&w->q->items),
-        .end = synod_prefix_end(recipe_bytes(&w->q->items), ends[0]),
-        .revision = w->revision + 1,
-        .no_delete = 1,
-    };
-    const struct synod_watch_options claims = {
-        .key = recipe_bytes(&w->q->claims),
-        .end = synod_prefix_end(recipe_bytes(&w->q->claims), ends[1]),
-        .revision = w->revision + 1,
-        .no_put = 1,
-    };
-    struct synod_watch *watches[2] = {NULL, NULL};
-    int rc = watch_continue(s, &items, wake, &is_awake, &watches[0]);
-    if (rc == SYNOD_OK) {
-        rc = watch_continue(s, &claims, wake, &is_awake, &watches[1]);
+    struct step *step = step_next(s);
+    if (!step->is_begun) {
+        uint8_t end[SYNOD_KEY_BYTES_MAX];
+        struct synod_bytes to = synod_prefix_end(recipe_bytes(prefix), end);
+        const struct client_watch wanted = {
+            .key = buffer_slice(prefix),
+            .end = slice_borrow(to.data, to.size),
+            .revision = w->revision + 1,
+            .flags = flags | WATCH_CONTINUED,
+        };
+        step_await(s, step, client_watch(s->core, &wanted), wake);
     }
-    time_ms_t until = client_now() + QUEUE_LOOK_MS;
+    return step;
+}
+
+/* Waits until a message has come, or a claim has ended, since the walk; or for so long that it is
+ * worth a look. Then it forgets all steps behind `start`. An interrupted wait keeps its watches:
+ * one that is interrupted all the time must not leave one after the other with the learner. */
+static int wait_for_one(struct synod *s, const struct walk *w, time_ms_t deadline,
+                        struct step *start)
+{
+    struct step *step;
+    time_ms_t until = recipe_deadline(s, QUEUE_LOOK_MS, &step);
     until = deadline < until ? deadline : until;
-    while (rc == SYNOD_OK && !is_awake && client_now() < until) {
-        rc = client_turn(s, until);
+    const struct step *items = watch(s, w, &w->q->items, WATCH_NO_DELETE);
+    const struct step *claims = watch(s, w, &w->q->claims, WATCH_NO_PUT);
+    int rc = SYNOD_OK;
+    while (rc == SYNOD_OK && !items->is_done && !claims->is_done && handle_now() < until) {
+        rc = handle_turn(s, until);
     }
-    synod_watch_stop(watches[0]);
-    synod_watch_stop(watches[1]);
+    if (rc == SYNOD_OK || items->is_done || claims->is_done) {
+        step_rewind(s, start);
+        rc = SYNOD_OK;
+    }
     return rc;
 }
 
-static int claim(struct synod *s, struct walk *w, time_ms_t deadline, struct synod_message *out)
+static int claim(struct synod *s, struct walk *w, uint32_t timeout_ms, struct synod_message *out)
 {
+    struct step *start;
+    time_ms_t deadline = recipe_deadline(s, timeout_ms, &start);
     int rc;
     for (int tries = 1;; tries++) {
-        w->call_deadline = recipe_call_deadline(s, deadline);
+        w->step_deadline = recipe_step_deadline(s, deadline);
         rc = walk(s, w, out);
         if (rc != 1) {
             break;
         }
-        if (w->is_overtaken && (tries < TRIES_MIN || client_now() < deadline)) {
+        int is_late = recipe_is_late(s, deadline);
+        if (w->is_overtaken && (tries < TRIES_MIN || !is_late)) {
             continue;
         }
-        if (client_now() >= deadline) {
+        if (is_late) {
             rc = errmsg_set(&s->err, SYNOD_E_NOT_FOUND,
                             "there was no message in time (the queue is empty, or others have all "
                             "of it); try: to wait longer");
             break;
         }
         if (w->lease != 0) { /* it would run out while we wait */
-            lease_post_revoke(s, w->lease);
+            claim_post_revoke(s, w->lease);
             w->lease = 0;
         }
-        rc = wait_for_one(s, w, deadline);
+        rc = wait_for_one(s, w, deadline, start);
         if (rc != SYNOD_OK) {
             break;
         }
+        tries = 0; /* all is as it was in the beginning, but for the deadline */
     }
-    if (rc != SYNOD_OK && w->lease != 0) {
-        lease_post_revoke(s, w->lease); /* behind the transaction, should that still happen */
+    if (rc != SYNOD_OK && rc != SYNOD_E_INTERRUPTED && w->lease != 0) {
+        claim_post_revoke(s, w->lease); /* behind the transaction, should that still happen */
     }
     return rc;
 }
@@ -407,14 +431,18 @@ int synod_queue_claim(struct synod *s, const char *queue, uint64_t visibility_ms
                           "a message is claimed for 1 to %llu ms, not %lld; try: 30,000",
                           (unsigned long long)LEASE_TTL_MS_MAX, (long long)visibility_ms);
     }
-    time_ms_t deadline = client_deadline(client_now(), timeout_ms);
-    int rc = queue_open(s, &q, queue);
-    if (rc == SYNOD_OK) {
-        struct walk w = {.q = &q, .visibility_ms = visibility_ms, .is_bound = !is_detached};
-        rc = claim(s, &w, deadline, out);
-        queue_close(&q);
+    const struct call_argument arguments[] = {
+        recipe_text_argument(queue),
+        {&visibility_ms, sizeof visibility_ms},
+        {&is_detached, sizeof is_detached},
+        {&timeout_ms, sizeof timeout_ms},
+    };
+    int rc = begin(s, &q, queue, "synod_queue_claim", arguments, 4);
+    if (rc != SYNOD_OK) {
+        return rc;
     }
-    return rc;
+    struct walk w = {.q = &q, .visibility_ms = visibility_ms, .is_bound = !is_detached};
+    return end(s, &q, claim(s, &w, timeout_ms, out));
 }
 
 /* ---- what a holder does */
@@ -422,13 +450,19 @@ int synod_queue_claim(struct synod *s, const char *queue, uint64_t visibility_ms
 enum deed { EXTEND, ACKNOWLEDGE, RELEASE };
 
 static int deal_with(struct synod *s, const char *queue, const char *id, uint64_t token,
-                     enum deed deed)
+                     const char *call, enum deed deed)
 {
     struct queue q;
     int rc = check_id(s, id);
-    if (rc == SYNOD_OK) {
-        rc = queue_open(s, &q, queue);
+    if (rc != SYNOD_OK) {
+        return rc;
     }
+    const struct call_argument arguments[] = {
+        recipe_text_argument(queue),
+        recipe_text_argument(id),
+        {&token, sizeof token},
+    };
+    rc = begin(s, &q, queue, call, arguments, 3);
     if (rc != SYNOD_OK) {
         return rc;
     }
@@ -447,23 +481,22 @@ static int deal_with(struct synod *s, const char *queue, const char *id, uint64_
         break;
     }
     free_keys(&keys);
-    queue_close(&q);
-    return rc;
+    return end(s, &q, rc);
 }
 
 int synod_queue_extend(struct synod *s, const char *queue, const char *id, uint64_t token)
 {
-    return deal_with(s, queue, id, token, EXTEND);
+    return deal_with(s, queue, id, token, "synod_queue_extend", EXTEND);
 }
 
 int synod_queue_acknowledge(struct synod *s, const char *queue, const char *id, uint64_t token)
 {
-    return deal_with(s, queue, id, token, ACKNOWLEDGE);
+    return deal_with(s, queue, id, token, "synod_queue_acknowledge", ACKNOWLEDGE);
 }
 
 int synod_queue_release(struct synod *s, const char *queue, const char *id, uint64_t token)
 {
-    return deal_with(s, queue, id, token, RELEASE);
+    return deal_with(s, queue, id, token, "synod_queue_release", RELEASE);
 }
 
 /* ---- what anybody sees */
@@ -471,7 +504,8 @@ int synod_queue_release(struct synod *s, const char *queue, const char *id, uint
 int synod_queue_show(struct synod *s, const char *queue, struct synod_queue *out)
 {
     struct queue q;
-    int rc = queue_open(s, &q, queue);
+    const struct call_argument argument = recipe_text_argument(queue);
+    int rc = begin(s, &q, queue, "synod_queue_show", &argument, 1);
     if (rc != SYNOD_OK) {
         return rc;
     }
@@ -493,6 +527,5 @@ int synod_queue_show(struct synod *s, const char *queue, struct synod_queue *out
                                     .claimed = result->response.responses[1].count};
     }
     synod_result_free(result);
-    queue_close(&q);
-    return rc;
+    return end(s, &q, rc);
 }

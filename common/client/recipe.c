@@ -1,6 +1,5 @@
 #include "common/client/recipe.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 static const char digits[] = "0123456789ABCDEF";
@@ -34,6 +33,15 @@ void recipe_put_name(struct buffer *out, const char *name)
     }
 }
 
+void recipe_put_prefix(struct buffer *out, const char *kind, const char *name)
+{
+    recipe_put_text(out, "synod/");
+    recipe_put_text(out, kind);
+    recipe_put_text(out, "/");
+    recipe_put_name(out, name);
+    recipe_put_text(out, "/");
+}
+
 int recipe_read_name(struct synod_bytes escaped, char *out)
 {
     const char *in = escaped.data;
@@ -62,9 +70,19 @@ struct synod_bytes recipe_bytes(const struct buffer *buffer)
     return (struct synod_bytes){buffer->data, buffer->size};
 }
 
-time_ms_t recipe_call_deadline(const struct synod *s, time_ms_t until)
+struct call_argument recipe_text_argument(const char *text)
 {
-    time_ms_t own = client_deadline(client_now(), s->timeout_ms);
+    return (struct call_argument){text, text != NULL ? strlen(text) : 0};
+}
+
+time_ms_t recipe_until(uint32_t timeout_ms)
+{
+    return timeout_ms == UINT32_MAX ? TIME_NEVER : handle_now() + (time_ms_t)timeout_ms;
+}
+
+time_ms_t recipe_step_deadline(const struct synod *s, time_ms_t until)
+{
+    time_ms_t own = handle_deadline(s, 0);
     return own > until ? own : until;
 }
 
@@ -74,15 +92,35 @@ void recipe_lend(struct synod *s, struct synod_result *result)
     s->borrowed = result;
 }
 
-void recipe_close(struct synod *s)
+/* ---- steps that are done at once */
+
+static struct step *keep(struct synod *s, uint64_t value)
 {
-    recipe_lend(s, NULL);
-    struct hold *next;
-    for (struct hold *hold = s->holds; hold != NULL; hold = next) {
-        next = hold->next;
-        buffer_close(&hold->prefix);
-        buffer_close(&hold->key);
-        free(hold);
+    struct step *step = step_next(s);
+    if (!step->is_done) {
+        step->is_begun = step->is_done = 1;
+        step->value = value;
     }
-    s->holds = NULL;
+    return step;
+}
+
+time_ms_t recipe_deadline(struct synod *s, uint32_t timeout_ms, struct step **step)
+{
+    *step = keep(s, (uint64_t)recipe_until(timeout_ms));
+    return (time_ms_t)(*step)->value;
+}
+
+int recipe_is_late(struct synod *s, time_ms_t deadline)
+{
+    struct step *step = keep(s, handle_now() >= deadline);
+    step->is_read = 1;
+    return step->value != 0;
+}
+
+int recipe_is_first(struct synod *s)
+{
+    struct step *step = step_next(s);
+    int is_first = !step->is_done;
+    step->is_begun = step->is_done = 1;
+    return is_first;
 }

@@ -1,4 +1,4 @@
-#include "common/client/client.h"
+#include "common/client/handle.h"
 #include "common/client/keys.h"
 
 #include <string.h>

@@ -32,23 +32,16 @@ struct tally {
     size_t kvs;
 };
 
-int keys_check_kvs(struct slice items, uint32_t count, struct kv *last)
+static int tally_kvs(struct slice items, uint32_t count, struct tally *tally)
 {
     struct kv kv;
     uint32_t found = 0;
     int rc;
     while ((rc = kv_next(&items, &kv)) == 1) {
-        *last = kv;
         found++;
     }
+    tally->kvs += found;
     return rc == 0 && found == count ? 0 : -1;
-}
-
-static int tally_kvs(struct slice items, uint32_t count, struct tally *tally)
-{
-    struct kv last;
-    tally->kvs += count;
-    return keys_check_kvs(items, count, &last);
 }
 
 static int tally_responses(struct slice items, uint32_t count, int depth, struct tally *tally)

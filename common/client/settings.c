@@ -1,7 +1,6 @@
 /* Who should lead: the settings of oracles as the log has them, and the line of successors. */
-#include "common/client/client.h"
+#include "common/client/ask.h"
 
-#include "common/base/buffer.h"
 #include "common/base/bytes.h"
 
 #include <string.h>
@@ -123,19 +122,12 @@ static int malformed(struct synod *s)
     return errmsg_set(&s->err, SYNOD_E_CORRUPT, "an answer on settings is malformed (a bug)");
 }
 
-/* Asks for settings and line. The places in *answer follow what *reader has read. */
-static int ask(struct synod *s, enum synod_consistency consistency, time_ms_t deadline,
-               struct settings *out, struct buffer *answer, struct reader *reader)
+int settings_read(struct synod *s, struct slice answer, struct settings *out, struct reader *rest)
 {
-    const struct question question = {QUERY_SETTINGS, SLICE_EMPTY, consistency, 0};
-    int rc = query_run(s, &question, deadline, NULL, answer);
-    if (rc != SYNOD_OK) {
-        return rc;
-    }
-    *reader = (struct reader){buffer_slice(answer), 0};
-    uint64_t version = reader_u64(reader);
-    struct slice bytes = reader_bytes(reader, reader_u32(reader));
-    if (reader->is_short) {
+    *rest = (struct reader){answer, 0};
+    uint64_t version = reader_u64(rest);
+    struct slice bytes = reader_bytes(rest, reader_u32(rest));
+    if (rest->is_short) {
         return malformed(s);
     }
     *out = s->config.settings;
@@ -149,13 +141,34 @@ static int ask(struct synod *s, enum synod_consistency consistency, time_ms_t de
     return SYNOD_OK;
 }
 
-int settings_ask(struct synod *s, enum synod_consistency consistency, time_ms_t deadline,
-                 struct synod_oracle *out)
+/* Asks a learner, as a call of that name. *answer has the answer, and *rest what follows the
+ * settings in it. */
+static int ask(struct synod *s, const char *call, enum synod_consistency consistency,
+               struct settings *out, struct buffer *answer, struct reader *rest)
+{
+    const struct call_argument argument = {&consistency, sizeof consistency};
+    int rc = call_begin(s, call, &argument, 1);
+    if (rc != SYNOD_OK) {
+        return rc;
+    }
+    const struct client_query query = {
+        .op = QUERY_SETTINGS,
+        .consistency = consistency == SYNOD_LOCAL ? READ_LOCAL : READ_LINEARIZABLE,
+        .deadline = handle_deadline(s, 0),
+    };
+    rc = step_query(s, &query, NULL, answer);
+    if (rc == SYNOD_OK) {
+        rc = settings_read(s, buffer_slice(answer), out, rest);
+    }
+    return call_end(s, rc);
+}
+
+int synod_oracle_get(struct synod *s, enum synod_consistency consistency, struct synod_oracle *out)
 {
     struct settings settings;
     struct buffer answer = {0};
-    struct reader reader;
-    int rc = ask(s, consistency, deadline, &settings, &answer, &reader);
+    struct reader rest;
+    int rc = ask(s, "synod_oracle_get", consistency, &settings, &answer, &rest);
     buffer_close(&answer);
     if (rc == SYNOD_OK) {
         settings_tell(s, &settings, out);
@@ -163,25 +176,19 @@ int settings_ask(struct synod *s, enum synod_consistency consistency, time_ms_t 
     return rc;
 }
 
-int synod_oracle_get(struct synod *s, enum synod_consistency consistency, struct synod_oracle *out)
-{
-    return settings_ask(s, consistency, client_deadline(client_now(), s->timeout_ms), out);
-}
-
 int synod_oracle_line(struct synod *s, struct synod_place *places, size_t capacity, size_t *count)
 {
     struct settings settings;
     struct buffer answer = {0};
-    struct reader reader;
+    struct reader rest;
     size_t found = 0;
-    int rc = ask(s, SYNOD_LINEARIZABLE, client_deadline(client_now(), s->timeout_ms), &settings,
-                 &answer, &reader);
-    while (rc == SYNOD_OK && reader.rest.size > 0) {
-        struct synod_place place = {.proposer = reader_u32(&reader)};
-        place.incarnation = reader_u64(&reader);
-        place.since = reader_u64(&reader);
-        place.left_ms = reader_u64(&reader);
-        if (reader.is_short) {
+    int rc = ask(s, "synod_oracle_line", SYNOD_LINEARIZABLE, &settings, &answer, &rest);
+    while (rc == SYNOD_OK && rest.rest.size > 0) {
+        struct synod_place place = {.proposer = reader_u32(&rest)};
+        place.incarnation = reader_u64(&rest);
+        place.since = reader_u64(&rest);
+        place.left_ms = reader_u64(&rest);
+        if (rest.is_short) {
             rc = malformed(s);
         } else if (found < capacity) {
             places[found] = place;
@@ -216,7 +223,7 @@ int synod_oracle_set(struct synod *s, const struct synod_oracle *oracle, uint64_
 {
     uint8_t payload[8 + SETTINGS_BYTES_MAX];
     size_t size = 0;
-    int rc = client_may_block(s);
+    int rc = handle_may_block(s);
     if (rc == SYNOD_OK) {
         rc = encode(s, oracle, payload + 8, &size);
     }
@@ -224,10 +231,15 @@ int synod_oracle_set(struct synod *s, const struct synod_oracle *oracle, uint64_
         return rc;
     }
     bytes_put_u64(payload, oracle->version);
-    rc = call_run(s, COMMAND_SETTINGS, slice_borrow(payload, 8 + size),
-                  client_deadline(client_now(), s->timeout_ms), NULL, NULL);
+    const struct call_argument argument = {payload, 8 + size};
+    rc = call_begin(s, "synod_oracle_set", &argument, 1);
+    if (rc != SYNOD_OK) {
+        return rc;
+    }
+    rc = step_command(s, COMMAND_SETTINGS, slice_borrow(payload, 8 + size), handle_deadline(s, 0),
+                      NULL, NULL);
     if (rc == SYNOD_OK && version != NULL) {
         *version = oracle->version + 1;
     }
-    return rc;
+    return call_end(s, rc);
 }

@@ -1,6 +1,11 @@
-#include "common/client/client.h"
+#include "common/client/ask.h"
 
+#include "common/base/memory.h"
+
+#include <stdlib.h>
 #include <string.h>
+
+#define NODES_MAX (3 * MEMBERS_MAX)
 
 static const char *const state_names[] = {
     [NODE_UNKNOWN] = "unknown",         [NODE_STANDBY] = "standby",
@@ -10,236 +15,191 @@ static const char *const state_names[] = {
     [NODE_CATCHING_UP] = "catching-up", [NODE_UNREACHABLE] = "unreachable",
 };
 
-const char *status_state_name(uint32_t state)
+const char *ask_state_name(uint32_t state)
 {
     return state < sizeof state_names / sizeof state_names[0] ? state_names[state] : "unknown";
 }
 
-static struct synod_node *find_node(struct synod *s, struct peer peer)
+int ask_wait(struct synod *s, const int *is_done, uint64_t id)
 {
-    for (size_t i = 0; i < s->node_count; i++) {
-        if ((enum role)s->nodes[i].role == peer.role && s->nodes[i].id == peer.id) {
-            return &s->nodes[i];
-        }
+    int rc = call_wait(s, is_done);
+    if (rc != SYNOD_OK) {
+        const struct errmsg why = s->err;
+        (void)synod_cancel(s, id);
+        s->err = why;
     }
-    return NULL;
+    return rc;
 }
 
-static void note_status(struct synod *s, const struct node_status *status)
-{
-    struct synod_node *node = find_node(s, status->node);
-    if (node == NULL) {
-        return; /* a member of another configuration */
-    }
-    uint8_t *seen = &s->node_seen[node - s->nodes];
-    if (*seen && node->silence_ms <= status->silence_ms) {
-        return; /* a fresher report came from another proposer */
-    }
-    *seen = 1;
-    node->state = status_state_name(status->state);
-    node->silence_ms = status->silence_ms;
-    node->ballot_round = status->ballot.round;
-    node->ballot_proposer = status->ballot.proposer;
-    node->leader = status->node.role == ROLE_LEARNER && status->leader == 0
-                       ? status->ballot.proposer
-                       : status->leader;
-    node->leading_since = status->leading_since;
-    node->chosen = status->chosen;
-    node->accepted = status->accepted_max;
-    node->applied = status->applied;
-    node->last_index = status->last_index;
-    node->digest = status->digest;
-    node->sessions = status->session_count;
-    node->revision = status->revision;
-    node->compacted = status->compacted;
-    node->pending_bytes = status->pending_bytes;
-    node->dropped = status->dropped_count;
-}
+/* ---- one process */
 
-static struct contact *contact_of(struct synod *s, struct peer peer)
+static const char *address_of(const struct config *config, struct peer peer)
 {
-    if (peer.role == ROLE_PROPOSER) {
-        return links_proposer(s, peer.id);
-    }
-    for (size_t i = 0; i < s->learner_count; i++) {
-        if (peer.role == ROLE_LEARNER && s->learners[i].peer.id == peer.id) {
-            return &s->learners[i];
-        }
-    }
-    return NULL;
-}
-
-void status_on_reply(struct synod *s, const struct message *msg)
-{
-    const struct msg_status_reply *reply = &msg->status_reply;
-    struct contact *contact = contact_of(s, msg->from);
-    if (contact == NULL || contact->status_request == 0 ||
-        reply->request != contact->status_request) {
-        return;
-    }
-    contact->status_request = 0;
-    for (uint32_t i = 0; i < reply->node_count; i++) {
-        const struct node_status *status = &reply->nodes[i];
-        /* Of itself, and, by hearsay, of acceptors, which take no clients. */
-        if (peer_equal(status->node, msg->from) || status->node.role == ROLE_ACCEPTOR) {
-            note_status(s, status);
-        }
+    int index = -1;
+    switch (peer.role) {
+    case ROLE_ACCEPTOR:
+        index = members_acceptor_index(&config->members, peer.id);
+        return index >= 0 ? config->acceptors[index].address : "";
+    case ROLE_PROPOSER:
+        index = members_proposer_index(&config->members, peer.id);
+        return index >= 0 ? config->proposers[index].peer : "";
+    default:
+        index = members_learner_index(&config->members, peer.id);
+        return index >= 0 ? config->learners[index].peer : "";
     }
 }
 
-static void ask_contact(struct synod *s, struct contact *contact)
+static void tell_node(const struct synod *s, const struct node_status *status,
+                      struct synod_node *out)
 {
-    if (contact->status_request == 0 || contact->status_sent || !contact->is_welcome) {
-        return;
-    }
-    struct message msg = {.kind = MSG_STATUS};
-    msg.status.request = contact->status_request;
-    contact->status_sent = links_send(s, contact, &msg) == 0;
-}
-
-void status_work(struct synod *s)
-{
-    if (s->status_request == 0) {
-        return;
-    }
-    for (size_t i = 0; i < s->proposer_count; i++) {
-        ask_contact(s, &s->proposers[i]);
-    }
-    for (size_t i = 0; i < s->learner_count; i++) {
-        ask_contact(s, &s->learners[i]);
-    }
-}
-
-static void start_contact(struct synod *s, struct contact *contact)
-{
-    contact->status_request = s->status_request;
-    contact->status_sent = 0;
-    links_want(s, contact);
-}
-
-static void add_node(struct synod *s, enum role role, node_id_t id, const char *address)
-{
-    s->nodes[s->node_count] = (struct synod_node){
-        .role = (enum synod_role)role,
-        .id = id,
-        .state = status_state_name(NODE_UNREACHABLE),
-        .address = address,
+    *out = (struct synod_node){
+        .role = (enum synod_role)status->node.role,
+        .id = (uint32_t)status->node.id,
+        .state = ask_state_name(status->state),
+        .address = address_of(&s->config, status->node),
+        .silence_ms = status->silence_ms,
+        .ballot_round = status->ballot.round,
+        .ballot_proposer = status->ballot.proposer,
+        .leader = status->node.role == ROLE_LEARNER && status->leader == 0 ? status->ballot.proposer
+                                                                           : status->leader,
+        .leading_since = status->leading_since,
+        .chosen = status->chosen,
+        .accepted = status->accepted_max,
+        .applied = status->applied,
+        .last_index = status->last_index,
+        .digest = status->digest,
+        .sessions = status->session_count,
+        .revision = status->revision,
+        .compacted = status->compacted,
+        .pending_bytes = status->pending_bytes,
+        .dropped = status->dropped_count,
     };
-    s->node_seen[s->node_count++] = 0;
 }
 
-void status_ask_proposers(struct synod *s)
+/* ---- all of them */
+
+struct asking_status {
+    struct awaited awaited;
+    synod_status_fn fn;
+    void *arg;
+};
+
+static void on_status(struct synod *s, struct awaited *self, const struct completion *completion)
 {
-    const struct members *members = &s->config.members;
-    s->node_count = 0;
-    s->status_request = ++s->request;
-    for (size_t i = 0; i < members->acceptor_count; i++) {
-        add_node(s, ROLE_ACCEPTOR, s->config.acceptors[i].id, s->config.acceptors[i].address);
+    const struct asking_status asking = *(struct asking_status *)self;
+    const struct inquiry_status *status = completion->detail;
+    struct synod_node nodes[NODES_MAX];
+    CHECK(status->node_count <= NODES_MAX);
+    free(self);
+    for (size_t i = 0; i < status->node_count; i++) {
+        tell_node(s, &status->nodes[i], &nodes[i]);
     }
-    for (size_t i = 0; i < s->proposer_count; i++) {
-        add_node(s, ROLE_PROPOSER, s->config.proposers[i].id, s->config.proposers[i].peer);
-        start_contact(s, &s->proposers[i]);
+    asking.fn(asking.arg, completion_code(s, completion), nodes, status->node_count);
+}
+
+static void drop(struct synod *s, struct awaited *self)
+{
+    const struct asking_status asking = *(struct asking_status *)self;
+    free(self);
+    if (s->is_closing) {
+        asking.fn(asking.arg, SYNOD_E_INTERRUPTED, NULL, 0);
     }
 }
 
-static void start_status(struct synod *s)
+int synod_status_async(struct synod *s, uint32_t timeout_ms, synod_status_fn fn, void *arg,
+                       uint64_t *id)
 {
-    status_ask_proposers(s);
-    for (size_t i = 0; i < s->learner_count; i++) {
-        add_node(s, ROLE_LEARNER, s->config.learners[i].id, s->config.learners[i].peer);
-        start_contact(s, &s->learners[i]);
+    int rc = handle_check(s);
+    if (rc != SYNOD_OK) {
+        return rc;
     }
+    struct asking_status *asking = memory_calloc(1, sizeof *asking);
+    asking->fn = fn;
+    asking->arg = arg;
+    asking->awaited.fn = on_status;
+    asking->awaited.drop = drop;
+    awaited_add(s, &asking->awaited, client_ask_status(s->core, 1, handle_deadline(s, timeout_ms)));
+    ask_give_id(s, asking->awaited.id, id);
+    handle_nudge(s);
+    return SYNOD_OK;
 }
 
-/* How many still owe an answer. */
-static size_t unanswered_count(const struct synod *s)
+/* ---- the same, waited for */
+
+struct waiting {
+    struct synod *s;
+    struct synod_node nodes[NODES_MAX];
+    size_t count;
+    int is_done;
+    int code;
+    struct errmsg why; /* with a code other than SYNOD_OK */
+};
+
+static void take_nodes(void *arg, int code, const struct synod_node *nodes, size_t count)
 {
-    size_t count = 0;
-    for (size_t i = 0; i < s->proposer_count; i++) {
-        count += s->proposers[i].status_request != 0;
+    struct waiting *w = arg;
+    if (count > 0) {
+        memcpy(w->nodes, nodes, count * sizeof *nodes);
     }
-    for (size_t i = 0; i < s->learner_count; i++) {
-        count += s->learners[i].status_request != 0;
-    }
-    return count;
+    w->count = count;
+    w->code = code;
+    w->why = w->s->err;
+    w->is_done = 1;
 }
 
-static int collect(struct synod *s)
+static int ask_all(struct synod *s, struct waiting *w)
 {
-    size_t asked = s->proposer_count + s->learner_count;
-    time_ms_t now = client_now();
-    time_ms_t patience = now + STATUS_SILENCE_MS;
-    time_ms_t deadline = client_deadline(now, s->timeout_ms);
-    patience = deadline < patience ? deadline : patience;
-    for (;;) {
-        size_t missing = unanswered_count(s);
-        now = client_now();
-        if (missing == 0 || (missing < asked && now >= patience)) {
-            return SYNOD_OK;
-        }
-        if (now >= deadline) {
-            return client_leaderless(s, "no process answered in time");
-        }
-        int rc = client_turn(s, now < patience ? patience : deadline);
-        if (rc != SYNOD_OK) {
-            return rc;
-        }
+    uint64_t id = 0;
+    *w = (struct waiting){.s = s};
+    int rc = handle_may_block(s);
+    if (rc == SYNOD_OK) {
+        rc = synod_status_async(s, 0, take_nodes, w, &id);
     }
+    if (rc == SYNOD_OK) {
+        rc = ask_wait(s, &w->is_done, id);
+    }
+    if (rc == SYNOD_OK && w->code != SYNOD_OK) {
+        s->err = w->why;
+        rc = w->code;
+    }
+    return rc;
 }
 
 int synod_status(struct synod *s, struct synod_node *nodes, size_t capacity, size_t *count)
 {
-    *count = 0;
-    int rc = client_may_block(s);
-    if (rc != SYNOD_OK) {
-        return rc;
-    }
-    start_status(s);
-    rc = collect(s);
-    s->status_request = 0;
-    size_t copied = s->node_count < capacity ? s->node_count : capacity;
+    struct waiting w;
+    int rc = ask_all(s, &w);
+    size_t copied = w.count < capacity ? w.count : capacity;
     if (copied > 0) {
-        memcpy(nodes, s->nodes, copied * sizeof *nodes);
+        memcpy(nodes, w.nodes, copied * sizeof *nodes);
     }
-    *count = s->node_count;
+    *count = w.count;
     return rc;
 }
 
-int status_find_leader(const struct synod *s, struct synod_leader *out)
+int synod_leader(struct synod *s, struct synod_leader *out)
 {
+    struct waiting w;
+    int rc = ask_all(s, &w);
+    if (rc != SYNOD_OK) {
+        return rc;
+    }
     int is_raft = s->config.protocol == CONFIG_RAFT;
     struct synod_leader leader = {.role = is_raft ? SYNOD_ACCEPTOR : SYNOD_PROPOSER};
-    for (size_t i = 0; i < s->node_count; i++) {
-        const struct synod_node *node = &s->nodes[i];
+    for (size_t i = 0; i < w.count; i++) {
+        const struct synod_node *node = &w.nodes[i];
         if (node->role == SYNOD_PROPOSER && node->state == state_names[NODE_LEADING] &&
             node->ballot_round > leader.round) {
             leader.id = is_raft ? node->ballot_proposer : node->id;
             leader.round = node->ballot_round;
         }
     }
-    *out = leader;
-    return leader.id != 0;
-}
-
-int synod_leader(struct synod *s, struct synod_leader *out)
-{
-    int rc = client_may_block(s);
-    if (rc != SYNOD_OK) {
-        return rc;
-    }
-    start_status(s);
-    rc = collect(s);
-    s->status_request = 0;
-    if (rc != SYNOD_OK) {
-        return rc;
-    }
-    struct synod_leader leader;
-    if (!status_find_leader(s, &leader)) {
+    if (leader.id == 0) {
         return errmsg_set(&s->err, SYNOD_E_UNAVAILABLE,
                           "nobody leads (no proposer that answered says so); try: synod explain");
     }
-    for (size_t i = 0; i < s->node_count; i++) {
-        const struct synod_node *node = &s->nodes[i];
+    for (size_t i = 0; i < w.count; i++) {
+        const struct synod_node *node = &w.nodes[i];
         if (node->role == SYNOD_LEARNER && node->ballot_round == leader.round &&
             node->ballot_proposer == leader.id && node->leading_since > leader.since) {
             leader.since = node->leading_since;

@@ -1,4 +1,5 @@
 #include "common/client/keys.h"
+#include "common/client/lease_calls.h"
 #include "common/client/recipe.h"
 
 #include <stdio.h>
@@ -25,11 +26,11 @@ _Static_assert(ITEM_HEAD_BYTES + OWNER_BYTES_MAX + SYNOD_RESULT_BYTES_MAX <= SYN
                "an item with the longest owner and result is no value");
 
 /* What became of the last claim, as far as the item says. */
-enum mark { MARK_NONE = 0, MARK_DONE = 1, MARK_RELEASED = 2 };
+enum item_mark { ITEM_UNMARKED = 0, ITEM_DONE = 1, ITEM_RELEASED = 2 };
 
 /* ---- items as bytes */
 
-static void write_item(struct buffer *out, const struct synod_work *work, enum mark mark)
+static void write_item(struct buffer *out, const struct synod_work *work, enum item_mark mark)
 {
     size_t owner_size = strlen(work->owner);
     buffer_put_u64(out, work->counter);
@@ -42,23 +43,23 @@ static void write_item(struct buffer *out, const struct synod_work *work, enum m
 
 /* claim: its key, or NULL if there is none. -1 if the bytes are no item. */
 static int read_item(const struct synod_kv *item, const struct synod_kv *claim,
-                     struct synod_work *out, enum mark *mark)
+                     struct synod_work *out, enum item_mark *mark)
 {
     struct reader reader = {slice_borrow(item->value.data, item->value.size), 0};
     struct synod_work work = {.counter = reader_u64(&reader)};
     uint8_t byte = reader_u8(&reader);
     work.token = reader_u64(&reader);
     struct slice owner = reader_bytes(&reader, reader_u8(&reader));
-    if (reader.is_short || byte > MARK_RELEASED) {
+    if (reader.is_short || byte > ITEM_RELEASED) {
         return -1;
     }
-    *mark = (enum mark)byte;
+    *mark = (enum item_mark)byte;
     if (owner.size > 0) {
         memcpy(work.owner, owner.data, owner.size);
     }
     work.result = (struct synod_bytes){reader.rest.size > 0 ? (const void *)reader.rest.data : "",
                                        reader.rest.size};
-    if (*mark == MARK_DONE) {
+    if (*mark == ITEM_DONE) {
         work.state = SYNOD_WORK_DONE;
     } else if (claim != NULL) {
         work.state = SYNOD_WORK_CLAIMED;
@@ -76,7 +77,7 @@ struct view {
     struct synod_result *result;
     int exists;
     uint64_t item_mod; /* 0: it does not exist */
-    enum mark mark;
+    enum item_mark mark;
     struct synod_work work;
 };
 
@@ -124,7 +125,7 @@ static int view_read(struct synod *s, struct view *v)
     const struct synod_response *claim = &v->result->response.responses[1];
     v->exists = item->kv_count == 1;
     v->item_mod = v->exists ? item->kvs[0].mod_revision : 0;
-    v->mark = MARK_NONE;
+    v->mark = ITEM_UNMARKED;
     v->work = (struct synod_work){.state = SYNOD_WORK_FREE};
     if (v->exists && read_item(&item->kvs[0], claim->kv_count == 1 ? &claim->kvs[0] : NULL,
                                &v->work, &v->mark) != 0) {
@@ -141,13 +142,25 @@ static void view_lend(struct synod *s, struct view *v, struct synod_work *out)
     v->result = NULL;
 }
 
-static int open_item(struct synod *s, struct view *v, const char *item)
+/* Every call on one item is a call of its own, between these two. */
+
+static int begin(struct synod *s, struct view *v, const char *item, const char *call,
+                 const struct call_argument *arguments, size_t count)
 {
     int rc = recipe_check_name(s, WHAT, item);
+    if (rc == SYNOD_OK) {
+        rc = call_begin(s, call, arguments, count);
+    }
     if (rc == SYNOD_OK) {
         view_open(v, item);
     }
     return rc;
+}
+
+static int end(struct synod *s, struct view *v, int rc)
+{
+    view_close(v);
+    return call_end(s, rc);
 }
 
 /* ---- claiming */
@@ -155,7 +168,7 @@ static int open_item(struct synod *s, struct view *v, const char *item)
 /* The last holder gave it up and comes back: nobody takes anything over. */
 static int is_own_again(const struct view *v, const char *owner)
 {
-    return v->mark == MARK_RELEASED && strcmp(v->work.owner, owner) == 0;
+    return v->mark == ITEM_RELEASED && strcmp(v->work.owner, owner) == 0;
 }
 
 /* Claims the item as it was seen. 1 if it has changed since: look again. */
@@ -166,7 +179,7 @@ static int take(struct synod *s, const struct view *v, const char *owner, uint64
                               .counter = v->work.counter + !is_own_again(v, owner)};
     snprintf(work.owner, sizeof work.owner, "%s", owner);
     struct buffer item = {0};
-    write_item(&item, &work, MARK_NONE);
+    write_item(&item, &work, ITEM_UNMARKED);
     struct synod_bytes item_key = recipe_bytes(&v->item_key);
     struct synod_bytes claim_key = recipe_bytes(&v->claim_key);
     const struct synod_compare compares[] = {
@@ -210,8 +223,7 @@ static int claim(struct synod *s, struct view *v, const char *owner, uint64_t tt
             view_lend(s, v, out);
         }
         if (rc == SYNOD_OK && lease == 0) {
-            rc = lease_grant(s, 0, ttl_ms, !is_detached,
-                             client_deadline(client_now(), s->timeout_ms), &lease);
+            rc = lease_grant(s, 0, ttl_ms, !is_detached, handle_deadline(s, 0), &lease);
         }
         if (rc == SYNOD_OK) {
             rc = take(s, v, owner, lease, out);
@@ -221,8 +233,8 @@ static int claim(struct synod *s, struct view *v, const char *owner, uint64_t tt
             rc = ++tries < CLAIM_TRIES ? 1 : claim_too_short(s, WHAT, ttl_ms);
         }
     } while (rc == 1);
-    if (rc != SYNOD_OK && lease != 0) {
-        lease_post_revoke(s, lease); /* behind the transaction, should that still happen */
+    if (rc != SYNOD_OK && rc != SYNOD_E_INTERRUPTED && lease != 0) {
+        claim_post_revoke(s, lease); /* behind the transaction, should that still happen */
     }
     return rc;
 }
@@ -236,12 +248,14 @@ int synod_work_claim(struct synod *s, const char *item, const char *owner, uint6
                           "the owner of a work item has at most %d bytes; try: a shorter name",
                           OWNER_BYTES_MAX);
     }
-    int rc = open_item(s, &v, item);
-    if (rc == SYNOD_OK) {
-        rc = claim(s, &v, owner, ttl_ms, is_detached, out);
-        view_close(&v);
-    }
-    return rc;
+    const struct call_argument arguments[] = {
+        recipe_text_argument(item),
+        recipe_text_argument(owner),
+        {&ttl_ms, sizeof ttl_ms},
+        {&is_detached, sizeof is_detached},
+    };
+    int rc = begin(s, &v, item, "synod_work_claim", arguments, 4);
+    return rc == SYNOD_OK ? end(s, &v, claim(s, &v, owner, ttl_ms, is_detached, out)) : rc;
 }
 
 /* ---- what a holder does */
@@ -249,18 +263,16 @@ int synod_work_claim(struct synod *s, const char *item, const char *owner, uint6
 int synod_work_renew(struct synod *s, const char *item, uint64_t token)
 {
     struct view v;
-    int rc = open_item(s, &v, item);
-    if (rc == SYNOD_OK) {
-        rc = claim_renew(s, WHAT, recipe_bytes(&v.claim_key), token);
-        view_close(&v);
-    }
-    return rc;
+    const struct call_argument arguments[] = {recipe_text_argument(item), {&token, sizeof token}};
+    int rc = begin(s, &v, item, "synod_work_renew", arguments, 2);
+    return rc == SYNOD_OK ? end(s, &v, claim_renew(s, WHAT, recipe_bytes(&v.claim_key), token))
+                          : rc;
 }
 
 /* Ends the claim and says in the item what became of it. The item is still as it was seen: only
  * claims and their ends change it, and the comparison holds while there was no other. */
 static int settle(struct synod *s, const struct view *v, uint64_t token,
-                  const struct synod_work *work, enum mark mark)
+                  const struct synod_work *work, enum item_mark mark)
 {
     struct buffer item = {0};
     write_item(&item, work, mark);
@@ -275,7 +287,8 @@ static int settle(struct synod *s, const struct view *v, uint64_t token,
 int synod_work_release(struct synod *s, const char *item, uint64_t token)
 {
     struct view v;
-    int rc = open_item(s, &v, item);
+    const struct call_argument arguments[] = {recipe_text_argument(item), {&token, sizeof token}};
+    int rc = begin(s, &v, item, "synod_work_release", arguments, 2);
     if (rc != SYNOD_OK) {
         return rc;
     }
@@ -283,11 +296,10 @@ int synod_work_release(struct synod *s, const char *item, uint64_t token)
     if (rc == SYNOD_OK) {
         struct synod_work work = v.work;
         work.token = 0;
-        rc = v.exists ? settle(s, &v, token, &work, MARK_RELEASED)
+        rc = v.exists ? settle(s, &v, token, &work, ITEM_RELEASED)
                       : claim_settle(s, WHAT, recipe_bytes(&v.claim_key), token, NULL);
     }
-    view_close(&v);
-    return rc;
+    return end(s, &v, rc);
 }
 
 static int is_same(struct synod_bytes a, struct synod_bytes b)
@@ -309,24 +321,26 @@ static int complete(struct synod *s, struct view *v, uint64_t token, struct syno
     work.state = SYNOD_WORK_DONE;
     work.token = token;
     work.result = result;
-    return settle(s, v, token, &work, MARK_DONE);
+    return settle(s, v, token, &work, ITEM_DONE);
 }
 
 int synod_work_complete(struct synod *s, const char *item, uint64_t token,
                         struct synod_bytes result)
 {
     struct view v;
-    int rc = open_item(s, &v, item);
-    if (rc == SYNOD_OK && result.size > SYNOD_RESULT_BYTES_MAX) {
-        rc = errmsg_set(&s->err, SYNOD_E_USAGE,
-                        "a result of %zu bytes exceeds the limit of %d; try: to put it under a key",
-                        result.size, SYNOD_RESULT_BYTES_MAX);
-        view_close(&v);
-    } else if (rc == SYNOD_OK) {
-        rc = complete(s, &v, token, result);
-        view_close(&v);
+    const struct call_argument arguments[] = {
+        recipe_text_argument(item),
+        {&token, sizeof token},
+        {result.data, result.size},
+    };
+    if (result.size > SYNOD_RESULT_BYTES_MAX) {
+        return errmsg_set(
+            &s->err, SYNOD_E_USAGE,
+            "a result of %zu bytes exceeds the limit of %d; try: to put it under a key",
+            result.size, SYNOD_RESULT_BYTES_MAX);
     }
-    return rc;
+    int rc = begin(s, &v, item, "synod_work_complete", arguments, 3);
+    return rc == SYNOD_OK ? end(s, &v, complete(s, &v, token, result)) : rc;
 }
 
 /* ---- what anybody sees */
@@ -334,7 +348,8 @@ int synod_work_complete(struct synod *s, const char *item, uint64_t token,
 int synod_work_show(struct synod *s, const char *item, struct synod_work *out)
 {
     struct view v;
-    int rc = open_item(s, &v, item);
+    const struct call_argument argument = recipe_text_argument(item);
+    int rc = begin(s, &v, item, "synod_work_show", &argument, 1);
     if (rc != SYNOD_OK) {
         return rc;
     }
@@ -346,8 +361,7 @@ int synod_work_show(struct synod *s, const char *item, struct synod_work *out)
     if (rc == SYNOD_OK) {
         view_lend(s, &v, out);
     }
-    view_close(&v);
-    return rc;
+    return end(s, &v, rc);
 }
 
 static struct synod_request all_of(const char *prefix, uint8_t *end)
@@ -366,7 +380,7 @@ static int read_all(struct synod *s, struct synod_result **items, struct synod_r
     if (rc == SYNOD_OK) {
         request = all_of(CLAIM_PREFIX, ends[1]);
         request.as.range.revision = (*items)->revision;
-        rc = keys_continue(s, &request, client_deadline(client_now(), s->timeout_ms), claims);
+        rc = keys_continue(s, &request, handle_deadline(s, 0), claims);
     }
     return rc;
 }
@@ -397,7 +411,7 @@ static int tell_items(struct synod *s, const struct synod_response *items,
                          compare_names(name_of(&claims->kvs[c], CLAIM_PREFIX), escaped) == 0;
         char name[RECIPE_NAME_BYTES_MAX + 1];
         struct synod_work work;
-        enum mark mark;
+        enum item_mark mark;
         if (recipe_read_name(escaped, name) != 0 ||
             read_item(&items->kvs[i], is_claimed ? &claims->kvs[c] : NULL, &work, &mark) != 0) {
             return no_item(s);
@@ -411,16 +425,22 @@ static int tell_items(struct synod *s, const struct synod_response *items,
 
 int synod_work_list(struct synod *s, synod_work_fn fn, void *arg)
 {
-    time_ms_t deadline = client_deadline(client_now(), s->timeout_ms);
     struct synod_result *items = NULL;
     struct synod_result *claims = NULL;
-    int rc;
+    int rc = call_begin(s, "synod_work_list", NULL, 0);
+    if (rc != SYNOD_OK) {
+        return rc;
+    }
+    struct step *start;
+    time_ms_t deadline = recipe_deadline(s, s->timeout_ms, &start);
+    start->is_read = 1; /* interrupted, it begins anew */
     do {
         synod_result_free(items);
         items = NULL;
         rc = read_all(s, &items, &claims);
         /* It took so long that the revision of the items was swept: from the beginning. */
-    } while (rc == SYNOD_E_COMPACTED && client_now() < deadline);
+    } while (rc == SYNOD_E_COMPACTED && !recipe_is_late(s, deadline));
+    rc = call_end(s, rc); /* nothing is waited for any more: fn may make calls of its own */
     if (rc == SYNOD_OK) {
         rc = tell_items(s, &items->response, &claims->response, fn, arg);
     }

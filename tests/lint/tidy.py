@@ -4,6 +4,7 @@ import os
 import re
 import subprocess
 
+from layering import PUBLIC_HEADER
 from sources import blank_comments_and_strings, c_files, includes, read
 
 COLUMNS_MAX = 100
@@ -89,6 +90,9 @@ def check_reachable(root, built):
     complaints = []
     paths = c_files(root)
     included = {name for path in paths for _, name, _ in includes(read(root, path))}
+    included |= {os.path.join(os.path.dirname(PUBLIC_HEADER), name)
+                 for _, name, _ in includes(read(root, PUBLIC_HEADER))
+                 } if os.path.exists(os.path.join(root, PUBLIC_HEADER)) else set()
     for path in paths:
         if path.endswith(".c"):
             if path not in built:

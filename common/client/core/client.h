@@ -53,7 +53,7 @@ void client_step(void *client, const struct event *event, struct effects *out);
  * message of the event that led to it. */
 
 enum completion_kind {
-    COMPLETION_OPERATION, /* fn, arg; value: as in struct result_range; body: of the result */
+    COMPLETION_OPERATION, /* fn, arg; id: its number; value and body: as in struct result_range */
     COMPLETION_ANSWER,    /* id; a query, or the end of a range. value: revision of the store, also
                              of a refusal; body: of the answer */
     COMPLETION_RANGE,     /* id; a page of a range: detail is struct range_page */
@@ -103,7 +103,8 @@ uint64_t client_first_number(const struct client *c);
 size_t client_outstanding(const struct client *c);
 
 /* No more commands are taken. Every operation that is outstanding ends with INTERRUPTED; then the
- * session is closed, if there is one. effects.finished of a flush says that nothing is left to do. */
+ * session is closed, if there is one. effects.finished of a flush says that nothing is left to do.
+ * */
 void client_close(struct client *c, struct effects *out);
 
 /* ---- questions: each has an id from 1, and is forgotten after its last completion */

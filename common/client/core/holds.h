@@ -35,9 +35,10 @@ struct client_hold {
 
 /* Queues up and waits until it is our turn: COMPLETION_HELD with the token, or with UNAVAILABLE
  * (not in time, and we do not wait any more), SESSION (the session ended while we waited), EXISTS
- * (this client has a hold with that prefix). After a code other than OK the id is over; what was put
- * into the queue is taken out again. A hold that is ours ends with client_release or client_cancel;
- * COMPLETION_HOLD_LOST, with LOST and its sentence, says once that it is not ours any more. */
+ * (this client has a hold with that prefix). After a code other than OK the id is over; what was
+ * put into the queue is taken out again. A hold that is ours ends with client_release or
+ * client_cancel; COMPLETION_HOLD_LOST, with LOST and its sentence, says once that it is not ours
+ * any more. */
 uint64_t client_acquire(struct client *c, const struct client_hold *hold);
 
 /* 1 while it is certainly ours. */

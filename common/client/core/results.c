@@ -177,7 +177,8 @@ static void on_disk(struct client *c)
     target_pause_growing(c);
 }
 
-/* What the proposer calls malformed would be so again: a bug of this library, or of the proposer. */
+/* What the proposer calls malformed would be so again: a bug of this library, or of the proposer.
+ * */
 static void on_malformed(struct client *c, struct effects *out)
 {
     errmsg_set(&c->err, ERROR_CORRUPT,

@@ -451,7 +451,8 @@ int submit_has_sent(const struct client *c, const struct result_range *range);
 void submit_complete(struct client *c, uint64_t number, int code, uint64_t value, struct slice body,
                      struct effects *out);
 
-/* Everything in flight has to be sent again, oldest first; or from the block that holds a number. */
+/* Everything in flight has to be sent again, oldest first; or from the block that holds a number.
+ * */
 void submit_rewind(struct client *c);
 void submit_rewind_to(struct client *c, uint64_t number);
 

@@ -409,15 +409,15 @@ static void advance_oldest(struct client *c)
     c->trouble[0] = '\0';
 }
 
-static void tell(struct client *c, const struct operation *op, int code, uint64_t value,
-                 struct slice body, struct effects *out)
+static void tell(struct client *c, uint64_t number, const struct operation *op, int code,
+                 uint64_t value, struct slice body, struct effects *out)
 {
     struct internal *internal = op->arg;
     if (op->deadline < 0 || op->fn == NULL) {
         return;
     }
     if (op->fn != operation_internal) {
-        struct completion *completion = complete(c, out, COMPLETION_OPERATION, 0, code);
+        struct completion *completion = complete(c, out, COMPLETION_OPERATION, number, code);
         completion->fn = op->fn;
         completion->arg = op->arg;
         completion->value = value;
@@ -437,7 +437,7 @@ void submit_complete(struct client *c, uint64_t number, int code, uint64_t value
     if (number == c->submit.oldest) {
         advance_oldest(c);
     }
-    tell(c, &op, code, value, body, out);
+    tell(c, number, &op, code, value, body, out);
 }
 
 static void fail_all(struct client *c, uint64_t end, int code, struct effects *out)
@@ -497,7 +497,7 @@ void client_close(struct client *c, struct effects *out)
         if (submit->operations[n % OPERATIONS_MAX].deadline >= 0) {
             const struct operation op = take_owner(submit, n, OPERATION_EXPIRED);
             c->err = why;
-            tell(c, &op, ERROR_INTERRUPTED, 0, SLICE_EMPTY, out);
+            tell(c, n, &op, ERROR_INTERRUPTED, 0, SLICE_EMPTY, out);
         }
     }
 }
@@ -524,7 +524,7 @@ static void expire(struct client *c, struct effects *out)
         }
         const struct operation op = take_owner(submit, n, OPERATION_EXPIRED);
         int code = unavailable(c, "no answer in time, the operation may still happen");
-        tell(c, &op, code, 0, SLICE_EMPTY, out);
+        tell(c, n, &op, code, 0, SLICE_EMPTY, out);
     }
 }
 
