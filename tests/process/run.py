@@ -21,6 +21,7 @@ import readme  # noqa: E402
 import recipes  # noqa: E402
 import refusals  # noqa: E402
 import storm  # noqa: E402
+import threads  # noqa: E402
 from cluster import PROTOCOL  # noqa: E402
 from tap import Report, note  # noqa: E402
 
@@ -35,6 +36,7 @@ GROUPS = {
     "failures": failures.run,
     "storm": storm.run,
     "coordination": coordination.run,
+    "threads": threads.run,
     "digests": digests.run,
     "outside": outside.run,
     "nonsense": nonsense.run,
