@@ -20,6 +20,7 @@ import outside  # noqa: E402
 import readme  # noqa: E402
 import recipes  # noqa: E402
 import refusals  # noqa: E402
+import sessions  # noqa: E402
 import storm  # noqa: E402
 import threads  # noqa: E402
 from cluster import PROTOCOL  # noqa: E402
@@ -36,6 +37,7 @@ GROUPS = {
     "failures": failures.run,
     "storm": storm.run,
     "coordination": coordination.run,
+    "sessions": sessions.run,
     "threads": threads.run,
     "digests": digests.run,
     "outside": outside.run,
