@@ -103,7 +103,7 @@ typedef void (*completion_fn)(void *arg, int code, uint64_t value);
 struct completion {
     uint32_t kind;        /* enum completion_kind of common/client/core/client.h */
     int code;             /* 0 or an error code */
-    uint64_t id;          /* of the call; 0: fn and arg say whose it is */
+    uint64_t id;          /* of the call, in the numbering of its kind; or 0 */
     const char *sentence; /* of a code other than 0; lives as long as the effects */
     completion_fn fn;
     void *arg;

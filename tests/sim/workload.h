@@ -1,5 +1,5 @@
-/* What a client of the simulator is: the client's core that ships, and what an application does with
- * it. Shared by clients.c, workload.c, reads.c and contenders.c, and by nobody else. */
+/* What a client of the simulator is: the client's core that ships, and what an application does
+ * with it. Shared by clients.c, workload.c, reads.c and contenders.c, and by nobody else. */
 #ifndef SYNOD_TESTS_SIM_WORKLOAD_H
 #define SYNOD_TESTS_SIM_WORKLOAD_H
 
