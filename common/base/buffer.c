@@ -14,7 +14,9 @@ void buffer_close(struct buffer *buffer)
 
 uint8_t *buffer_extend(struct buffer *buffer, size_t size)
 {
-    buffer->data = memory_grow(buffer->data, &buffer->capacity, buffer->size + size, 1);
+    if (buffer->capacity - buffer->size < size) {
+        buffer->data = memory_grow(buffer->data, &buffer->capacity, buffer->size + size, 1);
+    }
     uint8_t *p = buffer->data + buffer->size;
     buffer->size += size;
     return p;

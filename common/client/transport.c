@@ -226,7 +226,7 @@ size_t transport_receive(struct synod *s)
             blob_unref(in.frame);
         }
         count++;
-        if (count % RECEIVE_BURST == 0) {
+        if (count % RECEIVE_BURST == 0 || client_has_full_block(s->core)) {
             transport_step(s, EVENT_FLUSH, NULL, (struct peer){ROLE_NONE, 0});
         }
     }

@@ -104,13 +104,10 @@ void effects_delete(struct effects *fx, struct slice key)
     append_record(fx, key)->is_delete = 1;
 }
 
-struct completion *effects_complete(struct effects *fx)
+void effects_grow_completions(struct effects *fx, size_t count)
 {
     fx->completions = memory_grow(fx->completions, &fx->completion_capacity,
-                                  fx->completion_count + 1, sizeof *fx->completions);
-    struct completion *completion = &fx->completions[fx->completion_count++];
-    memset(completion, 0, sizeof *completion);
-    return completion;
+                                  fx->completion_count + count, sizeof *fx->completions);
 }
 
 struct message *effects_send(struct effects *fx, enum send_when when, struct peer to,

@@ -184,6 +184,39 @@ static void test_cancel(void **state)
     stop(s);
 }
 
+/* Gives up all that were appended after it. */
+static void cancel_others(void *arg, int code, uint64_t number)
+{
+    struct told *t = arg;
+    note_number(t, code, number);
+    for (uint64_t id = t->cancel; id <= synod_last_id(t->s); id++) {
+        assert_int_equal(synod_cancel(t->s, id), SYNOD_OK);
+    }
+}
+
+/* Proves: what is given up while results are being told is not told, also if its own result came in
+ * the same message. */
+static void test_cancel_in_batch(void **state)
+{
+    (void)state;
+    struct synod *s = start(1, 1);
+    struct told first = {.s = s}, silent = {0};
+    const struct synod_request request = put("b");
+    assert_ok(s, synod_append(s, "x", 1, NULL));
+    assert_ok(s, synod_append_async(s, "0", 1, 0, cancel_others, &first));
+    first.cancel = synod_last_id(s) + 1;
+    for (int i = 0; i < 10; i++) {
+        assert_ok(s, synod_append_async(s, "1", 1, 0, note_number, &silent));
+        assert_ok(s, synod_request_async(s, &request, 0, note_result, &silent));
+        assert_ok(s, synod_lease_grant_async(s, 0, 60000, 0, 0, note_number, &silent, NULL));
+    }
+    poll_count(s, &first, 1);
+    poll_in_vain(s);
+    assert_int_equal(silent.count, 0);
+    assert_int_equal(fake_last(&fake), 12);
+    stop(s);
+}
+
 /* ---- ranges */
 
 struct pages {
@@ -397,6 +430,7 @@ int main(void)
         cmocka_unit_test_teardown(test_queries, clean_up),
         cmocka_unit_test_teardown(test_query_deadline, clean_up),
         cmocka_unit_test_teardown(test_cancel, clean_up),
+        cmocka_unit_test_teardown(test_cancel_in_batch, clean_up),
         cmocka_unit_test_teardown(test_ranges, clean_up),
         cmocka_unit_test_teardown(test_range_refused, clean_up),
         cmocka_unit_test_teardown(test_reads, clean_up),

@@ -103,6 +103,14 @@ void client_cancel(struct client *c, uint64_t id)
 
 /* ---- completions */
 
+const char *keep_sentence(const struct client *c, struct effects *out)
+{
+    size_t size = strlen(c->err.text) + 1;
+    char *sentence = effects_alloc(out, size);
+    memcpy(sentence, c->err.text, size);
+    return sentence;
+}
+
 struct completion *complete(struct client *c, struct effects *out, enum completion_kind kind,
                             uint64_t id, int code)
 {
@@ -110,12 +118,7 @@ struct completion *complete(struct client *c, struct effects *out, enum completi
     completion->kind = (uint32_t)kind;
     completion->id = id;
     completion->code = code;
-    if (code != 0) {
-        size_t size = strlen(c->err.text) + 1;
-        char *sentence = effects_alloc(out, size);
-        memcpy(sentence, c->err.text, size);
-        completion->sentence = sentence;
-    }
+    completion->sentence = code != 0 ? keep_sentence(c, out) : NULL;
     return completion;
 }
 

@@ -82,9 +82,7 @@ static void on_ok(struct client *c, const struct result_range *range, struct eff
 {
     uint64_t first = range->sequence + c->session.base;
     note_proof(c, first);
-    for (uint32_t i = 0; i < range->count; i++) {
-        submit_complete(c, first + i, 0, range->value + i, range->body, out);
-    }
+    submit_complete_run(c, range, out);
     target_note_results(c);
 }
 

@@ -318,6 +318,9 @@ struct pending *pending_find(const struct client *c, uint64_t id, enum pending_k
 struct completion *complete(struct client *c, struct effects *out, enum completion_kind kind,
                             uint64_t id, int code);
 
+/* The sentence of c->err, kept as long as the effects. */
+const char *keep_sentence(const struct client *c, struct effects *out);
+
 /* Tells what became of a question: its listener, or the application. */
 void tell_listener(struct client *c, struct listener *listener, uint64_t id,
                    const struct answer *answer, struct effects *out);
@@ -450,6 +453,9 @@ int submit_has_sent(const struct client *c, const struct result_range *range);
  * that are not outstanding are ignored. */
 void submit_complete(struct client *c, uint64_t number, int code, uint64_t value, struct slice body,
                      struct effects *out);
+
+/* The same of commands of this session that were sent and have succeeded. */
+void submit_complete_run(struct client *c, const struct result_range *range, struct effects *out);
 
 /* Everything in flight has to be sent again, oldest first; or from the block that holds a number.
  * */

@@ -186,7 +186,7 @@ int submit_is_under_way(const struct client *c, uint64_t number)
 }
 
 /* Takes the operation from who waits for it. Returns what it was. */
-static struct operation take_owner(struct submit *submit, uint64_t number, time_ms_t becomes)
+static inline struct operation take_owner(struct submit *submit, uint64_t number, time_ms_t becomes)
 {
     struct operation *op = &submit->operations[number % OPERATIONS_MAX];
     const struct operation taken = *op;
@@ -409,15 +409,19 @@ static void advance_oldest(struct client *c)
     c->trouble[0] = '\0';
 }
 
-static void tell(struct client *c, uint64_t number, const struct operation *op, int code,
-                 uint64_t value, struct slice body, struct effects *out)
+static inline void tell(struct client *c, uint64_t number, const struct operation *op, int code,
+                        uint64_t value, struct slice body, struct effects *out)
 {
     struct internal *internal = op->arg;
     if (op->deadline < 0 || op->fn == NULL) {
         return;
     }
     if (op->fn != operation_internal) {
-        struct completion *completion = complete(c, out, COMPLETION_OPERATION, number, code);
+        struct completion *completion = effects_complete(out);
+        completion->kind = COMPLETION_OPERATION;
+        completion->id = number;
+        completion->code = code;
+        completion->sentence = code != 0 ? keep_sentence(c, out) : NULL;
         completion->fn = op->fn;
         completion->arg = op->arg;
         completion->value = value;
@@ -438,6 +442,26 @@ void submit_complete(struct client *c, uint64_t number, int code, uint64_t value
         advance_oldest(c);
     }
     tell(c, number, &op, code, value, body, out);
+}
+
+/* What is done to each of many: the oldest is looked for once, behind them all. */
+void submit_complete_run(struct client *c, const struct result_range *range, struct effects *out)
+{
+    struct submit *submit = &c->submit;
+    uint64_t first = range->sequence + c->session.base;
+    uint64_t skipped = first < submit->oldest ? submit->oldest - first : 0;
+    for (uint64_t i = skipped; i < range->count; i++) {
+        struct operation *op = &submit->operations[(first + i) % OPERATIONS_MAX];
+        if (op->deadline == OPERATION_DONE) {
+            continue;
+        }
+        const struct operation taken = take_owner(submit, first + i, OPERATION_DONE);
+        tell(c, first + i, &taken, 0, range->value + i, range->body, out);
+    }
+    if (submit->oldest < submit->next &&
+        submit->operations[submit->oldest % OPERATIONS_MAX].deadline == OPERATION_DONE) {
+        advance_oldest(c);
+    }
 }
 
 static void fail_all(struct client *c, uint64_t end, int code, struct effects *out)
