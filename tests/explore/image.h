@@ -9,7 +9,7 @@
 
 #define IMAGE_BATCHES_MAX 12
 
-/* What an acceptor has on its disk: promise, watermark and votes (acceptor/README.md). */
+/* What an acceptor has on its disk: promise, watermark and votes (common/PROTOCOL.md). */
 struct image {
     uint64_t has_promise;
     uint64_t promise_round, promise_proposer, promise_incarnation;

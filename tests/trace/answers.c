@@ -6,7 +6,7 @@
 
 #include <string.h>
 
-/* The acceptor's disk format (acceptor/README.md), as in checker.c. */
+/* The acceptor's disk format (common/PROTOCOL.md), as in checker.c. */
 #define BALLOT_BYTES 20
 #define ACCEPTED_KEY_BYTES 9
 

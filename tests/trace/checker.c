@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* The acceptor's disk format (acceptor/README.md): 'p' -> ballot, 'c' -> slot, 'a' slot -> ballot
+/* The acceptor's disk format (common/PROTOCOL.md): 'p' -> ballot, 'c' -> slot, 'a' slot -> ballot
  * and value. */
 #define BALLOT_BYTES 20
 #define ACCEPTED_KEY_BYTES 9

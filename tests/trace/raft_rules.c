@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* The node's disk format (acceptor/README.md): 't' -> term, ballot of the last vote; 'e' index ->
+/* The node's disk format (common/PROTOCOL.md): 't' -> term, ballot of the last vote; 'e' index ->
  * ballot and value; 'c' -> commit. */
 #define BALLOT_BYTES 20
 #define ENTRY_KEY_BYTES 9

@@ -217,7 +217,7 @@ static int write_records(struct cluster *cluster, struct node *node)
     return reach(cluster, node, TURN_WRITTEN);
 }
 
-/* Key 'm' of the learner's disk format begins with the applied slot (learner/README.md). */
+/* Key 'm' of the learner's disk format begins with the applied slot (common/PROTOCOL.md). */
 static void watch_learner(struct cluster *cluster, const struct node *node)
 {
     if (node->learner == NULL) {
