@@ -42,16 +42,14 @@ static int is_same(const struct call *call, const char *name, const struct call_
 static struct call *take_interrupted(struct synod *s, const char *name,
                                      const struct call_argument *arguments, size_t count)
 {
-    struct call *call;
-    LL_FOREACH(s->interrupted, call)
-    {
+    for (struct call *call = s->interrupted; call != NULL; call = call->next) {
         if (is_same(call, name, arguments, count)) {
             LL_DELETE(s->interrupted, call);
             buffer_close(&call->kept);
             return call;
         }
     }
-    call = memory_calloc(1, sizeof *call);
+    struct call *call = memory_calloc(1, sizeof *call);
     call->name = name;
     call->argument_count = count;
     return call;

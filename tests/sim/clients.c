@@ -25,12 +25,50 @@ time_ms_t client_now(const struct sim *sim)
 
 /* ---- the core and its effects */
 
+/* Two blocks become one, as a client that is not ours may do it: whoever has executed the first must
+ * execute the second alone. */
+static void send_joined(struct sim *sim, const struct client_state *client, struct node *to,
+                        struct slice next)
+{
+    struct block first;
+    struct block second;
+    struct errmsg err;
+    CHECK(block_parse(slice_of(client->sent), &first, &err) == 0);
+    CHECK(block_parse(next, &second, &err) == 0);
+    size_t size = first.commands.size + second.commands.size;
+    if (first.session == 0 || first.session != second.session || first.client != second.client ||
+        first.first_seq + first.count != second.first_seq || size > RECORD_BYTES_MAX) {
+        return;
+    }
+    uint8_t *p;
+    struct blob *blob = blob_new(BLOCK_HEAD_BYTES + size, &p);
+    first.count += second.count;
+    block_put_head(p, &first, (uint32_t)size);
+    memcpy(p + BLOCK_HEAD_BYTES, first.commands.data, first.commands.size);
+    memcpy(p + BLOCK_HEAD_BYTES + first.commands.size, second.commands.data, second.commands.size);
+    struct message msg = {.kind = MSG_SUBMIT};
+    msg.submit.block = slice_of(blob);
+    cluster_send(sim->cluster, &sim->cluster->nodes[client->node], to, &msg);
+    blob_unref(blob);
+}
+
+static void on_submit(struct sim *sim, struct client_state *client, struct node *to,
+                      struct slice block)
+{
+    workload_on_submit(sim, client, block);
+    if (client->sent != NULL && chance(&sim->work, 10)) {
+        send_joined(sim, client, to, block);
+    }
+    blob_unref(client->sent);
+    client->sent = blob_copy(block.data, block.size);
+}
+
 static void send(struct sim *sim, struct client_state *client, const struct outgoing *out)
 {
     enum role role = out->to.role;
     struct node *to = sim_node(sim, role, (size_t)out->to.id - 1);
     if (out->msg.kind == MSG_SUBMIT) {
-        workload_on_submit(sim, client, out->msg.submit.block);
+        on_submit(sim, client, to, out->msg.submit.block);
     }
     cluster_send(sim->cluster, &sim->cluster->nodes[client->node], to, &out->msg);
 }
@@ -215,6 +253,8 @@ static void end_life(struct sim *sim, struct client_state *client)
         sim->outcome->marks[k] += client->fx.marks[k];
     }
     drop_waiting(sim, client);
+    blob_unref(client->sent);
+    client->sent = NULL;
     client_free(client->core);
     effects_close(&client->fx);
     client->core = NULL;

@@ -121,7 +121,7 @@ struct link {
 struct connection {
     int is_up;
     uint32_t lives[2]; /* of the processes it connects */
-    int is_watched;    /* an item will look after it */
+    time_us_t look_at; /* an item looks after it then; 0: none does */
 };
 
 /* The cast of stranded.c. */

@@ -199,13 +199,15 @@ static void watch(struct sim *sim, size_t a, size_t b, time_us_t within)
     size_t low = a < b ? a : b;
     size_t high = a < b ? b : a;
     struct connection *connection = &sim->connections[low][high];
-    if (connection->is_watched ||
-        !are_connected(&sim->cluster->nodes[low], &sim->cluster->nodes[high])) {
+    if (!are_connected(&sim->cluster->nodes[low], &sim->cluster->nodes[high])) {
         return;
     }
-    connection->is_watched = 1;
-    sim_at(sim, sim->now + between(&sim->net, within / 10, within), ITEM_CONNECTION, (uint32_t)low,
-           (uint32_t)high);
+    time_us_t at = sim->now + between(&sim->net, within / 10, within);
+    if (connection->look_at > sim->now && connection->look_at <= at) {
+        return;
+    }
+    connection->look_at = at;
+    sim_at(sim, at, ITEM_CONNECTION, (uint32_t)low, (uint32_t)high);
 }
 
 void transport_changed(void *self, struct node *node, enum event_kind kind)
@@ -256,7 +258,7 @@ void transport_on_connection(struct sim *sim, const struct item *item)
     int is_possible = process_is_up(sim, a) && process_is_up(sim, b) && !sim->links[a][b].is_cut &&
                       !sim->links[b][a].is_cut && !is_early &&
                       (b < sim->servers || client_wants(sim, b, &sim->cluster->nodes[a]));
-    connection->is_watched = 0;
+    connection->look_at = connection->look_at == item->at ? 0 : connection->look_at;
     if (connection->is_up && (is_new || !is_possible)) {
         connection->is_up = 0;
         tell(sim, a, b, EVENT_PEER_DOWN);

@@ -57,6 +57,7 @@ struct client_state {
     time_us_t wake_item_at;      /* an item flushes it then */
     struct packet *first, *last; /* arrived while it slept */
     size_t waiting;
+    struct blob *sent;     /* the last block of commands that left; NULL: none */
     uint64_t session_seen; /* the last one that was open */
     struct issued *issued; /* by token, from 1 */
     size_t issued_count, issued_capacity;
