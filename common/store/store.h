@@ -15,7 +15,7 @@
 #include "common/protocol/core.h"
 
 /* Raised with every incompatible change of what is on disk. */
-#define STORE_FORMAT 2
+#define STORE_FORMAT 3
 
 /* Whose state this is. Compared at every open. */
 struct store_identity {

@@ -537,7 +537,7 @@ static void test_format(void **state)
     static const uint8_t later[5] = {0, 0, 0, STORE_FORMAT + 1, 99};
     support_create(f->dir, 1);
     plant(f->dir, slice_borrow(key, 2), slice_borrow(key, 2), slice_borrow(later, 5));
-    support_open_fails(f->dir, &support_identity, 1, ERROR_REFUSED, "format 2");
+    support_open_fails(f->dir, &support_identity, 1, ERROR_REFUSED, "format 3");
 }
 
 #define TEST(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
