@@ -180,9 +180,6 @@ static int open_handle(struct synod *s, const struct synod_options *options, str
     s->transport.pinned = options->learner;
     s->timeout_ms = options->timeout_ms != 0 ? options->timeout_ms : TIMEOUT_MS_DEFAULT;
     rc = transport_open(s, err);
-    if (rc == 0) {
-        handle_flush(s); /* the core learns the time, from which its first waits count */
-    }
     return rc;
 }
 

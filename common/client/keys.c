@@ -42,6 +42,7 @@ static int run_command(struct synod *s, struct slice body, time_ms_t deadline,
     uint64_t revision = 0;
     int rc = step_command(s, COMMAND_KV, body, deadline, &revision, &response);
     if (rc == SYNOD_OK) {
+        client_note_revision(s->core, revision);
         rc = keys_take(s, buffer_slice(&response), revision, out);
     }
     buffer_close(&response);
@@ -184,6 +185,7 @@ static void on_requested(struct commanded *self, int code, uint64_t value, struc
     struct synod_result *result = NULL;
     free(self);
     if (code == SYNOD_OK) {
+        client_note_revision(requesting.commanded.s->core, value);
         code = keys_take(requesting.commanded.s, body, value, &result);
     }
     requesting.fn(requesting.arg, code, result);

@@ -227,6 +227,9 @@ void client_step(void *client, const struct event *event, struct effects *out)
 {
     struct client *c = client;
     CHECK(event->now >= c->now);
+    if (c->now == 0) {
+        contacts_begin(c, event->now);
+    }
     c->now = event->now;
     switch (event->kind) {
     case EVENT_MESSAGE:

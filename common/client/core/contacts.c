@@ -24,6 +24,11 @@ void contacts_init(struct client *c)
     contacts->wanted = (uint32_t)1 << chosen;
 }
 
+void contacts_begin(struct client *c, time_ms_t now)
+{
+    c->contacts.learner_since = c->contacts.learner_heard = now;
+}
+
 struct contact *contacts_find(struct client *c, struct peer peer)
 {
     struct contacts *contacts = &c->contacts;

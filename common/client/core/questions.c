@@ -27,6 +27,11 @@ void questions_note_revision(struct client *c, uint64_t revision)
     }
 }
 
+void client_note_revision(struct client *c, uint64_t revision)
+{
+    questions_note_revision(c, revision);
+}
+
 uint64_t client_revision(const struct client *c)
 {
     return c->questions.revision;

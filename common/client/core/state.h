@@ -337,6 +337,9 @@ void note_trouble(struct client *c, const char *fmt, ...) PRINTF_LIKE(2, 3);
 /* ---- contacts.c */
 
 void contacts_init(struct client *c);
+
+/* The first step: the learner has its time from now on. */
+void contacts_begin(struct client *c, time_ms_t now);
 void contacts_on_up(struct client *c, struct peer peer, struct effects *out);
 void contacts_on_down(struct client *c, struct peer peer, struct effects *out);
 
