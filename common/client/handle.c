@@ -179,8 +179,7 @@ static int open_handle(struct synod *s, const struct synod_options *options, str
     s->core = client_new(&client);
     s->transport.pinned = options->learner;
     s->timeout_ms = options->timeout_ms != 0 ? options->timeout_ms : TIMEOUT_MS_DEFAULT;
-    rc = transport_open(s, err);
-    return rc;
+    return transport_open(s, err);
 }
 
 static void free_handle(struct synod *s)
