@@ -144,6 +144,38 @@ static void test_lock_async_refused(void **state)
     stop(s);
 }
 
+/* Proves: who gives up because a learner owes an answer, when no proposer can be reached to take
+ * our place back, is told half a second later, also if nothing else happens to the handle. */
+static void test_lock_given_up_alone(void **state)
+{
+    (void)state;
+    fake_start(&fake, 1, 1);
+    struct synod *other = open_client((struct synod_options){0});
+    struct synod *s = open_client((struct synod_options){.timeout_ms = 400});
+    struct synod_lock *held = NULL;
+    assert_ok(other, synod_lock(other, "job", 0, &held));
+    struct asked late;
+    ask_for_lock(s, &late, 300);
+    wait_for_count(s, "synod/lock/job/", 2);
+    fake_down(&fake, 0, 1);
+    SCRIPT(drop_query_count, 1000);
+    int64_t began = now_ms();
+    while (now_ms() - began < 350) { /* it looks, and waits for an answer */
+        assert_ok(s, synod_poll(s, 10));
+    }
+    assert_int_equal(late.told, 0);
+    usleep(500 * 1000); /* the program is busy; that answer is late now */
+    began = now_ms();
+    while (!late.told && now_ms() - began < 5000) {
+        assert_ok(s, synod_poll(s, 5000));
+    }
+    assert_int_equal(late.told, 1);
+    assert_int_equal(late.code, SYNOD_E_UNAVAILABLE);
+    assert_in_range((uint64_t)(now_ms() - began), 0, 3000);
+    synod_close(other);
+    stop(s);
+}
+
 /* Proves: who is cancelled is told nothing and leaves the queue; what is ours is not cancelled. */
 static void test_lock_cancelled(void **state)
 {
@@ -642,6 +674,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_teardown(test_lock_async, clean_up),
         cmocka_unit_test_teardown(test_lock_async_refused, clean_up),
+        cmocka_unit_test_teardown(test_lock_given_up_alone, clean_up),
         cmocka_unit_test_teardown(test_lock_cancelled, clean_up),
         cmocka_unit_test_teardown(test_on_lost, clean_up),
         cmocka_unit_test_teardown(test_many_and_closed, clean_up),

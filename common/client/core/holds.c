@@ -261,6 +261,7 @@ static void fail(struct client *c, struct hold *hold, int code, struct effects *
     *hold->why = c->err;
     leave_queue(c, hold, HOLD_WITHDRAWING);
     set_due(c, hold, c->now + HOLD_WITHDRAW_MS);
+    effects_wake(out, hold->due); /* this turn may have looked at the timers of holds already */
 }
 
 /* The end of a hold whose command was answered, or is not waited for. */
