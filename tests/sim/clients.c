@@ -25,8 +25,8 @@ time_ms_t client_now(const struct sim *sim)
 
 /* ---- the core and its effects */
 
-/* Two blocks become one, as a client that is not ours may do it: whoever has executed the first must
- * execute the second alone. */
+/* Two blocks become one, as a client that is not ours may do it: whoever has executed the first
+ * must execute the second alone. */
 static void send_joined(struct sim *sim, const struct client_state *client, struct node *to,
                         struct slice next)
 {

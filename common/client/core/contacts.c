@@ -65,9 +65,10 @@ void contacts_note_heard(struct client *c, struct peer peer)
     }
 }
 
-void contacts_change_learner(struct client *c)
+void contacts_change_learner(struct client *c, int keeps_polls)
 {
     struct contacts *contacts = &c->contacts;
+    size_t former = contacts->learner;
     contacts->learner_since = contacts->learner_heard = c->now;
     if (contacts->is_pinned || contacts->learner_count == 1) {
         return;
@@ -75,7 +76,7 @@ void contacts_change_learner(struct client *c)
     /* The old connection stays: its late results are as good as anybody's. */
     contacts->learner = (contacts->learner + 1) % contacts->learner_count;
     contacts->wanted |= (uint32_t)1 << contacts->learner;
-    questions_forget_asked(c);
+    questions_forget_asked(c, former, keeps_polls);
     if (contacts_learner(c)->is_up) {
         submit_rewind(c); /* it answers what it applies from now on, and repeats from its table */
     }
@@ -90,7 +91,7 @@ void contacts_on_up(struct client *c, struct peer peer, struct effects *out)
     }
     contact->is_up = 1;
     if (contact == contacts_learner(c)) {
-        questions_forget_asked(c);
+        questions_forget_asked(c, c->contacts.learner, 0);
         submit_rewind(c); /* results of what it applied before this were not for us */
     } else if (contact == target_contact(c)) {
         target_end_pause(c); /* it was named as the leader before we could reach it */
@@ -106,9 +107,11 @@ void contacts_on_down(struct client *c, struct peer peer, struct effects *out)
     }
     contact->is_up = 0;
     inquiries_on_down(c, peer);
+    if (peer.role == ROLE_LEARNER) {
+        questions_forget_asked(c, (size_t)(contact - c->contacts.learners), 0);
+    }
     if (contact == contacts_learner(c)) {
-        questions_forget_asked(c);
-        contacts_change_learner(c);
+        contacts_change_learner(c, 0);
     } else if (contact == target_contact(c)) {
         submit_rewind(c);
         target_doubt(c);
@@ -136,7 +139,7 @@ void contacts_work(struct client *c, struct effects *out)
     }
     if (!contacts_learner(c)->is_up) {
         if (c->now - contacts->learner_since >= LEARNER_CONNECT_MS) {
-            contacts_change_learner(c);
+            contacts_change_learner(c, 0);
         }
         effects_wake(out, contacts->learner_since + LEARNER_CONNECT_MS);
         return;
@@ -146,7 +149,7 @@ void contacts_work(struct client *c, struct effects *out)
         return;
     }
     if (c->now - contacts->learner_heard >= LEARNER_SILENCE_MS) {
-        contacts_change_learner(c);
+        contacts_change_learner(c, 0);
     }
     effects_wake(out, contacts->learner_heard + LEARNER_SILENCE_MS);
 }

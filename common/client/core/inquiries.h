@@ -88,8 +88,6 @@ void inquiries_on_down(struct client *c, struct peer peer);
  * completion. */
 void inquiries_work(struct client *c, struct effects *out);
 void inquiries_on_message(struct client *c, const struct message *msg, struct effects *out);
-/* The connection broke: what was asked there is asked again. */
-void inquiries_on_down(struct client *c, struct peer peer);
 void inquiry_cancel(struct client *c, uint64_t id);
 
 #endif

@@ -14,6 +14,9 @@
 
 static time_ms_t lasts_until(time_ms_t contact, uint64_t ttl_ms)
 {
+    if (ttl_ms > LEASE_TTL_MS_MAX) { /* no lease lasts longer, whatever a learner says */
+        ttl_ms = LEASE_TTL_MS_MAX;
+    }
     uint64_t certain_ms = ttl_ms - ttl_ms / 100;
     /* The clock's last millisecond may have been cut off. */
     return contact + (time_ms_t)(certain_ms > 0 ? certain_ms - 1 : 0);

@@ -203,6 +203,7 @@ static void ask(struct client *c, struct question *q, struct effects *out)
         break;
     }
     q->asked_at = c->now;
+    q->learner = c->contacts.learner;
     q->is_asked = 1;
     c->questions.asked_count += !is_poll(q);
     HASH_ADD(by_request, c->questions.by_request, request, sizeof q->request, q);
@@ -225,28 +226,46 @@ static void ask_lines(struct client *c, struct effects *out)
 
 void question_again(struct client *c, struct question *q, struct effects *out)
 {
+    q->busy_ms = 0;
     enter_line(c, q, 1);
     ask_lines(c, out);
 }
 
-/* This learner may be cut off, or behind, alone. */
-void question_rest(struct client *c, struct question *q, const char *why)
+static void rest(struct client *c, struct question *q, const char *why, time_ms_t pause_ms)
 {
     note_trouble(c, "%s", why);
     unask(c, q);
     leave_line(c, q);
-    q->not_before = c->now + ASK_AGAIN_MS;
+    q->not_before = c->now + pause_ms;
     set_timer(c, q);
-    contacts_change_learner(c);
+    if (q->learner == c->contacts.learner) { /* it may be cut off, behind or full, alone */
+        contacts_change_learner(c, 1);
+    }
+}
+
+void question_rest(struct client *c, struct question *q, const char *why)
+{
+    rest(c, q, why, ASK_AGAIN_MS);
+}
+
+void question_rest_busy(struct client *c, struct question *q)
+{
+    q->busy_ms = q->busy_ms == 0 ? ASK_AGAIN_MS : q->busy_ms * 2;
+    q->busy_ms = q->busy_ms < ASK_BUSY_MS_MAX ? q->busy_ms : ASK_BUSY_MS_MAX;
+    rest(c, q, "the learner has too many reads waiting",
+         q->busy_ms + (time_ms_t)rng_below(&c->rng, q->busy_ms));
 }
 
 /* They are asked again first, in the order in which they were asked. */
-void questions_forget_asked(struct client *c)
+void questions_forget_asked(struct client *c, size_t learner, int keeps_polls)
 {
     struct question *lines[2] = {NULL, NULL};
     struct question *next;
     for (struct question *q = c->questions.by_request; q != NULL; q = next) {
         next = q->by_request.next;
+        if (q->learner != learner || (keeps_polls && is_poll(q))) {
+            continue;
+        }
         unask(c, q);
         struct question **line = &lines[is_poll(q)];
         DL_APPEND(*line, q);
@@ -280,8 +299,11 @@ void questions_work(struct client *c, struct effects *out)
         if (q->deadline <= c->now) {
             expire(c, q, out);
         } else if (q->is_asked) {
+            int is_in_use = q->learner == c->contacts.learner;
             enter_line(c, q, 1);
-            contacts_change_learner(c);
+            if (is_in_use) {
+                contacts_change_learner(c, 0);
+            }
         } else {
             enter_line(c, q, 0);
         }

@@ -42,7 +42,7 @@ void query_take(struct client *c, struct question *q, const struct message *msg,
                       "no quorum of acceptors answers the learner; a local read works without");
         return;
     case RESULT_BUSY:
-        question_rest(c, q, "the learner has too many reads waiting");
+        question_rest_busy(c, q);
         return;
     case RESULT_FUTURE:
         if (q->query.is_revision_known) {
@@ -123,7 +123,7 @@ static void take_refusal(struct client *c, struct question *q, const struct msg_
                       "no quorum of acceptors answers the learner; a local read works without");
         break;
     default:
-        question_rest(c, q, "the learner has too many reads waiting");
+        question_rest_busy(c, q);
         break;
     }
 }

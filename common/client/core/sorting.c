@@ -15,9 +15,12 @@ void sorting_init(struct sorting *sorting, const struct kv_range *wanted)
     *sorting = (struct sorting){.wanted = wanted, .bytes_max = SORT_BYTES_MIN};
 }
 
+/* What a blob costs beside its bytes. */
+#define BLOB_OVERHEAD_BYTES (sizeof(struct blob) + 16)
+
 static size_t kv_bytes(const struct kv *kv)
 {
-    return sizeof *kv + kv->key.size + kv->value.size;
+    return sizeof *kv + kv->key.size + kv->value.size + 2 * BLOB_OVERHEAD_BYTES;
 }
 
 static void drop_kv(struct sorting *sorting, struct kv *kv)

@@ -52,8 +52,10 @@
 /* A learner that owes an answer so long, beyond what it was allowed to wait, is given up. */
 #define ANSWER_SILENCE_MS 1000
 
-/* Pause before a question is asked again that the learner could not answer. */
+/* Pause before a question is asked again that the learner could not answer; and what it grows to if
+ * learners have no room. */
 #define ASK_AGAIN_MS 50
+#define ASK_BUSY_MS_MAX 1600
 
 /* How long a learner may hold a watch, or the read of a tail, while there is nothing new. */
 #define POLL_WAIT_MS_DEFAULT 10000
@@ -229,8 +231,10 @@ struct question {
     struct question *prev, *next; /* in line */
     uint64_t request;
     UT_hash_handle by_request; /* while is_asked */
+    size_t learner;            /* index of the one that was asked */
     time_ms_t asked_at;
     time_ms_t not_before; /* pause after "busy" or "no quorum" */
+    uint32_t busy_ms;     /* the last pause after "busy"; 0: none since there was an answer */
     time_ms_t deadline;   /* of a read: of its next page; TIME_NEVER: none */
     time_ms_t due;        /* when time alone makes something due: key in the tree of timers */
     RB_ENTRY(question) by_due;
@@ -350,8 +354,9 @@ void contacts_note_heard(struct client *c, struct peer peer);
 void contacts_work(struct client *c, struct effects *out);
 
 /* Gives the learner in use up for the next, unless it is pinned or the only one: what was asked of
- * it is asked again. */
-void contacts_change_learner(struct client *c);
+ * it is asked again. With keeps_polls what waits there for something to happen stays, because the
+ * connection does, and to ask all of it again would fill one learner after the other. */
+void contacts_change_learner(struct client *c, int keeps_polls);
 
 /* All learners are wanted from now on. */
 void contacts_want_all(struct client *c);
@@ -510,8 +515,9 @@ uint64_t ask_watch(struct client *c, const struct client_watch *watch, struct li
 /* Ends a question without a word. An id that is over does nothing. */
 void question_cancel(struct client *c, uint64_t id);
 
-/* What was asked of the learner in use will not be answered: it is asked again. */
-void questions_forget_asked(struct client *c);
+/* What was asked of that learner will not be answered: it is asked again; polls only without
+ * keeps_polls. */
+void questions_forget_asked(struct client *c, size_t learner, int keeps_polls);
 
 /* Asks what can be asked, gives up learners that are silent, and expires what is due. */
 void questions_work(struct client *c, struct effects *out);
@@ -528,6 +534,9 @@ void question_start(struct client *c, struct question *q);
 /* It is asked again: now if that is possible, or after a pause, of another learner. */
 void question_again(struct client *c, struct question *q, struct effects *out);
 void question_rest(struct client *c, struct question *q, const char *why);
+
+/* The learner has no room for it: again after a pause that grows, at another one. */
+void question_rest_busy(struct client *c, struct question *q);
 
 /* Its end: frees it, then tells. */
 void question_end(struct client *c, struct question *q, const struct answer *answer,

@@ -110,7 +110,7 @@ void watch_take(struct client *c, struct question *q, const struct message *msg,
                               "version of Synod on both sides");
         break;
     default:
-        question_rest(c, q, "the learner has too many reads waiting");
+        question_rest_busy(c, q);
         return;
     }
     question_end(c, q, &end, out);
