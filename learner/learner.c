@@ -14,6 +14,9 @@ struct learner *learner_new(const struct learner_options *options)
     rng_init(&l->rng, options->seed);
     l->catchup.source = rng_below(&l->rng, options->members.acceptor_count);
     l->machine = machine_new(&options->reader);
+    if (options->range_bytes > 0) {
+        machine_set_page_bytes(l->machine, options->range_bytes);
+    }
     return l;
 }
 

@@ -25,6 +25,7 @@ struct learner_options {
     time_ms_t election_ms;
     struct store_reader reader; /* valid for the life of the learner */
     uint32_t fetch_bytes;       /* of chosen slots, asked for at once; 0: PAGE_BYTES_TARGET */
+    uint32_t range_bytes;       /* of a page of a range of keys; likewise */
 };
 
 /* Step it with EVENT_START before anything else. Free with learner_free. */

@@ -22,7 +22,13 @@ struct machine *machine_new(const struct store_reader *reader)
     m->reader = *reader;
     m->next_lease = 1;
     m->revision = 1; /* as etcd's, before anything was put */
+    m->page_bytes = PAGE_BYTES_TARGET;
     return m;
+}
+
+void machine_set_page_bytes(struct machine *m, size_t page_bytes)
+{
+    m->page_bytes = page_bytes;
 }
 
 void machine_free(struct machine *m)

@@ -35,6 +35,10 @@ struct machine *machine_new(const struct store_reader *reader);
 
 void machine_free(struct machine *m);
 
+/* How large a page is that answers a query for a range: PAGE_BYTES_TARGET, unless this says another
+ * number. No part of the replicated state. */
+void machine_set_page_bytes(struct machine *m, size_t page_bytes);
+
 /* Reads back what machine_store put. Failures end up in out->fatal. */
 void machine_load(struct machine *m, struct effects *out);
 

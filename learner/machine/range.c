@@ -169,6 +169,7 @@ struct respond {
     struct buffer *out;
     size_t mark; /* of the response, whose numbers are filled in at the end */
     int is_page;
+    size_t room; /* bytes that the response may have */
     enum result_status status;
     uint64_t count;   /* keys of the range, whatever the filters */
     uint64_t matches; /* those that passed the filters */
@@ -198,9 +199,8 @@ static int passes_filters(const struct kv_range *range, const struct kv *kv)
 /* Appends a kv. 0 if it does not fit any more. */
 static int emit(struct respond *respond, const struct kv *kv)
 {
-    size_t room = respond->is_page ? PAGE_BYTES_TARGET : KV_RESPONSE_BYTES_MAX;
     int is_first = respond->is_page && respond->kv_count == 0; /* a page is never empty */
-    if (!is_first && respond->out->size + kv_bytes(kv) > room) {
+    if (!is_first && respond->out->size + kv_bytes(kv) > respond->room) {
         return 0;
     }
     struct kv shown = *kv;
@@ -332,11 +332,25 @@ static void emit_sorted(struct respond *respond)
     free(respond->kvs);
 }
 
+/* A query that is sorted may be answered with two pages at once, as much as any other response. */
+static size_t room_of(const struct machine *m, const struct kv_range *range, int is_page)
+{
+    _Static_assert(2 * PAGE_BYTES_TARGET == KV_RESPONSE_BYTES_MAX, "so far for any request");
+    if (!is_page) {
+        return KV_RESPONSE_BYTES_MAX;
+    }
+    return kv_range_is_sorted(range) ? 2 * m->page_bytes : m->page_bytes;
+}
+
 enum result_status range_respond(struct machine *m, const struct kv_range *range, int is_page,
                                  struct buffer *out)
 {
-    struct respond respond = {
-        .machine = m, .range = range, .out = out, .is_page = is_page, .status = RESULT_OK};
+    struct respond respond = {.machine = m,
+                              .range = range,
+                              .out = out,
+                              .is_page = is_page,
+                              .room = room_of(m, range, is_page),
+                              .status = RESULT_OK};
     respond.mark = kv_begin_response(out, KV_RANGE);
     size_t head = out->size;
     buffer_extend(out, 13);

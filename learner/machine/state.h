@@ -117,6 +117,7 @@ struct machine {
     struct view view;
     struct recent recent;
     uint64_t visited;       /* records of the store that were read, since the start */
+    size_t page_bytes;      /* of a page of a range that is asked for */
     int is_continued;       /* the query under way may read what is compacted and not swept */
     uint64_t slot_keys;     /* that the slot under way, or the query, has looked at */
     size_t slot_bytes;      /* of the responses of the slot under way */

@@ -1,9 +1,11 @@
 /* Clients that compete for locks and leaderships by the client's own holds, and observe who leads:
- * tokens rise, nobody is told that it holds what another one certainly holds, and no observer sees
- * leaders in another order. */
+ * tokens rise, nobody is told that it holds what another one certainly holds, no observer sees
+ * leaders in another order, and in the end everybody knows who holds and nobody stands in a queue
+ * that it has left. */
 #ifndef SYNOD_TESTS_SIM_CONTENDERS_H
 #define SYNOD_TESTS_SIM_CONTENDERS_H
 
+#include "common/base/buffer.h"
 #include "tests/sim/sim.h"
 
 #define CONTENDED 2 /* names that are contended for */
@@ -22,6 +24,8 @@ struct contender {
     uint64_t observation;
     size_t observed;
     uint64_t seen; /* the highest token that its observation was told of */
+    int is_told;   /* it was told anything: */
+    uint64_t told; /* the token that leads; 0: nobody does */
 };
 
 struct contenders *contenders_new(void);
@@ -33,5 +37,11 @@ void contenders_act(struct sim *sim, struct client_state *client);
 /* 1 if the completion was one of these. */
 int contenders_on_completion(struct sim *sim, struct client_state *client,
                              const struct completion *completion);
+
+/* Writes a command that takes a lock from its holder. 0: nobody has it. */
+int contenders_put_theft(struct sim *sim, struct buffer *out);
+
+/* What everybody must know when all has been well for long. */
+void contenders_at_end(struct sim *sim);
 
 #endif

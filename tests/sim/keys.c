@@ -186,6 +186,13 @@ static struct slice go_on(struct sim *sim, struct slice range)
     return kept;
 }
 
+/* 1 if the request can be put as it is: one that a page may cut short without its count is not. */
+static int is_answered_whole(const struct sim *sim, const struct kv_request *request)
+{
+    return sim->plan.range_bytes == 0 || request->op != KV_RANGE ||
+           (request->range.flags & KV_NO_COUNT) == 0;
+}
+
 /* A request that changes nothing; a range may say that it goes on. */
 static struct slice draw_question(struct sim *sim, int *is_continued)
 {
@@ -197,7 +204,7 @@ static struct slice draw_question(struct sim *sim, int *is_continued)
         generate(&keys->generator, reference_of(sim), &keys->arena, &operation);
         if (operation.kind == OPERATION_REQUEST &&
             kv_request_parse(operation.request, &request, NULL) == 0 &&
-            kv_request_is_read_only(&request)) {
+            kv_request_is_read_only(&request) && is_answered_whole(sim, &request)) {
             *is_continued = request.op == KV_RANGE && chance(&sim->work, 400);
             return *is_continued ? go_on(sim, operation.request) : slice_keep(operation.request);
         }
@@ -254,7 +261,8 @@ int keys_ask(struct sim *sim, struct client *core, struct keys_client *client)
     client->query_until = sim->now + PATIENCE_US;
     client->query_floor = sim->keys->floor;
     client->is_local = chance(&sim->work, 100);
-    client->is_range = may_be_range(client->body) && chance(&sim->work, 500);
+    client->is_range =
+        may_be_range(client->body) && chance(&sim->work, sim->plan.range_bytes > 0 ? 1000 : 500);
     client->is_local |= client->is_range && client->is_continued; /* any learner goes on */
     client->query = client->is_range ? begin_range(core, client) : begin_query(core, client);
     return 1;
@@ -301,6 +309,11 @@ static void check_answer(struct sim *sim, const struct keys_client *client,
     struct slice rest = client->body;
     struct reference_answer expected;
     CHECK(kv_next_request(&rest, &request) == 1);
+    if (answer->code == ERROR_FUTURE && client->is_continued) {
+        sim_violate(sim, "query", "a range at revision %llu, which exists, is called a future one",
+                    (unsigned long long)request.range.revision);
+        return;
+    }
     if (answer->code == ERROR_COMPACTED) {
         check_refusal(sim, &request);
         return;

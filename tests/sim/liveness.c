@@ -5,6 +5,7 @@
 #include "tests/model/reference.h"
 #include "tests/sim/audit.h"
 #include "tests/sim/conformance.h"
+#include "tests/sim/contenders.h"
 #include "tests/sim/mirror.h"
 #include "tests/sim/oracles.h"
 
@@ -18,6 +19,10 @@
 
 /* Late refusals, each of a ballot of its own, after which a leader prepares anew. */
 #define RENEWALS_MAX 3
+
+/* Clients leave one that sleeps after a time of their own, which shorter elections leave no room
+ * for. */
+#define ASLEEP_CONNECTED_MS 500
 
 /* Messages that may wait at a process when all is well. */
 #define WAITING_MAX 100
@@ -85,6 +90,9 @@ static void break_for_ever(struct sim *sim, size_t index)
         /* What has arrived is not heard, either: one that pauses would answer it seconds later,
          * when all has been well, and tell a leader of a promise that it gave before. */
         process_drop_waiting(sim, index);
+    }
+    if (mode == 4 && sim->plan.election_ms >= ASLEEP_CONNECTED_MS) {
+        return; /* as one that was stopped: its connections stand, and nothing comes of them */
     }
     for (size_t i = 0; i < sim->cluster->node_count; i++) {
         transport_cut(sim, index, i, mode != 3);
@@ -304,6 +312,7 @@ void liveness_on_watch(struct sim *sim)
     if (sim->now + 2 * WATCH_US >= sim->end_at) {
         check_drained(sim);
         check_leases(sim);
+        contenders_at_end(sim);
         return;
     }
     sim_at(sim, sim->now + WATCH_US, ITEM_WATCH, NODES_MAX, 0);

@@ -110,6 +110,7 @@ void scenario_prepare(struct sim *sim)
         if (strcmp(sim->options.scenario, "plain") != 0) {
             oracles_draw(sim);
             relearn_draw(sim);
+            swarm_draw_use(sim);
         }
         if (strcmp(sim->options.scenario, "recipes") == 0) {
             sim->plan.keys = 0; /* nobody else deletes what is held */

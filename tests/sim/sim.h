@@ -85,12 +85,14 @@ struct plan {
     /* disks and processes */
     size_t cache_bytes, page_bytes; /* of acceptors; 0: as daemons have it */
     uint32_t fetch_bytes;           /* of learners; likewise */
+    uint32_t range_bytes;           /* likewise */
     time_us_t sync_us, turn_us;
     int64_t drift; /* largest error of a clock's rate, in millionths */
     /* clients */
     uint32_t operations_per_s; /* of all clients */
     uint32_t reads;            /* per mille of operations */
     uint32_t keys;             /* per mille of operations, reads too, that are on keys */
+    uint32_t steals;           /* per mille of turns in which an operator takes a lock away */
     uint32_t recipes;          /* per mille of commands that are steps of locks and queues */
     size_t record_bytes_max;
     uint32_t session_ttl_ms;
@@ -309,6 +311,9 @@ void sim_at(struct sim *sim, time_us_t at, enum item_kind kind, uint32_t a, uint
 struct node *sim_node(struct sim *sim, enum role role, size_t position);
 size_t sim_index(const struct sim *sim, const struct node *node);
 
+/* 1 if no clock of this run is wrong, but for its offset. */
+int sim_are_clocks_right(const struct sim *sim);
+
 /* The first rule that was broken, whoever noticed. */
 void sim_violate(struct sim *sim, const char *rule, const char *fmt, ...) PRINTF_LIKE(3, 4);
 int sim_has_failed(const struct sim *sim);
@@ -385,6 +390,7 @@ void relearn_on_result(struct sim *sim, const struct packet *packet, uint64_t se
 
 /* ---- swarm.c, scenarios.c */
 void swarm_draw(struct sim *sim);
+void swarm_draw_use(struct sim *sim);
 int scenario_exists(const char *name);
 void scenario_prepare(struct sim *sim);
 void scenario_on_leading(struct sim *sim);

@@ -146,3 +146,18 @@ void swarm_draw(struct sim *sim)
         draw_apart(sim);
     }
 }
+
+/* What keys are used for, and how. A page of a range is a megabyte, which hardly any run has keys
+ * for. A generator of its own keeps what else a seed draws. */
+void swarm_draw_use(struct sim *sim)
+{
+    struct plan *plan = &sim->plan;
+    struct rng rng;
+    rng_init(&rng, ~(sim->options.seed << 12));
+    if (plan->keys > 0 && chance(&rng, 400)) {
+        plan->range_bytes = (uint32_t)between(&rng, 1, chance(&rng, 500) ? 200 : 2000);
+    }
+    if (plan->keys > 0 && chance(&rng, 200)) {
+        plan->steals = (uint32_t)between(&rng, 1, 20);
+    }
+}

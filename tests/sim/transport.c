@@ -8,6 +8,7 @@
 #include "tests/trace/clone.h"
 
 #include <stdlib.h>
+#include <xxhash.h>
 
 /* A broken connection is noticed after this, and made again that fast. */
 #define BREAK_NOTICED_US (2 * SECOND)
@@ -71,6 +72,14 @@ static time_us_t draw_delay(struct sim *sim, const struct link *link)
     return delay;
 }
 
+/* Bytes that are sent are shared with who sent them, as they are with a socket of the library: what
+ * changes them afterwards changes a message on its way. */
+static uint64_t digest_of(const struct message *msg)
+{
+    const struct slice block = msg->kind == MSG_SUBMIT ? msg->submit.block : SLICE_EMPTY;
+    return block.size > 0 ? XXH3_64bits(block.data, block.size) : 0;
+}
+
 static void put_packet(struct sim *sim, size_t from, size_t to, const struct message *msg,
                        time_us_t due)
 {
@@ -80,6 +89,7 @@ static void put_packet(struct sim *sim, size_t from, size_t to, const struct mes
     packet->epoch = sim->epoch;
     packet->to_life = sim->processes[to].life;
     packet->sent_us = sim->now;
+    packet->digest = digest_of(msg);
     message_clone(msg, &packet->msg);
     sim->links[from][to].in_flight++;
     queue_put(&sim->queue, (struct item){.at = due,
@@ -167,6 +177,10 @@ void transport_on_packet(struct sim *sim, const struct item *item)
                packet->msg.incarnation);
     if (sim->options.verbose > 1) {
         report_message(sim, &sim->cluster->nodes[item->a], &sim->cluster->nodes[to], &packet->msg);
+    }
+    if (packet->digest != digest_of(&packet->msg)) {
+        sim_violate(sim, "altered", "the bytes of a block that %s has sent changed on their way",
+                    sim->cluster->nodes[item->a].name);
     }
     if (is_void(sim, item, packet)) {
         transport_free(sim, packet);

@@ -7,6 +7,8 @@
 #include "common/base/memory.h"
 #include "common/protocol/limits.h"
 #include "common/protocol/value.h"
+#include "tests/model/reference.h"
+#include "tests/sim/mirror.h"
 #include "tests/sim/oracles.h"
 
 #include <stdlib.h>
@@ -154,6 +156,19 @@ static uint64_t command(struct sim *sim, struct client_state *client)
     return token != 0 ? issued.number : 0;
 }
 
+/* An operator takes a lock from its holder: now and then, and once more when all is well. */
+static void steal(struct sim *sim, struct client_state *client)
+{
+    struct buffer out = {0};
+    int is_due = sim->is_healed ? !client->has_stolen && sim->plan.steals > 0
+                                : chance(&sim->work, sim->plan.steals);
+    client->has_stolen = sim->is_healed;
+    if (is_due && contenders_put_theft(sim, &out)) {
+        (void)submit(sim, client, &out, (struct issued){0});
+    }
+    buffer_close(&out);
+}
+
 static void commands(struct sim *sim, struct client_state *client)
 {
     uint32_t count =
@@ -215,6 +230,12 @@ static int is_long_session(const struct sim *sim)
     return sim->plan.session_ttl_ms > TTL_MS_LONG;
 }
 
+/* 1 if it is open as far as the log is agreed: no learner knows more. */
+static int is_session_alive(const struct sim *sim, uint64_t session)
+{
+    return reference_lease(mirror_reference(sim->mirror), session) != NULL;
+}
+
 /* The change was made, or another one was first: value is the present version in either case. */
 static void on_settings(struct sim *sim, uint64_t version)
 {
@@ -265,7 +286,7 @@ static void on_operation(struct sim *sim, struct client_state *client,
     issued->is_over = 1;
     switch (completion->code) {
     case ERROR_SESSION:
-        if (is_long_session(sim)) {
+        if (is_long_session(sim) || is_session_alive(sim, issued->session)) {
             sim_violate(sim, "session", "the session of %s did not expire", name);
         }
         sim->outcome->met[MET_SESSION_LOST_AT_WORK]++;
@@ -316,14 +337,25 @@ void workload_on_completion(struct sim *sim, struct client_state *client,
     }
 }
 
-void workload_on_session(struct sim *sim, struct client_state *client)
+/* What it relies on: while it is certain of its session, where clocks are right, that lives. */
+static void check_certain(struct sim *sim, const struct client_state *client)
+{
+    if (client_session_left_ms(client->core, client_now(sim)) > 0 && sim_are_clocks_right(sim) &&
+        !is_session_alive(sim, client->session_seen)) {
+        sim_violate(sim, "session", "%s is certain of session %llu, which has ended",
+                    sim->cluster->nodes[client->node].name,
+                    (unsigned long long)client->session_seen);
+    }
+}
+
+static void note_session(struct sim *sim, struct client_state *client)
 {
     uint64_t session = client_session(client->core);
     if (session == client->session_seen || session == 0) {
         return;
     }
     if (client->session_seen != 0) {
-        if (is_long_session(sim)) {
+        if (is_long_session(sim) || is_session_alive(sim, client->session_seen)) {
             sim_violate(sim, "session", "%s gets session %llu after %llu, which did not expire",
                         sim->cluster->nodes[client->node].name, (unsigned long long)session,
                         (unsigned long long)client->session_seen);
@@ -336,6 +368,12 @@ void workload_on_session(struct sim *sim, struct client_state *client)
                     (unsigned long long)client->session_seen);
     }
     client->session_seen = session;
+}
+
+void workload_on_session(struct sim *sim, struct client_state *client)
+{
+    note_session(sim, client);
+    check_certain(sim, client);
 }
 
 /* ---- what it does */
@@ -374,6 +412,7 @@ void workload_act(struct sim *sim, struct client_state *client)
 {
     reads_give_up(sim, client);
     contenders_act(sim, client);
+    steal(sim, client);
     if (sim->is_healed) {
         act_healed(sim, client);
         return;

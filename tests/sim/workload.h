@@ -74,6 +74,7 @@ struct client_state {
     uint32_t burst; /* so many long records go out at once */
     enum flood flood;
     int sets_oracle; /* the next command is an operator's */
+    int has_stolen;  /* after the healing, an operator with its help */
     /* After the healing: one more append and one more read of each must get through. */
     uint64_t final_number;
     int is_final_acked, is_final_read;
@@ -102,7 +103,7 @@ void workload_act(struct sim *sim, struct client_state *client);
 void workload_forget(struct sim *sim, struct client_state *client);
 void workload_close(struct client_state *client);
 
-/* Another session is open, or none. */
+/* After each step: another session may be open, or none. */
 void workload_on_session(struct sim *sim, struct client_state *client);
 
 /* ---- reads.c */

@@ -59,6 +59,13 @@ int sim_has_failed(const struct sim *sim)
     return sim->cluster->checker.rule != NULL;
 }
 
+int sim_are_clocks_right(const struct sim *sim)
+{
+    const struct plan *plan = &sim->plan;
+    return plan->drift == 0 && plan->pace[FAULT_CLOCK_JUMP] == 0 &&
+           plan->pace[FAULT_CLOCK_RATE] == 0 && plan->pace[FAULT_CLOCK_STOP] == 0;
+}
+
 /* ---- what the cluster tells */
 
 static void on_noted(void *self, const struct node *node, const struct note *note)
@@ -113,6 +120,7 @@ static void make_cluster(struct sim *sim)
                                       .cache_bytes = plan->cache_bytes,
                                       .page_bytes = plan->page_bytes,
                                       .fetch_bytes = plan->fetch_bytes,
+                                      .range_bytes = plan->range_bytes,
                                       .settings = plan->settings};
     make_members(plan, &options.members);
     const struct cluster_observer observer = {

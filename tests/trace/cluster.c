@@ -212,7 +212,8 @@ static void make_core(const struct cluster *cluster, struct node *node)
                                     .heartbeat_ms = options->heartbeat_ms,
                                     .election_ms = options->election_ms,
                                     .reader = disk_reader(node->disk),
-                                    .fetch_bytes = options->fetch_bytes};
+                                    .fetch_bytes = options->fetch_bytes,
+                                    .range_bytes = options->range_bytes};
         node->learner = learner_new(&o);
         node->core = learner_core(node->learner);
         break;

@@ -74,6 +74,7 @@ struct cluster_options {
     uint64_t seed;
     size_t cache_bytes, page_bytes; /* of a Paxos acceptor; 0: as daemons have it */
     uint32_t fetch_bytes;           /* of a learner; likewise */
+    uint32_t range_bytes;           /* likewise */
     struct settings settings; /* of the oracle; candidates and priorities are filled in if it has
                                  none. Zeroed: `connected` */
 };

@@ -25,6 +25,7 @@ struct packet {
     uint32_t epoch;   /* the simulator: when it was sent */
     uint32_t to_life; /* likewise: to which life of a client */
     int64_t sent_us;  /* likewise */
+    uint64_t digest;  /* likewise: of the bytes of a block when it was sent */
     struct message msg;
 };
 

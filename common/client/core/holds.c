@@ -2,6 +2,7 @@
 
 #include "common/base/check.h"
 #include "common/base/memory.h"
+#include "common/base/mutant.h"
 #include "common/client/core/hold_requests.h"
 
 #include <stddef.h>
@@ -97,14 +98,15 @@ static time_ms_t step_deadline(const struct client *c, const struct hold *hold)
 /* 1 while our key, which was put under the session, is certainly not gone with it. */
 static int is_session_safe(const struct client *c, const struct hold *hold, time_ms_t now)
 {
-    return c->leases.session_epoch == hold->epoch && client_session_left_ms(c, now) > 0;
+    return (c->leases.session_epoch == hold->epoch && client_session_left_ms(c, now) > 0) ||
+           MUTANT(client_hold_certain_for_ever);
 }
 
 /* 1 if our key may be in the queue and nothing was done about that. */
 static int is_in_queue(const struct hold *hold)
 {
     if (hold->state == HOLD_ENTERING) {
-        return hold->operation != 0;
+        return hold->operation != 0 && !MUTANT(client_hold_put_forgotten);
     }
     return hold->state >= HOLD_LOOKING && hold->state <= HOLD_LEAVING;
 }
@@ -252,7 +254,8 @@ static void leave_queue(struct client *c, struct hold *hold, enum hold_state sta
 /* We do not wait any more, because of the code: nobody must wait for us. */
 static void fail(struct client *c, struct hold *hold, int code, struct effects *out)
 {
-    if (!is_in_queue(hold) || c->submit.is_broken || c->is_closing) {
+    if (!is_in_queue(hold) || c->submit.is_broken || c->is_closing ||
+        MUTANT(client_hold_not_withdrawn)) {
         end(c, hold, COMPLETION_HELD, code, out);
         return;
     }
@@ -381,6 +384,17 @@ static int read_look(struct client *c, const struct hold *hold, const struct ans
     return before->size > 0 && c->now >= hold->until ? not_free(c, hold, *before) : 0;
 }
 
+/* While it is ours we watch our own key: that the session was revoked would else be noticed with
+ * the next keepalive, and that only the key was deleted not at all. */
+static void take(struct client *c, struct hold *hold, uint64_t revision, struct effects *out)
+{
+    watch(c, hold, buffer_slice(&hold->key), revision);
+    hold->was_held = 1;
+    set_state(c, hold, HOLD_HELD);
+    set_due(c, hold, TIME_NEVER);
+    complete(c, out, COMPLETION_HELD, hold->pending.id, 0)->value = hold->token;
+}
+
 static void on_looked(struct client *c, struct hold *hold, const struct answer *answer,
                       struct effects *out)
 {
@@ -397,12 +411,7 @@ static void on_looked(struct client *c, struct hold *hold, const struct answer *
         set_due(c, hold, hold->until < at ? hold->until : at);
         return;
     }
-    /* While it is ours we watch our own key: that the session was revoked would else be noticed
-     * with the next keepalive, and that only the key was deleted not at all. */
-    watch(c, hold, buffer_slice(&hold->key), answer->value);
-    hold->was_held = 1;
-    set_state(c, hold, HOLD_HELD);
-    complete(c, out, COMPLETION_HELD, hold->pending.id, 0)->value = hold->token;
+    take(c, hold, answer->value, out);
 }
 
 static int has_events(const struct answer *answer)
@@ -412,9 +421,13 @@ static int has_events(const struct answer *answer)
 }
 
 /* A watch that was called malformed is not begun again: the next look is not far. */
-static void on_watched(struct client *c, struct hold *hold, const struct answer *answer)
+static void on_watched(struct client *c, struct hold *hold, const struct answer *answer,
+                       struct effects *out)
 {
-    if (has_events(answer) || answer->code == ERROR_COMPACTED) {
+    if (has_events(answer) && MUTANT(client_hold_taken_unseen)) {
+        stop_asking(c, hold);
+        take(c, hold, answer->value, out);
+    } else if (has_events(answer) || answer->code == ERROR_COMPACTED) {
         look(c, hold);
     }
 }
@@ -433,7 +446,7 @@ static void lose(struct client *c, struct hold *hold, struct effects *out)
 static void on_watched_own(struct client *c, struct hold *hold, const struct answer *answer,
                            struct effects *out)
 {
-    if (has_events(answer)) {
+    if (has_events(answer) && !MUTANT(client_hold_own_deletion_ignored)) {
         lose(c, hold, out);
     } else if (answer->code == ERROR_COMPACTED && answer->value < INT64_MAX) {
         watch(c, hold, buffer_slice(&hold->key), answer->value);
@@ -486,7 +499,7 @@ static void on_answer(struct client *c, struct listener *self, uint64_t id,
         on_looked(c, hold, answer, out);
         break;
     case HOLD_WAITING:
-        on_watched(c, hold, answer);
+        on_watched(c, hold, answer, out);
         break;
     case HOLD_HELD:
         on_watched_own(c, hold, answer, out);

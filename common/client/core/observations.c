@@ -2,6 +2,7 @@
 
 #include "common/base/check.h"
 #include "common/base/memory.h"
+#include "common/base/mutant.h"
 #include "common/client/core/hold_requests.h"
 
 #include <stddef.h>
@@ -223,7 +224,7 @@ static void on_events(struct client *c, struct observation *o, const struct even
         }
         if (event.kind == KV_EVENT_PUT) {
             note_put(o, &event.kv);
-        } else {
+        } else if (!MUTANT(client_observation_ignores_deletes)) {
             remove_key(o, event.kv.key);
         }
         o->untold = event.kv.mod;

@@ -2,6 +2,7 @@
 
 #include "common/base/check.h"
 #include "common/base/memory.h"
+#include "common/base/mutant.h"
 
 #include <stdlib.h>
 
@@ -183,7 +184,9 @@ static void ask(struct client *c, struct question *q, struct effects *out)
     static const enum message_kind kinds[] = {
         [QUESTION_QUERY] = MSG_QUERY, [QUESTION_READ] = MSG_READ, [QUESTION_WATCH] = MSG_WATCH};
     leave_line(c, q);
-    q->request = ++c->questions.request;
+    if (q->request == 0 || !MUTANT(client_late_answer_taken)) {
+        q->request = ++c->questions.request;
+    }
     struct message *msg = effects_send(out, SEND_NOW, contacts_learner(c)->peer, kinds[q->kind]);
     switch (q->kind) {
     case QUESTION_QUERY:
@@ -301,7 +304,7 @@ void questions_work(struct client *c, struct effects *out)
         } else if (q->is_asked) {
             int is_in_use = q->learner == c->contacts.learner;
             enter_line(c, q, 1);
-            if (is_in_use) {
+            if (is_in_use && !MUTANT(client_asks_the_silent_again)) {
                 contacts_change_learner(c, 0);
             }
         } else {

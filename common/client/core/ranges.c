@@ -1,6 +1,7 @@
 #include "common/client/core/state.h"
 
 #include "common/base/memory.h"
+#include "common/base/mutant.h"
 #include "common/client/core/sorting.h"
 #include "common/protocol/kv_sort.h"
 
@@ -167,7 +168,9 @@ static int go_on_behind(struct range *r, struct slice last)
     r->key.size = 0;
     if (last.size < KEY_BYTES_MAX) {
         buffer_put(&r->key, last);
-        buffer_put_u8(&r->key, 0);
+        if (!MUTANT(client_range_repeats_key)) {
+            buffer_put_u8(&r->key, 0);
+        }
     } else { /* nothing longer is a key, so that the next one differs within its length */
         while (last.size > 0 && last.data[last.size - 1] == 0xff) {
             last.size--;
@@ -197,7 +200,9 @@ static int advance(struct range *r, const struct kv_response *page, struct slice
         return 0;
     }
     r->rest.limit -= limit != 0 ? page->item_count : 0;
-    r->rest.revision = r->rest.revision != 0 ? r->rest.revision : revision;
+    if (r->rest.revision == 0 && !MUTANT(client_range_of_many_revisions)) {
+        r->rest.revision = revision;
+    }
     r->rest.flags |= KV_NO_COUNT; /* the first page has counted them all */
     r->is_continued = 1;
     return 1;

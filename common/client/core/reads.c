@@ -1,5 +1,7 @@
 #include "common/client/core/state.h"
 
+#include "common/base/mutant.h"
+
 /* ---- queries: of keys, leases and settings. They change nothing, so that one without an answer is
  * simply asked again, of another learner if need be. */
 
@@ -45,7 +47,7 @@ void query_take(struct client *c, struct question *q, const struct message *msg,
         question_rest_busy(c, q);
         return;
     case RESULT_FUTURE:
-        if (q->query.is_revision_known) {
+        if (q->query.is_revision_known && !MUTANT(client_lagging_learner_believed)) {
             question_rest(c, q, "the learner lags behind");
             return;
         }
@@ -133,7 +135,7 @@ static void note_first_page(struct question *q, const struct msg_records *page)
 {
     if (!q->read.has_page) {
         q->read.has_page = 1;
-        if (!q->read.is_tail && page->last < q->read.until) {
+        if (!q->read.is_tail && page->last < q->read.until && !MUTANT(client_read_waits_for_more)) {
             q->read.until = page->last;
         }
     }

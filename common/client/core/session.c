@@ -1,5 +1,7 @@
 #include "common/client/core/state.h"
 
+#include "common/base/mutant.h"
+
 void session_init(struct client *c)
 {
     c->session.ttl_ms = c->options.session_ttl_ms;
@@ -42,6 +44,9 @@ void session_note_contact(struct client *c)
 {
     c->session.contact_before = c->session.contact;
     c->session.contact = c->now;
+    if (MUTANT(client_session_proved_by_sending) && session_is_open(c)) {
+        leases_session_proved(c, c->now);
+    }
 }
 
 void session_undo_contact(struct client *c)
@@ -55,7 +60,8 @@ void session_send_open(struct client *c, struct effects *out)
     if (!c->session.is_open_due) {
         return;
     }
-    block_put_open(bytes, c->self.id, c->session.openings, c->session.ttl_ms, c->session.id);
+    block_put_open(bytes, c->self.id, c->session.openings, c->session.ttl_ms,
+                   MUTANT(client_doubtful_session_given_up) ? 0 : c->session.id);
     submit_send(c, slice_borrow(bytes, sizeof bytes), out);
     c->session.is_open_due = 0;
     c->submit.progress_at = c->now;
@@ -63,7 +69,8 @@ void session_send_open(struct client *c, struct effects *out)
 
 int session_is_opening(const struct client *c, uint64_t opening)
 {
-    return c->session.state == SESSION_OPENING && opening == c->session.openings;
+    return c->session.state == SESSION_OPENING &&
+           (opening == c->session.openings || MUTANT(client_opening_number_ignored));
 }
 
 void session_on_opened(struct client *c, const struct result_range *range, struct effects *out)
@@ -112,7 +119,9 @@ void session_abandon(struct client *c, int code, struct effects *out)
     struct errmsg why = c->err;
     leases_session_ended(c, ended, out); /* first: who hears of the operations knows of it */
     c->err = why;
-    submit_fail_sent(c, code, out);
+    if (!MUTANT(client_lost_operations_sent_again)) {
+        submit_fail_sent(c, code, out);
+    }
 }
 
 static void send_keepalive(struct client *c, struct effects *out)

@@ -2,6 +2,7 @@
 
 #include "common/base/check.h"
 #include "common/base/memory.h"
+#include "common/base/mutant.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -238,14 +239,16 @@ void submit_send(struct client *c, struct slice block, struct effects *out)
 
 uint64_t submit_acked_sequence(const struct client *c, uint64_t block_first)
 {
-    uint64_t bound = c->submit.oldest < block_first ? c->submit.oldest : block_first;
+    uint64_t bound = c->submit.oldest < block_first && !MUTANT(client_acknowledges_unanswered)
+                         ? c->submit.oldest
+                         : block_first;
     return bound - 1 - c->session.base;
 }
 
 /* Bytes that left before may still be on their way: they are never changed. */
 static void own_bytes(struct outgoing_block *block)
 {
-    if (block->bytes->references == 1) {
+    if (block->bytes->references == 1 || MUTANT(client_bytes_changed_on_their_way)) {
         return;
     }
     struct blob *copy = blob_new(block->bytes->size, &block->head_bytes);
@@ -284,7 +287,7 @@ static void flush_blocks(struct client *c, struct effects *out)
             seal_block(submit, block);
         }
         send_commands(c, block, out);
-        if (block->sent_at == 0) {
+        if (block->sent_at == 0 || MUTANT(client_proved_by_last_sending)) {
             block->sent_at = c->now;
         }
         uint64_t end = block->first + block->count;
@@ -546,7 +549,11 @@ static void expire(struct client *c, struct effects *out)
                 deadline < submit->next_deadline ? deadline : submit->next_deadline;
             continue;
         }
-        const struct operation op = take_owner(submit, n, OPERATION_EXPIRED);
+        const struct operation op = take_owner(
+            submit, n, MUTANT(client_expired_is_answered) ? OPERATION_DONE : OPERATION_EXPIRED);
+        if (n == submit->oldest && MUTANT(client_expired_is_answered)) {
+            advance_oldest(c);
+        }
         int code = unavailable(c, "no answer in time, the operation may still happen");
         tell(c, n, &op, code, 0, SLICE_EMPTY, out);
     }
@@ -563,7 +570,9 @@ static void retry(struct client *c)
         target_rotate(c);
         target_doubt(c);
     }
-    submit_rewind(c);
+    if (!MUTANT(client_retries_nothing)) {
+        submit_rewind(c);
+    }
 }
 
 static int waits_for_answer(const struct client *c)

@@ -2,6 +2,8 @@
  * learner keeps nothing of it, and any learner can go on. */
 #include "common/client/core/state.h"
 
+#include "common/base/mutant.h"
+
 uint64_t ask_watch(struct client *c, const struct client_watch *watch, struct listener *listener)
 {
     struct question *q = question_new(c, QUESTION_WATCH, listener, TIME_NEVER);
@@ -78,8 +80,8 @@ static void take_page(struct client *c, struct question *q, const struct msg_eve
     /* One that is cut off from the others answers, too, and would hold us back for ever. */
     int is_behind = page->revision < q->watch.asked_behind;
     questions_note_revision(c, page->revision);
-    q->watch.revision = page->next_revision;
-    q->watch.sub = page->next_sub;
+    q->watch.revision = MUTANT(client_watch_skips_pages) ? page->revision + 1 : page->next_revision;
+    q->watch.sub = MUTANT(client_watch_repeats_revision) ? 0 : page->next_sub;
     q->watch.flags |= WATCH_CONTINUED;
     if (count == 0 && is_behind) {
         question_rest(c, q, "the learner lags behind");
