@@ -174,7 +174,7 @@ int call_wait(struct synod *s, const int *is_done)
 {
     while (!*is_done) {
         int rc = handle_turn(s, TIME_NEVER);
-        if (rc != SYNOD_OK && !*is_done) {
+        if (rc != SYNOD_OK && (!*is_done || !handle_is_ours(s))) {
             return rc;
         }
     }

@@ -39,13 +39,23 @@ static void drop(struct synod *s, struct awaited *awaited)
     }
 }
 
-/* One that is dropped may call the application, which may cancel others. */
+/* One that is dropped may call the application, which may cancel others, and give back what it has
+ * a pointer to: that goes last. */
 void awaited_drop_all(struct synod *s)
 {
-    while (s->awaited != NULL) {
+    for (unsigned left = HASH_COUNT(s->awaited); left > 0 && s->awaited != NULL; left--) {
+        struct awaited *awaited = s->awaited;
+        if (awaited->is_owned) {
+            HASH_DEL(s->awaited, awaited);
+            HASH_ADD(hh, s->awaited, id, sizeof awaited->id, awaited); /* behind the others */
+            continue;
+        }
         if (s->is_closing) {
             errmsg_set(&s->err, SYNOD_E_INTERRUPTED, "the handle was closed");
         }
+        drop(s, awaited);
+    }
+    while (s->awaited != NULL) {
         drop(s, s->awaited);
     }
 }

@@ -20,6 +20,9 @@
 /* Longest wait for the result of the command that closes the session. */
 #define CLOSE_WAIT_MS 200
 
+/* A handle that took no turn for so long may have answers waiting in its sockets. */
+#define LATE_MS 300
+
 /* How often one turn sends what callbacks of its own flush gave the core to do. */
 #define FLUSHES_MAX 4
 
@@ -266,13 +269,25 @@ static void work(struct synod *s)
 }
 
 /* Does not wait if anything was told, because that may be what the caller waits for. */
+/* Answers that came while nobody polled are taken before anything is called silent. */
+static void take_late(struct synod *s)
+{
+    time_ms_t now = handle_now();
+    if (s->turned_at != 0 && now - s->turned_at >= LATE_MS) {
+        s->now = now;
+        transport_receive(s);
+    }
+}
+
 static int take_turn(struct synod *s, time_ms_t until)
 {
     uint64_t told_count = s->told_count;
     completions_tell(s);
+    take_late(s);
     work(s);
     time_ms_t wake = earlier(s->wake, until);
-    if (transport_receive(s) == 0 && s->told_count == told_count && wake > s->now) {
+    if (transport_receive(s) == 0 && s->told_count == told_count && wake > s->now &&
+        handle_is_ours(s)) {
         int64_t wait_ms = wake == TIME_NEVER ? -1 : wake - s->now;
         if (net_wait(s->transport.net, wait_ms, -1) == ERROR_INTERRUPTED) {
             return errmsg_set(&s->err, SYNOD_E_INTERRUPTED, "interrupted by a signal");
@@ -289,13 +304,32 @@ static int take_turn(struct synod *s, time_ms_t until)
     return SYNOD_OK;
 }
 
+/* Makes loop_fd readable at once (now), or when something is due. */
+static void arm_timer(const struct synod *s, int is_now)
+{
+    struct itimerspec at = {0}; /* zero: never */
+    if (is_now) {
+        at.it_value.tv_nsec = 1;
+    } else if (s->wake != TIME_NEVER) {
+        at.it_value.tv_sec = s->wake / 1000;
+        at.it_value.tv_nsec = s->wake % 1000 * 1000000 + 1;
+    }
+    timerfd_settime(s->timer_fd, is_now ? 0 : TFD_TIMER_ABSTIME, &at, NULL);
+}
+
 int handle_turn(struct synod *s, time_ms_t until)
 {
     CHECK(!s->is_in_turn);
     s->is_in_turn = 1;
     int rc = take_turn(s, until);
+    if (s->loop_fd >= 0) {
+        /* Sending may have taken notice of what arrived meanwhile, and then the net's descriptor is
+         * silent about it: look once more, and if there was something ask to be called again. */
+        arm_timer(s, transport_receive(s) > 0);
+    }
     s->is_in_turn = 0;
-    return rc;
+    s->turned_at = s->now;
+    return handle_is_ours(s) ? rc : handle_check(s); /* a callback forked, and this is the child */
 }
 
 void handle_flush(struct synod *s)
@@ -315,19 +349,6 @@ void handle_nudge(struct synod *s)
 }
 
 /* ---- poll */
-
-/* Makes loop_fd readable at once (now), or when something is due. */
-static void arm_timer(const struct synod *s, int is_now)
-{
-    struct itimerspec at = {0}; /* zero: never */
-    if (is_now) {
-        at.it_value.tv_nsec = 1;
-    } else if (s->wake != TIME_NEVER) {
-        at.it_value.tv_sec = s->wake / 1000;
-        at.it_value.tv_nsec = s->wake % 1000 * 1000000 + 1;
-    }
-    timerfd_settime(s->timer_fd, is_now ? 0 : TFD_TIMER_ABSTIME, &at, NULL);
-}
 
 int synod_fd(struct synod *s)
 {
@@ -365,15 +386,7 @@ int synod_poll(struct synod *s, uint32_t timeout_ms)
     if (rc != SYNOD_OK) {
         return rc;
     }
-    rc = handle_turn(s, after(s->now, timeout_ms));
-    if (s->loop_fd >= 0) {
-        /* Sending may have taken notice of what arrived meanwhile, and then the net's descriptor is
-         * silent about it: look once more, and if there was something ask to be called again. */
-        s->is_in_turn = 1;
-        arm_timer(s, transport_receive(s) > 0);
-        s->is_in_turn = 0;
-    }
-    return rc;
+    return handle_turn(s, after(s->now, timeout_ms));
 }
 
 /* ---- close */

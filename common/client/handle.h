@@ -75,9 +75,10 @@ struct synod {
     struct transport transport;
     uint64_t nonce;
     uint32_t timeout_ms;
-    time_ms_t now;  /* read at the start of a turn and after every wait */
-    time_ms_t wake; /* when time alone makes something due, as of the last turn */
-    int loop_fd;    /* epoll of the net and timer_fd, for synod_fd; -1 until it is asked for */
+    time_ms_t now;       /* read at the start of a turn and after every wait */
+    time_ms_t wake;      /* when time alone makes something due, as of the last turn */
+    time_ms_t turned_at; /* when the last turn ended; 0: there was none */
+    int loop_fd;         /* epoll of the net and timer_fd, for synod_fd; -1 until it is asked for */
     int timer_fd;
     int is_in_turn; /* a callback is being called, or may be: nothing may block */
     int is_closing;

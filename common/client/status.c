@@ -22,6 +22,7 @@ const char *ask_state_name(uint32_t state)
 
 int ask_wait(struct synod *s, const int *is_done, uint64_t id)
 {
+    s->last_id = 0; /* a callback must not cancel what is waited for */
     int rc = call_wait(s, is_done);
     if (rc != SYNOD_OK) {
         const struct errmsg why = s->err;

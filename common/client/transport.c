@@ -122,6 +122,9 @@ void transport_step(struct synod *s, enum event_kind kind, const struct message 
 {
     struct effects *fx = &s->fx;
     const struct event event = {.kind = kind, .now = s->now, .msg = msg, .peer = peer};
+    if (!handle_is_ours(s)) {
+        return; /* the child of a callback's fork says nothing in its parent's name */
+    }
     CHECK(fx->completion_count == 0);
     client_step(s->core, &event, fx);
     if (kind == EVENT_FLUSH) {
@@ -220,7 +223,7 @@ size_t transport_receive(struct synod *s)
 {
     struct inbound in;
     size_t count = 0;
-    while (net_receive(s->transport.net, &in) == 1) {
+    while (handle_is_ours(s) && net_receive(s->transport.net, &in) == 1) {
         on_inbound(s, &in);
         if (in.kind == INBOUND_FRAME) {
             blob_unref(in.frame);

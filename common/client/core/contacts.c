@@ -60,6 +60,7 @@ void contacts_want_all(struct client *c)
 
 void contacts_note_heard(struct client *c, struct peer peer)
 {
+    contacts_find(c, peer)->heard_at = c->now;
     if (peer_equal(peer, contacts_learner(c)->peer)) {
         c->contacts.learner_heard = c->now;
     }

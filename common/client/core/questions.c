@@ -294,6 +294,13 @@ static void expire(struct client *c, struct question *q, struct effects *out)
     question_end(c, q, &answer, out);
 }
 
+/* 1 if it answers others, if not this question: it is busy, and what waits there is as well off as
+ * anywhere. */
+static int is_heard(const struct client *c, size_t learner)
+{
+    return c->now - c->contacts.learners[learner].heard_at < ANSWER_SILENCE_MS;
+}
+
 void questions_work(struct client *c, struct effects *out)
 {
     struct questions *questions = &c->questions;
@@ -305,7 +312,7 @@ void questions_work(struct client *c, struct effects *out)
             int is_in_use = q->learner == c->contacts.learner;
             enter_line(c, q, 1);
             if (is_in_use && !MUTANT(client_asks_the_silent_again)) {
-                contacts_change_learner(c, 0);
+                contacts_change_learner(c, is_heard(c, q->learner));
             }
         } else {
             enter_line(c, q, 0);

@@ -74,7 +74,8 @@
 /* One proposer or learner that this client talks to. */
 struct contact {
     struct peer peer;
-    int is_up; /* it took our HELLO: messages may go there */
+    int is_up;          /* it took our HELLO: messages may go there */
+    time_ms_t heard_at; /* the last message from it */
 };
 
 struct contacts {

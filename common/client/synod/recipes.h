@@ -80,8 +80,8 @@ int synod_unlock_async(struct synod_lock *lock, synod_released_fn fn, void *arg)
 
 struct synod_election;
 
-/* Waits until we lead, as synod_lock does. value (copied; up to SYNOD_VALUE_BYTES_MAX bytes, say,
- * our address) is what observers see. Give *out back with synod_resign. */
+/* Waits until we lead, as synod_lock does. value (copied; up to SYNOD_VALUE_BYTES_MAX / 2 bytes,
+ * say, our address) is what observers see. Give *out back with synod_resign. */
 int synod_campaign(struct synod *s, const char *name, struct synod_bytes value, uint32_t timeout_ms,
                    struct synod_election **out);
 
