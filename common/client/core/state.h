@@ -11,9 +11,9 @@
  * watches.c    watches
  * ranges.c     ranges of any size, in pages; sorting.c: in another order
  * leases.c     leases that are kept alive, and how long each certainly lasts
- * holds.c      places in a queue of sessions: locks and leaderships
+ * holds.c      places in a queue of sessions: locks and leaderships; hold_requests.c: their requests
  * observations.c  who leads an election
- * inquiries.c  status, explanation, transfer, and a nomination from outside
+ * inquiries.c  status, explanation, transfer, and a nomination from outside; one inquiry_*.c each
  *
  * Each part of struct client is written by one file; others ask it, or call what it offers. */
 #ifndef SYNOD_CLIENT_CORE_STATE_H
