@@ -7,6 +7,7 @@
 
 #include "tests/unit/client_kit.h"
 
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -249,6 +250,128 @@ static void test_fork(void **state)
     stop(s);
 }
 
+static void fork_once(void *arg, int code, uint64_t number)
+{
+    (void)code;
+    (void)number;
+    *(pid_t *)arg = fork();
+    if (*(pid_t *)arg == 0) {
+        signal(SIGALRM, SIG_DFL);
+        alarm(5); /* a child that goes on would wait for ever */
+    }
+}
+
+static int poll_until_forked(struct synod *s, const pid_t *child)
+{
+    int rc = SYNOD_OK;
+    int64_t deadline = now_ms() + DEADLINE_MS;
+    while (*child == -1 && rc == SYNOD_OK && now_ms() < deadline) {
+        rc = synod_poll(s, 1000);
+    }
+    return rc;
+}
+
+/* Proves: a callback may fork. In the child the call that it returns into answers at once that it
+ * may not be made, and in the parent that call goes on. */
+static void test_fork_in_callback(void **state)
+{
+    (void)state;
+    struct synod *s = start(1, 1);
+    assert_ok(s, synod_append(s, "0", 1, NULL));
+    for (int is_poll = 0; is_poll < 2; is_poll++) {
+        pid_t child = -1;
+        int status = -1;
+        assert_ok(s, synod_append_async(s, "1", 1, 0, fork_once, &child));
+        int rc = is_poll ? poll_until_forked(s, &child) : synod_append(s, "2", 1, NULL);
+        if (child == 0) {
+            _exit(rc == SYNOD_E_USAGE && strstr(synod_error(s), "fork") != NULL ? 0 : 1);
+        }
+        assert_true(child > 0);
+        assert_int_equal(waitpid(child, &status, 0), child);
+        assert_true(WIFEXITED(status));
+        assert_int_equal(WEXITSTATUS(status), 0);
+        assert_ok(s, rc);
+    }
+    assert_int_equal(fake_last(&fake), 4);
+    assert_ok(s, synod_append(s, "3", 1, NULL));
+    stop(s);
+}
+
+/* ---- programs that wait by themselves */
+
+static int is_readable(int fd, int timeout_ms)
+{
+    struct pollfd pollfd = {.fd = fd, .events = POLLIN};
+    return poll(&pollfd, 1, timeout_ms);
+}
+
+/* Proves: the descriptor knows what a call that waited has made due: it wakes the program for the
+ * keepalives of a lock, which is kept though nothing else happens. */
+static void test_descriptor_after_call(void **state)
+{
+    (void)state;
+    fake_start(&fake, 1, 1);
+    struct synod *s = open_client((struct synod_options){.session_ttl_ms = 900});
+    struct synod_lock *lock = NULL;
+    int fd = synod_fd(s);
+    assert_true(fd >= 0);
+    while (is_readable(fd, 100) == 1) { /* connecting */
+        assert_ok(s, synod_poll(s, 0));
+    }
+    assert_ok(s, synod_lock(s, "job", 0, &lock));
+    int64_t began = now_ms();
+    for (int64_t now = began, before; now - began < 2000;) {
+        assert_int_equal(is_readable(fd, 600), 1);
+        assert_ok(s, synod_poll(s, 0));
+        before = now;
+        now = now_ms();
+        fake_advance(&fake, (uint64_t)(now - before));
+    }
+    assert_true(synod_lock_is_held(lock));
+    assert_int_equal(fake_count(&fake, "synod/lock/job/"), 1);
+    assert_int_equal(synod_unlock(lock), SYNOD_OK);
+    stop(s);
+}
+
+static void count_result(void *arg, int code, const struct synod_result *result)
+{
+    (void)result;
+    assert_int_equal(code, SYNOD_OK);
+    ++*(int *)arg;
+}
+
+static size_t queries(void)
+{
+    fake_lock(&fake);
+    size_t count = fake.nodes[1].query_count + fake.nodes[2].query_count;
+    fake_unlock(&fake);
+    return count;
+}
+
+/* Proves: a program that polls less often than a learner may be silent gets its answer, which has
+ * been waiting in the socket, before that learner is called silent: nobody is asked again. */
+static void test_polled_rarely(void **state)
+{
+    (void)state;
+    struct synod *s = start(1, 2);
+    const struct synod_request get = {.op = SYNOD_RANGE, .as.range = {.key = synod_text("a")}};
+    int told = 0;
+    assert_ok(s, synod_get(s, synod_text("a"), NULL));
+    size_t asked = queries();
+    assert_ok(s, synod_query_async(s, &get, SYNOD_LINEARIZABLE, 0, count_result, &told, NULL));
+    fake_lock(&fake); /* no answer within the turn that asks */
+    assert_ok(s, synod_poll(s, 0));
+    fake_unlock(&fake);
+    assert_int_equal(told, 0);
+    for (int i = 0; i < 2; i++) {
+        usleep(1200 * 1000);
+        assert_ok(s, synod_poll(s, 0));
+    }
+    assert_int_equal(told, 1);
+    assert_int_equal(queries(), asked + 1);
+    stop(s);
+}
+
 /* ---- closing */
 
 struct ends {
@@ -352,6 +475,9 @@ int main(void)
         cmocka_unit_test_teardown(test_deadline, rest),
         cmocka_unit_test_teardown(test_others_again, rest),
         cmocka_unit_test_teardown(test_fork, rest),
+        cmocka_unit_test_teardown(test_fork_in_callback, rest),
+        cmocka_unit_test_teardown(test_descriptor_after_call, rest),
+        cmocka_unit_test_teardown(test_polled_rarely, rest),
         cmocka_unit_test_teardown(test_close, rest),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
