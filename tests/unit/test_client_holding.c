@@ -266,6 +266,55 @@ static void test_many_and_closed(void **state)
     fake_stop(&fake);
 }
 
+struct closing {
+    struct synod *s;
+    struct synod_lock *lock, *other_lock;
+    struct synod_watch *watch;
+    char trace[64]; /* who was told, in that order */
+};
+
+static void on_closed_query(void *arg, int code, const struct synod_result *result)
+{
+    struct closing *c = arg;
+    (void)result;
+    assert_int_equal(code, SYNOD_E_INTERRUPTED);
+    strcat(c->trace, "query ");
+    synod_watch_stop(c->watch);
+    assert_true(synod_lock_token(c->lock) > 0);
+    assert_int_equal(synod_unlock_async(c->lock, NULL, NULL), SYNOD_E_USAGE);
+    assert_int_equal(synod_unlock(c->other_lock), SYNOD_E_USAGE);
+    assert_non_null(strstr(synod_error(c->s), "closed"));
+}
+
+static void no_events(void *arg, int code, const struct synod_events *events)
+{
+    (void)code;
+    (void)events;
+    strcat(((struct closing *)arg)->trace, "watch ");
+}
+
+/* Proves: who is told that its handle is closed may give back what it has of that handle, a watch
+ * and locks: these go last. */
+static void test_given_back_while_closing(void **state)
+{
+    (void)state;
+    struct synod *s = start(1, 1);
+    struct closing c = {.s = s};
+    const struct synod_watch_options watch = {.key = synod_text("a"), .revision = 1};
+    const struct synod_request get = {.op = SYNOD_RANGE, .as.range = {.key = synod_text("a")}};
+    assert_ok(s, synod_lock(s, "job", 0, &c.lock));
+    assert_ok(s, synod_lock(s, "other", 0, &c.other_lock));
+    assert_ok(s, synod_watch_start(s, &watch, no_events, &c, &c.watch));
+    SCRIPT(drop_query_count, 1000);
+    SCRIPT(is_submit_ignored, 1);
+    assert_ok(s, synod_query_async(s, &get, SYNOD_LINEARIZABLE, 0, on_closed_query, &c, NULL));
+    assert_ok(s, synod_poll(s, 0));
+    SCRIPT(is_submit_ignored, 0);
+    assert_int_equal(synod_close(s), SYNOD_OK);
+    assert_string_equal(c.trace, "query ");
+    fake_stop(&fake);
+}
+
 /* ---- elections without waiting */
 
 static void on_campaign(void *arg, int code, struct synod_election *election)
@@ -678,6 +727,7 @@ int main(void)
         cmocka_unit_test_teardown(test_lock_cancelled, clean_up),
         cmocka_unit_test_teardown(test_on_lost, clean_up),
         cmocka_unit_test_teardown(test_many_and_closed, clean_up),
+        cmocka_unit_test_teardown(test_given_back_while_closing, clean_up),
         cmocka_unit_test_teardown(test_election_async, clean_up),
         cmocka_unit_test_teardown(test_status_async, clean_up),
         cmocka_unit_test_teardown(test_work_interrupted, clean_up),
