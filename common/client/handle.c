@@ -268,7 +268,6 @@ static void work(struct synod *s)
     s->wake = earlier(s->wake, wake);
 }
 
-/* Does not wait if anything was told, because that may be what the caller waits for. */
 /* Answers that came while nobody polled are taken before anything is called silent. */
 static void take_late(struct synod *s)
 {
@@ -279,6 +278,7 @@ static void take_late(struct synod *s)
     }
 }
 
+/* Does not wait if anything was told, because that may be what the caller waits for. */
 static int take_turn(struct synod *s, time_ms_t until)
 {
     uint64_t told_count = s->told_count;
