@@ -273,12 +273,18 @@ struct closing {
     char trace[64]; /* who was told, in that order */
 };
 
+static void trace(struct closing *c, const char *word)
+{
+    size_t size = strlen(c->trace);
+    snprintf(c->trace + size, sizeof c->trace - size, "%s ", word);
+}
+
 static void on_closed_query(void *arg, int code, const struct synod_result *result)
 {
     struct closing *c = arg;
     (void)result;
     assert_int_equal(code, SYNOD_E_INTERRUPTED);
-    strcat(c->trace, "query ");
+    trace(c, "query");
     synod_watch_stop(c->watch);
     assert_true(synod_lock_token(c->lock) > 0);
     assert_int_equal(synod_unlock_async(c->lock, NULL, NULL), SYNOD_E_USAGE);
@@ -290,7 +296,7 @@ static void no_events(void *arg, int code, const struct synod_events *events)
 {
     (void)code;
     (void)events;
-    strcat(((struct closing *)arg)->trace, "watch ");
+    trace(arg, "watch");
 }
 
 /* Proves: who is told that its handle is closed may give back what it has of that handle, a watch

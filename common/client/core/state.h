@@ -11,7 +11,7 @@
  * watches.c    watches
  * ranges.c     ranges of any size, in pages; sorting.c: in another order
  * leases.c     leases that are kept alive, and how long each certainly lasts
- * holds.c      places in a queue of sessions: locks and leaderships; hold_requests.c: their requests
+ * holds.c      places in a queue of sessions: locks and leaderships; with hold_requests.c
  * observations.c  who leads an election
  * inquiries.c  status, explanation, transfer, and a nomination from outside; one inquiry_*.c each
  *
