@@ -197,7 +197,7 @@ int contenders_put_theft(struct sim *sim, struct buffer *out)
 
 /* ---- what it is told */
 
-/* Who was stolen from may not know yet. */
+/* Who was stolen from may not know yet, and may hear of its turn after that. */
 static int is_stolen(const struct sim *sim, const struct contender *contender)
 {
     return sim->plan.steals > 0 && !is_in_queue(sim, contender->name, contender->token);
@@ -205,6 +205,9 @@ static int is_stolen(const struct sim *sim, const struct contender *contender)
 
 static void check_alone(struct sim *sim, const struct client_state *client)
 {
+    if (is_stolen(sim, &client->contender)) {
+        return;
+    }
     for (size_t i = 0; i < sim->plan.clients; i++) {
         const struct client_state *other = &sim->clients[i];
         if (other != client && other->contender.token != 0 &&
@@ -239,8 +242,8 @@ static void on_held(struct sim *sim, struct client_state *client,
         sim_violate(sim, "lock", "%s gets token %llu, and %llu was known before it came", name,
                     (unsigned long long)completion->value, (unsigned long long)contender->floor);
     }
-    check_alone(sim, client);
     contender->token = completion->value;
+    check_alone(sim, client);
     contender->until = sim->now + between(&sim->work, 0, 400 * MS);
     *highest = completion->value > *highest ? completion->value : *highest;
 }
