@@ -328,13 +328,3 @@ int step_query(struct synod *s, const struct client_query *query, uint64_t *revi
     }
     return rc;
 }
-
-void call_post(struct synod *s, enum command_op op, struct slice payload)
-{
-    uint64_t number = 0;
-    /* Without room it is not sent: what it would have tidied up ends with its lease. */
-    if (client_submit(s->core, op, payload, TIME_NEVER, NULL, NULL, &number, NULL) == 0) {
-        client_abandon(s->core, number); /* it is no operation of the application's */
-        handle_flush(s);
-    }
-}

@@ -62,14 +62,9 @@ time_ms_t handle_now(void)
     return (time_ms_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
 }
 
-static time_ms_t after(time_ms_t now, uint32_t timeout_ms)
-{
-    return timeout_ms == UINT32_MAX ? TIME_NEVER : now + (time_ms_t)timeout_ms;
-}
-
 time_ms_t handle_deadline(const struct synod *s, uint32_t timeout_ms)
 {
-    return after(handle_now(), timeout_ms != 0 ? timeout_ms : s->timeout_ms);
+    return time_after(handle_now(), timeout_ms != 0 ? timeout_ms : s->timeout_ms);
 }
 
 /* Forks between this process and the one that first opened a handle. A child has none of the
@@ -386,7 +381,7 @@ int synod_poll(struct synod *s, uint32_t timeout_ms)
     if (rc != SYNOD_OK) {
         return rc;
     }
-    return handle_turn(s, after(s->now, timeout_ms));
+    return handle_turn(s, time_after(s->now, timeout_ms));
 }
 
 /* ---- close */

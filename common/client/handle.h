@@ -251,7 +251,4 @@ int step_command(struct synod *s, enum command_op op, struct slice payload, time
 int step_query(struct synod *s, const struct client_query *query, uint64_t *revision,
                struct buffer *body) MUST_USE;
 
-/* A command that nobody waits for, behind all that was sent; not sent if there is no room. */
-void call_post(struct synod *s, enum command_op op, struct slice payload);
-
 #endif

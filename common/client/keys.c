@@ -109,16 +109,6 @@ int keys_continue(struct synod *s, const struct synod_request *request, time_ms_
     return rc;
 }
 
-void keys_post(struct synod *s, const struct synod_request *request)
-{
-    struct buffer body = {0};
-    int is_read_only = 0;
-    if (keys_encode(s, request, &body, &is_read_only) == SYNOD_OK) {
-        call_post(s, COMMAND_KV, buffer_slice(&body));
-    }
-    buffer_close(&body);
-}
-
 int synod_request(struct synod *s, const struct synod_request *request,
                   enum synod_consistency consistency, struct synod_result **out)
 {

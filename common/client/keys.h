@@ -48,9 +48,6 @@ int keys_run(struct synod *s, const struct synod_request *request,
 int keys_continue(struct synod *s, const struct synod_request *request, time_ms_t deadline,
                   struct synod_result **out) MUST_USE;
 
-/* Sends it behind all that was sent before, and waits for nothing (call_post). */
-void keys_post(struct synod *s, const struct synod_request *request);
-
 struct synod_bytes keys_bytes(struct slice slice);
 
 /* A key as the application sees it; the bytes are borrowed. */

@@ -77,7 +77,7 @@ struct call_argument recipe_text_argument(const char *text)
 
 time_ms_t recipe_until(uint32_t timeout_ms)
 {
-    return timeout_ms == UINT32_MAX ? TIME_NEVER : handle_now() + (time_ms_t)timeout_ms;
+    return time_after(handle_now(), timeout_ms);
 }
 
 time_ms_t recipe_step_deadline(const struct synod *s, time_ms_t until)

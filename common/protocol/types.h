@@ -10,6 +10,12 @@ typedef int64_t time_ms_t;  /* milliseconds of a monotonic clock with an arbitra
 
 #define TIME_NEVER INT64_MAX
 
+/* The end of a span that begins now, as callers give it: UINT32_MAX ends never. */
+static inline time_ms_t time_after(time_ms_t now, uint32_t span_ms)
+{
+    return span_ms == UINT32_MAX ? TIME_NEVER : now + (time_ms_t)span_ms;
+}
+
 /* A span as messages carry it: none below 0, none above UINT32_MAX. */
 static inline uint32_t saturate_ms(time_ms_t ms)
 {

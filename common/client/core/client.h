@@ -180,9 +180,6 @@ void client_cancel(struct client *c, uint64_t id);
 
 /* ---- what is known */
 
-/* Highest revision of the keys that anything told this client. */
-uint64_t client_revision(const struct client *c);
-
 /* An operation on keys was answered with that revision; only its caller knows what it was. A
  * learner that does not have it yet lags behind, and a watch does not stay there. */
 void client_note_revision(struct client *c, uint64_t revision);

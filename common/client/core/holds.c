@@ -90,8 +90,7 @@ static void set_state(struct client *c, struct hold *hold, enum hold_state state
 /* No step ends before timeout_ms, and none before the wait does. */
 static time_ms_t step_deadline(const struct client *c, const struct hold *hold)
 {
-    time_ms_t own =
-        hold->timeout_ms == UINT32_MAX ? TIME_NEVER : c->now + (time_ms_t)hold->timeout_ms;
+    time_ms_t own = time_after(c->now, hold->timeout_ms);
     return own > hold->until ? own : hold->until;
 }
 
@@ -681,12 +680,6 @@ int client_is_held(const struct client *c, uint64_t id, time_ms_t now)
 {
     const struct hold *hold = find(c, id);
     return hold != NULL && hold->state == HOLD_HELD && is_session_safe(c, hold, now);
-}
-
-uint64_t client_token(const struct client *c, uint64_t id)
-{
-    const struct hold *hold = find(c, id);
-    return hold != NULL && hold->was_held ? hold->token : 0;
 }
 
 struct slice client_hold_key(const struct client *c, uint64_t id)

@@ -44,9 +44,6 @@ uint64_t client_acquire(struct client *c, const struct client_hold *hold);
 /* 1 while it is certainly ours. */
 int client_is_held(const struct client *c, uint64_t id, time_ms_t now);
 
-/* 0: it was never ours, or is over. A hold that is lost keeps its token. */
-uint64_t client_token(const struct client *c, uint64_t id);
-
 /* Our key, borrowed until the hold ends. Empty before we are in the queue. */
 struct slice client_hold_key(const struct client *c, uint64_t id);
 

@@ -33,11 +33,6 @@ void client_note_revision(struct client *c, uint64_t revision)
     questions_note_revision(c, revision);
 }
 
-uint64_t client_revision(const struct client *c)
-{
-    return c->questions.revision;
-}
-
 /* ---- where a question stands */
 
 /* 1 if a learner may keep it waiting for something to happen. */

@@ -88,8 +88,7 @@ static time_ms_t page_deadline(const struct client *c, const struct range *r)
     if (!r->is_begun) {
         return r->wanted.deadline;
     }
-    time_ms_t from_now =
-        r->wanted.timeout_ms == UINT32_MAX ? TIME_NEVER : c->now + (time_ms_t)r->wanted.timeout_ms;
+    time_ms_t from_now = time_after(c->now, r->wanted.timeout_ms);
     return r->wanted.deadline > from_now ? r->wanted.deadline : from_now;
 }
 

@@ -179,9 +179,7 @@ void read_take(struct client *c, struct question *q, const struct message *msg, 
     int is_last = q->read.from > q->read.until;
     struct listener *listener = q->listener;
     if (!is_last) {
-        question_set_deadline(
-            c, q,
-            q->read.timeout_ms == UINT32_MAX ? TIME_NEVER : c->now + (time_ms_t)q->read.timeout_ms);
+        question_set_deadline(c, q, time_after(c->now, q->read.timeout_ms));
     }
     if (!is_last && page->record_count == 0 && !q->read.is_tail) {
         question_rest(c, q, "the learner lags behind"); /* the one before had more */
