@@ -39,7 +39,7 @@ struct client_hold {
  * put into the queue is taken out again. A hold that is ours ends with client_release or
  * client_cancel; COMPLETION_HOLD_LOST, with LOST and its sentence, says once that it is not ours
  * any more. */
-uint64_t client_acquire(struct client *c, const struct client_hold *hold);
+uint64_t client_acquire(struct client *c, const struct client_hold *wanted);
 
 /* 1 while it is certainly ours. */
 int client_is_held(const struct client *c, uint64_t id, time_ms_t now);
