@@ -36,7 +36,7 @@ static void blob_free_adopted(struct blob *blob)
     free(blob);
 }
 
-struct blob *blob_adopt(uint8_t *data, size_t size)
+struct blob *blob_adopt(const uint8_t *data, size_t size)
 {
     struct blob *blob = memory_alloc(sizeof *blob);
     *blob =

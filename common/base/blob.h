@@ -26,7 +26,7 @@ struct blob *blob_copy(const void *data, size_t size);
 struct blob *blob_new(size_t size, uint8_t **data);
 
 /* A new blob with one reference that takes over bytes from malloc. */
-struct blob *blob_adopt(uint8_t *data, size_t size);
+struct blob *blob_adopt(const uint8_t *data, size_t size);
 
 /* Takes one more reference and returns blob. NULL is allowed and stays NULL. */
 struct blob *blob_ref(struct blob *blob);

@@ -52,8 +52,10 @@ static void find(struct tale *tale, size_t operation, size_t writer, uint64_t mo
 {
     struct register_operation *op = &tale->operations[operation];
     op->has_found = 1;
-    op->found = writer == OPERATION_NONE ? (struct register_value){0}
-                                         : (struct register_value){writer + 1, mod, version};
+    op->found = (struct register_value){0};
+    if (writer != OPERATION_NONE) {
+        op->found = (struct register_value){writer + 1, mod, version};
+    }
 }
 
 /* Ends a get that finds what the operation `writer` wrote. */
@@ -428,9 +430,10 @@ static void happen(struct drawn *drawn, size_t operation)
     drawn->revision += rng_below(drawn->rng, 2); /* of other keys */
     if (applies) {
         drawn->revision++;
-        drawn->value = op->kind == REGISTER_DELETE
-                           ? (struct register_value){0}
-                           : (struct register_value){op->id, drawn->revision, found.version + 1};
+        drawn->value = (struct register_value){0};
+        if (op->kind != REGISTER_DELETE) {
+            drawn->value = (struct register_value){op->id, drawn->revision, found.version + 1};
+        }
     }
     if (rng_below(drawn->rng, 4) != 0) {
         end(drawn->tale, operation, applies, drawn->revision);

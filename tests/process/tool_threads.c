@@ -22,10 +22,10 @@
 struct worker {
     pthread_t thread;
     const char *cluster;
-    unsigned number;
     uint64_t rounds;
     atomic_uint_fast64_t *token; /* the highest that any thread was given */
     struct synod *s;
+    unsigned number;
     int has_failed;
 };
 

@@ -153,9 +153,10 @@ static void on_page(struct sim *sim, struct client_state *client, struct read_se
                     const struct records_page *page)
 {
     const struct node *node = &sim->cluster->nodes[client->node];
-    if (page->count > 0 && page->from != read->from + read->count) {
+    uint64_t next = read->from + read->count;
+    if (page->count > 0 && page->from != next) {
         sim_violate(sim, "read", "%s is told records from %llu on in place of %llu", node->name,
-                    (unsigned long long)page->from, (unsigned long long)(read->from + read->count));
+                    (unsigned long long)page->from, (unsigned long long)next);
     }
     if (!read->has_page) {
         read->has_page = 1;

@@ -162,9 +162,10 @@ static void end(struct registers *registers, struct one *one, struct register_op
     if (op->has_found && !op->is_done) {
         one->seen = op->found;
     } else if (op->is_done) {
-        one->seen = op->kind == REGISTER_DELETE
-                        ? (struct register_value){0}
-                        : (struct register_value){.id = op->id, .mod = revision};
+        one->seen = (struct register_value){0};
+        if (op->kind != REGISTER_DELETE) {
+            one->seen = (struct register_value){.id = op->id, .mod = revision};
+        }
     }
 }
 

@@ -95,7 +95,7 @@ void workload_on_completion(struct sim *sim, struct client_state *client,
                             const struct completion *completion);
 
 /* A block of commands leaves for the first time, or again. */
-void workload_on_submit(struct sim *sim, struct client_state *client, struct slice block);
+void workload_on_submit(struct sim *sim, struct client_state *client, struct slice bytes);
 
 void workload_act(struct sim *sim, struct client_state *client);
 

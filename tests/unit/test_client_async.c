@@ -15,13 +15,13 @@
 /* What callbacks of a test said. */
 struct told {
     struct synod *s;
+    uint64_t cancel; /* an id to give up with the next call; 0: none */
+    int stop_after;  /* calls; 0: none */
     int count;
+    int is_ended;
     int last_code;
     uint64_t number; /* of the last */
     char text[64];   /* likewise */
-    int is_ended;
-    uint64_t cancel; /* an id to give up with the next call; 0: none */
-    int stop_after;  /* calls; 0: none */
 };
 
 static void note(struct told *t, int code)

@@ -22,14 +22,14 @@
 
 struct asked {
     struct synod *s;
-    int told; /* how often */
-    int code;
     uint64_t id;
     uint64_t token;
+    uint64_t lost_token;
     struct synod_lock *lock;
     struct synod_election *election;
+    int told; /* how often */
+    int code;
     int lost; /* how often */
-    uint64_t lost_token;
     int gives_back_when_lost;
     int released, released_code;
 };

@@ -67,7 +67,9 @@ static void seal_block(struct submit *submit, struct outgoing_block *block)
     submit->capacity_hint = filling->size < BLOCK_BYTES_TARGET ? filling->size : BLOCK_BYTES_TARGET;
     if (filling->size < filling->capacity / 2) {
         uint8_t *smaller = realloc(data, filling->size);
-        data = smaller != NULL ? smaller : data;
+        if (smaller != NULL) {
+            data = smaller;
+        }
     }
     block->bytes = blob_adopt(data, filling->size);
     block->head_bytes = data;
