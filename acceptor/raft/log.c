@@ -62,14 +62,60 @@ static void ring_append(struct raft *r, const struct ballot *ballot, struct slic
         log->oldest++; /* displaced */
     }
     log->bytes += value.size;
-    *entry = (struct entry){.index = index, .ballot = *ballot, .bytes_to = log->bytes};
+    *entry = (struct entry){.index = index,
+                            .ballot = *ballot,
+                            .bytes_to = log->bytes,
+                            .stamp_ms = value_stamp_ms(value)};
     if (keep) {
         entry->value = slice_keep(value);
         log->ring_bytes += value.size;
     }
-    uint64_t stamp_ms = value_stamp_ms(value);
-    log->stamp_ms = stamp_ms > log->stamp_ms ? stamp_ms : log->stamp_ms;
+    log->stamp_ms = entry->stamp_ms > log->stamp_ms ? entry->stamp_ms : log->stamp_ms;
 }
+
+/* ---- what is known of one entry, in memory or in the store */
+
+/* Term and cluster time of an entry; without its value. Zeroes for index 0. */
+static struct entry describe(const struct raft *r, slot_t index, struct effects *out)
+{
+    CHECK(index <= r->log.last);
+    if (index == 0) {
+        return (struct entry){0};
+    }
+    const struct entry *known = raft_log_find(r, index);
+    if (known != NULL) {
+        return *known;
+    }
+    CHECK(index <= r->log.durable);
+    uint8_t key[ENTRY_KEY_BYTES];
+    put_entry_key(key, index);
+    struct blob *blob;
+    int rc = r->options.reader.get(r->options.reader.self, slice_borrow(key, sizeof key), &blob);
+    if (rc != 0) {
+        effects_fatal(out, rc == ERROR_NOT_FOUND ? ERROR_CORRUPT : rc,
+                      "cannot read entry %llu of the store (%s)", (unsigned long long)index,
+                      error_name(rc));
+        return (struct entry){0};
+    }
+    struct entry entry = {.index = index};
+    if (blob->size >= BALLOT_BYTES + VALUE_HEAD_BYTES) {
+        entry.ballot = get_ballot(blob->data);
+        entry.stamp_ms =
+            value_stamp_ms(slice_borrow(blob->data + BALLOT_BYTES, blob->size - BALLOT_BYTES));
+    } else {
+        effects_fatal(out, ERROR_CORRUPT, "entry %llu in the store has a wrong size",
+                      (unsigned long long)index);
+    }
+    blob_unref(blob);
+    return entry;
+}
+
+uint64_t raft_log_term(const struct raft *r, slot_t index, struct effects *out)
+{
+    return describe(r, index, out).ballot.round;
+}
+
+/* ---- changes */
 
 int raft_log_has_room(const struct raft *r)
 {
@@ -129,6 +175,11 @@ void raft_log_truncate(struct raft *r, slot_t index, struct effects *out)
     log->durable = log->durable < log->last ? log->durable : log->last;
     log->evicted_to = log->evicted_to < log->last ? log->evicted_to : log->last;
     log->oldest = log->oldest < index ? log->oldest : index;
+    /* Time goes back to that of the log that is left. A later leader that went on from what was
+     * taken away would let the leases that were renewed meanwhile end before their time. */
+    if (!MUTANT(raft_stamp_of_truncated_kept)) {
+        log->stamp_ms = describe(r, log->last, out).stamp_ms;
+    }
 }
 
 void raft_log_written(struct raft *r, struct effects *out)
@@ -175,8 +226,6 @@ slot_t raft_log_last_with_term(const struct raft *r, slot_t from, uint64_t term)
     return index;
 }
 
-/* ---- the store */
-
 static int scan(const struct raft *r, slot_t from, slot_t to, store_visit_fn visit, void *arg)
 {
     uint8_t first[ENTRY_KEY_BYTES];
@@ -185,38 +234,6 @@ static int scan(const struct raft *r, slot_t from, slot_t to, store_visit_fn vis
     put_entry_key(end, to + 1);
     return r->options.reader.scan(r->options.reader.self, slice_borrow(first, sizeof first),
                                   slice_borrow(end, sizeof end), visit, arg);
-}
-
-uint64_t raft_log_term(const struct raft *r, slot_t index, struct effects *out)
-{
-    CHECK(index <= r->log.last);
-    if (index == 0) {
-        return 0;
-    }
-    const struct entry *entry = raft_log_find(r, index);
-    if (entry != NULL) {
-        return entry->ballot.round;
-    }
-    CHECK(index <= r->log.durable);
-    uint8_t key[ENTRY_KEY_BYTES];
-    put_entry_key(key, index);
-    struct blob *blob;
-    int rc = r->options.reader.get(r->options.reader.self, slice_borrow(key, sizeof key), &blob);
-    if (rc != 0) {
-        effects_fatal(out, rc == ERROR_NOT_FOUND ? ERROR_CORRUPT : rc,
-                      "cannot read entry %llu of the store (%s)", (unsigned long long)index,
-                      error_name(rc));
-        return 0;
-    }
-    uint64_t term = 0;
-    if (blob->size >= BALLOT_BYTES) {
-        term = get_ballot(blob->data).round;
-    } else {
-        effects_fatal(out, ERROR_CORRUPT, "entry %llu in the store has a wrong size",
-                      (unsigned long long)index);
-    }
-    blob_unref(blob);
-    return term;
 }
 
 /* Reads one small record. 1 if it is there with the right size, 0 if it is missing. */

@@ -19,6 +19,7 @@ struct entry {
     slot_t index;         /* 0: empty */
     struct ballot ballot; /* of the leader that made it: round is its term */
     uint64_t bytes_to;    /* bytes of values put into the log since the start, this one included */
+    uint64_t stamp_ms;    /* cluster time, of its value */
     struct slice value;   /* a reference; empty if the value is only in the store */
 };
 
@@ -29,7 +30,7 @@ struct raft_log {
     slot_t last;        /* index of the last entry, 0: the log is empty */
     slot_t durable;     /* entries up to here are in the store and synced; never above last */
     slot_t evicted_to;  /* values of entries up to here may have left memory */
-    uint64_t stamp_ms;  /* highest cluster time in any entry; rises along the log */
+    uint64_t stamp_ms;  /* cluster time of the last entry: it never falls along the log */
     uint64_t bytes;     /* put into the log since the start */
 };
 
