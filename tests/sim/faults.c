@@ -134,7 +134,7 @@ static void lose_store(struct sim *sim, enum fault fault)
         end_process(sim, index, chance(&sim->fate, 500));
         return;
     }
-    if (fault == FAULT_ROLL_BACK && !process->has_copy) {
+    if (fault == FAULT_ROLL_BACK && (!process->has_copy || !disk_is_copy_older(node->disk))) {
         disk_keep_copy(node->disk);
         process->has_copy = 1;
         return;

@@ -7,6 +7,9 @@
 /* Before the healing: the learner of the core has the log when it is to answer in time. */
 #define RELEARN_WITHIN_US (10 * SECOND)
 
+/* And so much more for each slot of the log, where pages are small: a few slots a round trip. */
+#define RELEARN_SLOT_US (4 * MS)
+
 static const char *const names[MET_COUNT] = {
     "result of a relearning learner, sent before the store was deleted",
     "result of a relearning learner for an earlier session of the client",
@@ -77,9 +80,15 @@ static void delete_store(struct sim *sim, size_t index)
     process_start_in(sim, index, between(&sim->fate, 1, 200 * MS));
 }
 
+static time_us_t relearns_until(const struct sim *sim)
+{
+    time_us_t slots = (time_us_t)sim->cluster->checker.chosen_prefix;
+    return sim->now + RELEARN_WITHIN_US + (sim->plan.fetch_bytes > 0 ? slots * RELEARN_SLOT_US : 0);
+}
+
 void relearn_strike(struct sim *sim)
 {
-    if (sim->now + RELEARN_WITHIN_US > sim->heal_at) {
+    if (relearns_until(sim) > sim->heal_at) {
         return; /* how long a log takes to learn is no question of who leads */
     }
     int is_all = chance(&sim->fate, 600);

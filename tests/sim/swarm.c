@@ -97,6 +97,7 @@ static void draw_apart(struct sim *sim)
 {
     struct plan *plan = &sim->plan;
     plan->is_apart = 1;
+    plan->page_bytes = 0; /* thousands of votes in small pages take longer than who leads may */
     plan->drop = (uint32_t)between(&sim->fate, 1, 100);
     plan->lossy_links = 1000;
     plan->operations_per_s = 600;

@@ -276,6 +276,11 @@ void disk_keep_copy(struct disk *disk)
     disk->copy_synced = disk->synced;
 }
 
+int disk_is_copy_older(const struct disk *disk)
+{
+    return disk->copy_synced < disk->synced;
+}
+
 void disk_roll_back(struct disk *disk)
 {
     image_copy(&disk->durable, &disk->copy);

@@ -53,6 +53,9 @@ int disk_open(const struct disk *disk) MUST_USE;
 /* Remembers the durable state; later: puts it back in the place of what there is, but for the
  * guard. */
 void disk_keep_copy(struct disk *disk);
+
+/* 1 if something was synced since, so that the guard tells the copy from what was there. */
+int disk_is_copy_older(const struct disk *disk);
 void disk_roll_back(struct disk *disk);
 
 /* A power cut takes the guard's newest mark along, unless a batch was begun since; or nothing
