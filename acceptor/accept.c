@@ -108,9 +108,10 @@ void acceptor_on_accept(struct acceptor *a, const struct event *event, struct ef
     /* An accept raises the promise ("Paxos Made Simple", 2.2; TRAPS 7.3). */
     if (order > 0 && !MUTANT(accept_keeps_promise)) {
         effects_mark(out, MARK_ACCEPT_RAISES_PROMISE);
-        a->promised = accept->ballot;
-        if (!MUTANT(raised_promise_not_stored)) {
-            acceptor_store_promise(a, out);
+        if (MUTANT(raised_promise_not_stored)) {
+            a->promised = accept->ballot;
+        } else {
+            acceptor_raise_promise(a, &accept->ballot, out);
         }
     }
     if (accept->slot <= a->chosen) {

@@ -154,7 +154,32 @@ void acceptor_step(struct acceptor *a, const struct event *event, struct effects
     case EVENT_PEER_DOWN:
         break;
     }
+    if (out->fatal == 0) {
+        acceptor_check(a);
+    }
+}
+
+void acceptor_check(const struct acceptor *a)
+{
+    /* How far slots are chosen: on the disk for sure, in the last record, known, accepted. */
+    CHECK(a->chosen_durable <= a->chosen_stored);
+    CHECK(a->chosen_stored <= a->chosen);
     CHECK(a->chosen <= a->accepted_max);
+    CHECK(a->evicted_to <= a->accepted_max);
+
+    /* What leaders have committed. */
+    CHECK(a->commit_slot <= a->commit);
+    CHECK(a->marked_to <= a->commit_slot);
+    CHECK(a->marked_to <= a->accepted_max);
+
+    /* Nothing goes beyond the promise: no vote, no acknowledgement, no lease. */
+    const struct accepted *newest = &a->ring[a->accepted_max % ACCEPTED_RING_SLOTS];
+    CHECK(ballot_compare(&newest->ballot, &a->promised) <= 0);
+    CHECK(ballot_compare(&a->leader, &a->promised) <= 0);
+    CHECK(!a->ack.is_open || ballot_compare(&a->ack.ballot, &a->promised) <= 0);
+    CHECK(!a->ack.is_open || a->ack.first <= a->ack.last);
+    CHECK(a->lease_until == 0 || !ballot_is_none(&a->leader));
+    CHECK(a->lease_until == 0 || !a->is_released);
 }
 
 static void step(void *self, const struct event *event, struct effects *out)

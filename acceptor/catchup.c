@@ -84,13 +84,15 @@ void acceptor_on_repair(struct acceptor *a, const struct event *event, struct ef
     send_fetch(a, event->now, out);
 }
 
-/* Takes a slot that a peer has chosen, unless it is known here. 1 if the promise was raised. */
-static int adopt(struct acceptor *a, const struct slot_entry *entry, struct effects *out)
+/* Takes a slot that a peer has chosen, unless it is known here, and raises *highest to its
+ * ballot. */
+static void adopt(struct acceptor *a, const struct slot_entry *entry, struct ballot *highest,
+                  struct effects *out)
 {
     struct accepted *known = acceptor_find(a, entry->slot);
     if (entry->slot <= a->chosen || entry->slot > a->chosen + ACCEPTOR_AHEAD_SLOTS_MAX ||
         (known != NULL && known->is_chosen)) {
-        return 0;
+        return;
     }
     if (known == NULL || ballot_compare(&known->ballot, &entry->ballot) < 0) {
         if (known != NULL) {
@@ -102,14 +104,10 @@ static int adopt(struct acceptor *a, const struct slot_entry *entry, struct effe
     }
     acceptor_find(a, entry->slot)->is_chosen = 1; /* a vote at that ballot or above is for it */
     acceptor_advance(a);
-    if (ballot_compare(&entry->ballot, &a->promised) <= 0 || MUTANT(chosen_slot_voted_again)) {
-        return 0;
+    if (ballot_compare(&entry->ballot, highest) > 0 && !MUTANT(chosen_slot_voted_again)) {
+        effects_mark(out, MARK_REPAIR_RAISES_PROMISE);
+        *highest = entry->ballot;
     }
-    /* A quorum has gone on to that ballot: the leader of a lower one is deposed, and what it still
-     * has under way for this slot may be another value. */
-    effects_mark(out, MARK_REPAIR_RAISES_PROMISE);
-    a->promised = entry->ballot;
-    return 1;
 }
 
 void acceptor_on_chosen(struct acceptor *a, const struct event *event, struct effects *out)
@@ -120,13 +118,15 @@ void acceptor_on_chosen(struct acceptor *a, const struct event *event, struct ef
     }
     slot_t before = a->chosen;
     slot_t served_to = 0;
-    int is_promise_raised = 0;
+    struct ballot highest = a->promised;
     for (uint32_t i = 0; i < chosen->entry_count; i++) {
-        is_promise_raised |= adopt(a, &chosen->entries[i], out);
+        adopt(a, &chosen->entries[i], &highest, out);
         served_to = chosen->entries[i].slot;
     }
-    if (is_promise_raised) {
-        acceptor_store_promise(a, out);
+    if (ballot_compare(&highest, &a->promised) > 0) {
+        /* A quorum has gone on to that ballot: the leader of a lower one is deposed, and what it
+         * still has under way for these slots may be other values. */
+        acceptor_raise_promise(a, &highest, out);
     }
     if (a->chosen == before) {
         effects_mark(out, MARK_REPAIR_LATE);

@@ -100,8 +100,7 @@ void acceptor_on_heartbeat(struct acceptor *a, const struct event *event, struct
             /* A quorum promised it. Following it here, too, costs nothing, and makes the lease
              * leave a trace on the disk: after a restart it is waited out. */
             effects_mark(out, MARK_HEARTBEAT_RAISES_PROMISE);
-            a->promised = heartbeat->ballot;
-            acceptor_store_promise(a, out);
+            acceptor_raise_promise(a, &heartbeat->ballot, out);
         }
         a->leader = heartbeat->ballot;
         a->leader_heard_at = event->now;

@@ -82,7 +82,7 @@ void acceptor_store_accepted(struct acceptor *a, enum durability durability, slo
     acceptor_find(a, slot)->is_lazy = durability == RECORD_LAZY;
 }
 
-void acceptor_store_promise(struct acceptor *a, struct effects *out)
+void acceptor_store_promise(const struct acceptor *a, struct effects *out)
 {
     uint8_t head[BALLOT_BYTES];
     put_ballot(head, &a->promised);

@@ -44,6 +44,13 @@ static void mark_refusal(const struct acceptor *a, const struct ballot *ballot, 
     }
 }
 
+void acceptor_raise_promise(struct acceptor *a, const struct ballot *ballot, struct effects *out)
+{
+    CHECK(ballot_compare(&a->promised, ballot) < 0);
+    a->promised = *ballot;
+    acceptor_store_promise(a, out);
+}
+
 void acceptor_on_prepare(struct acceptor *a, const struct event *event, struct effects *out)
 {
     const struct message *msg = event->msg;
@@ -66,10 +73,7 @@ void acceptor_on_prepare(struct acceptor *a, const struct event *event, struct e
         acceptor_refuse(a, msg, &prepare->ballot, NACK_LEASE, lease_left, out);
         return;
     }
-    struct ballot before = a->promised;
-    a->promised = prepare->ballot;
-    CHECK(ballot_compare(&before, &a->promised) < 0);
-    acceptor_store_promise(a, out);
+    acceptor_raise_promise(a, &prepare->ballot, out);
     send_page(a, msg, 0, out);
     effects_note(out, NOTE_INFO, "event=promised round=%llu proposer=%u chosen=%llu accepted=%llu",
                  (unsigned long long)a->promised.round, a->promised.proposer,

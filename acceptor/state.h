@@ -103,6 +103,11 @@ struct acceptor {
     int disk_low;
 };
 
+/* ---- acceptor.c */
+
+/* What holds of the whole struct between two steps. */
+void acceptor_check(const struct acceptor *a);
+
 /* ---- accept.c */
 void acceptor_on_accept(struct acceptor *a, const struct event *event, struct effects *out);
 void acceptor_flush_acknowledgement(struct acceptor *a, struct effects *out);
@@ -118,6 +123,10 @@ void acceptor_on_commit(struct acceptor *a, const struct ballot *ballot, slot_t 
 void acceptor_advance(struct acceptor *a);
 
 /* ---- prepare.c */
+
+/* The one place in which a promise is raised. It rises to a higher ballot only, and is durable
+ * before anything that rests on it leaves. */
+void acceptor_raise_promise(struct acceptor *a, const struct ballot *ballot, struct effects *out);
 void acceptor_on_prepare(struct acceptor *a, const struct event *event, struct effects *out);
 
 /* ---- lease.c */
@@ -147,7 +156,7 @@ struct accepted *acceptor_find(struct acceptor *a, slot_t slot);
 /* Records a vote, or a slot fetched as chosen, in the ring and for the disk. */
 void acceptor_store_accepted(struct acceptor *a, enum durability durability, slot_t slot,
                              const struct ballot *ballot, struct slice value, struct effects *out);
-void acceptor_store_promise(struct acceptor *a, struct effects *out);
+void acceptor_store_promise(const struct acceptor *a, struct effects *out);
 void acceptor_store_chosen(struct acceptor *a, enum durability durability, struct effects *out);
 
 /* Drops values from memory beyond options.cache_bytes, oldest first. Only when all records are

@@ -171,6 +171,20 @@ void learner_step(struct learner *l, const struct event *event, struct effects *
     case EVENT_TICK:
         break;
     }
+    if (out->fatal == 0) {
+        learner_check(l);
+    }
+}
+
+void learner_check(const struct learner *l)
+{
+    slot_t applied = machine_applied(l->machine);
+    CHECK(l->commit_slot <= l->known_commit);
+    CHECK(l->readable <= applied);
+    CHECK(l->pending_bytes <= LEARNER_PENDING_BYTES_MAX + VALUE_BYTES_MAX);
+    CHECK(l->compaction_count <= COMPACTIONS_WAITING_MAX);
+    CHECK(l->client_count <= l->client_capacity);
+    CHECK(l->question_count <= l->question_capacity);
 }
 
 static void step(void *self, const struct event *event, struct effects *out)

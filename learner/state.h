@@ -152,6 +152,11 @@ struct learner {
     acceptor_set_t new_acceptors;
 };
 
+/* ---- learner.c */
+
+/* What holds of the whole struct between two steps. */
+void learner_check(const struct learner *l);
+
 /* ---- delivery.c */
 void learner_on_accept(struct learner *l, const struct event *event, struct effects *out);
 void learner_on_commit(struct learner *l, const struct event *event, struct effects *out);

@@ -14,8 +14,7 @@
 
 void proposer_campaign(struct proposer *p, time_ms_t now, struct effects *out)
 {
-    CHECK(p->state == NODE_STANDBY);
-    p->state = NODE_PREPARING;
+    proposer_become(p, NODE_PREPARING);
     /* Above every round seen; never the round of an earlier attempt (DESIGN 4, Proposer 2). */
     uint64_t round = p->round_max + 1;
     if (MUTANT(round_used_again) && !ballot_is_none(&p->ballot)) {

@@ -33,6 +33,28 @@ void proposer_free(struct proposer *p)
     free(p);
 }
 
+/* The state before; there is one for each, but for standby. */
+static enum node_state before(enum node_state state)
+{
+    switch (state) {
+    case NODE_PREPARING:
+        return NODE_STANDBY;
+    case NODE_RECOVERING:
+        return NODE_PREPARING;
+    case NODE_LEADING:
+        return NODE_RECOVERING;
+    default:
+        CHECK(state == NODE_DRAINING);
+        return NODE_LEADING;
+    }
+}
+
+void proposer_become(struct proposer *p, enum node_state state)
+{
+    CHECK(state == NODE_STANDBY ? p->state != NODE_STANDBY : p->state == before(state));
+    p->state = state;
+}
+
 int proposer_is_serving(const struct proposer *p)
 {
     return p->state == NODE_RECOVERING || p->state == NODE_LEADING || p->state == NODE_DRAINING;
@@ -49,10 +71,9 @@ uint64_t proposer_stamp(const struct proposer *p, time_ms_t now)
 
 void proposer_step_down(struct proposer *p, const char *reason, time_ms_t now, struct effects *out)
 {
-    CHECK(p->state != NODE_STANDBY);
     int was_serving = proposer_is_serving(p);
     proposer_tell_learners(p, out); /* what is chosen stays chosen */
-    p->state = NODE_STANDBY;
+    proposer_become(p, NODE_STANDBY);
     proposer_drop_recovery(p);
     proposer_drop_window(p);
     if (p->leader == p->options.id) {
@@ -252,8 +273,25 @@ void proposer_step(struct proposer *p, const struct event *event, struct effects
     case EVENT_WRITTEN:
         break;
     }
+    proposer_check(p);
+}
+
+void proposer_check(const struct proposer *p)
+{
+    /* The window: committed <= chosen < next_slot, and no wider than it is. */
+    CHECK(p->committed <= p->chosen);
     CHECK(p->chosen < p->next_slot);
+    CHECK(p->next_slot - p->committed <= WINDOW_SLOTS_MAX + 1);
     CHECK(proposer_is_serving(p) || p->flight_bytes == 0);
+    CHECK(proposer_is_serving(p) || p->next_slot == p->chosen + 1);
+
+    /* Ballots: our own, and none higher was ever used by us. */
+    CHECK(p->ballot.round <= p->round_max);
+    CHECK(p->state == NODE_STANDBY || p->ballot.proposer == p->options.id);
+    CHECK(p->state == NODE_STANDBY || p->ballot.incarnation == p->options.incarnation);
+
+    /* What promises reported is kept while it may have to be proposed, and no longer. */
+    CHECK((p->recovery != NULL) == (p->state == NODE_PREPARING || p->state == NODE_RECOVERING));
 }
 
 static void step(void *self, const struct event *event, struct effects *out)

@@ -49,9 +49,8 @@ void proposer_drop_recovery(struct proposer *p)
 void proposer_begin_recovery(struct proposer *p, slot_t start, slot_t chosen, slot_t end,
                              time_ms_t now, struct effects *out)
 {
-    CHECK(p->state == NODE_PREPARING);
     CHECK(start <= chosen && chosen <= end);
-    p->state = NODE_RECOVERING;
+    proposer_become(p, NODE_RECOVERING);
     p->chosen = start;
     p->committed = start;
     p->next_slot = start + 1;
@@ -135,7 +134,7 @@ static int take_value(struct proposer *p, slot_t slot, struct slice *value, stru
 static void become_leader(struct proposer *p, time_ms_t now, struct effects *out)
 {
     proposer_drop_recovery(p);
-    p->state = NODE_LEADING;
+    proposer_become(p, NODE_LEADING);
     struct slice lead = slice_of(value_lead(proposer_stamp(p, now), &p->ballot));
     slot_t slot = p->next_slot;
     proposer_propose(p, lead, now, out);

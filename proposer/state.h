@@ -120,6 +120,13 @@ struct proposer {
 
 /* ---- proposer.c */
 
+/* What holds of the whole struct between two steps. */
+void proposer_check(const struct proposer *p);
+
+/* The one place in which the state changes: from standby over phase 1, recovery and leading to
+ * draining, and from each of them back to standby. */
+void proposer_become(struct proposer *p, enum node_state state);
+
 /* 1 while this proposer owns a ballot that a quorum promised. */
 int proposer_is_serving(const struct proposer *p);
 

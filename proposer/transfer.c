@@ -23,8 +23,7 @@ node_id_t proposer_successor(const struct proposer *p, time_ms_t now)
 
 static void drain(struct proposer *p, node_id_t to, time_ms_t now, struct effects *out)
 {
-    CHECK(p->state == NODE_LEADING);
-    p->state = NODE_DRAINING;
+    proposer_become(p, NODE_DRAINING);
     p->drain_to = to;
     p->drain_deadline = now + p->options.election_ms;
     effects_note(out, NOTE_INFO, "event=draining waiting_bytes=%zu", p->clients.waiting_bytes);

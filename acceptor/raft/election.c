@@ -74,8 +74,7 @@ static void ask_for_votes(struct raft *r, enum vote_mode mode, uint64_t term, st
 
 void raft_begin_prevote(struct raft *r, time_ms_t now, struct effects *out)
 {
-    CHECK(r->role != RAFT_LEADER);
-    r->role = RAFT_PRECANDIDATE;
+    raft_become(r, RAFT_PRECANDIDATE);
     r->leader = BALLOT_NONE;
     r->votes = (acceptor_set_t)1 << r->self_index;
     r->refusals = 0;
@@ -92,11 +91,9 @@ void raft_begin_prevote(struct raft *r, time_ms_t now, struct effects *out)
 
 void raft_campaign(struct raft *r, int is_transfer, time_ms_t now, struct effects *out)
 {
-    CHECK(r->role != RAFT_LEADER);
-    r->role = RAFT_CANDIDATE;
-    r->term++;
-    r->vote = (struct ballot){r->term, r->options.id, r->options.incarnation};
-    r->is_term_unsaved = 1;
+    raft_become(r, RAFT_CANDIDATE);
+    const struct ballot vote = {r->term + 1, r->options.id, r->options.incarnation};
+    raft_set_term(r, r->term + 1, &vote);
     r->leader = BALLOT_NONE;
     r->votes = 0; /* our own counts when it is durable, as everybody's does */
     r->refusals = 0;
@@ -197,9 +194,9 @@ void raft_on_request_vote(struct raft *r, const struct event *event, struct effe
         effects_mark(out, MARK_RAFT_CANDIDATE_BEHIND);
     }
     if (is_granted && !is_same) {
-        r->vote = (struct ballot){r->term, (node_id_t)msg->from.id, msg->incarnation};
-        r->role = RAFT_FOLLOWER; /* not to campaign against whom it has just voted for */
-        r->is_term_unsaved = 1;
+        const struct ballot vote = {r->term, (node_id_t)msg->from.id, msg->incarnation};
+        raft_set_term(r, r->term, &vote);
+        raft_become(r, RAFT_FOLLOWER); /* not to campaign against the candidate it voted for */
         raft_reset_timer(r, event->now);
         effects_note(out, NOTE_INFO, "event=voted term=%llu candidate=%llu",
                      (unsigned long long)r->term, (unsigned long long)msg->from.id);

@@ -33,6 +33,31 @@ void raft_free(struct raft *r)
 
 /* ---- terms */
 
+void raft_set_term(struct raft *r, uint64_t term, const struct ballot *vote)
+{
+    CHECK(term >= r->term);
+    CHECK(vote->round <= term);
+    CHECK(term > r->term || r->vote.round < term);
+    r->term = term;
+    r->vote = *vote;
+    r->is_term_unsaved = 1;
+}
+
+void raft_become(struct raft *r, enum raft_role role)
+{
+    CHECK(role != RAFT_PRECANDIDATE || r->role != RAFT_LEADER);
+    CHECK(role != RAFT_CANDIDATE || r->role != RAFT_LEADER);
+    CHECK(role != RAFT_LEADER || r->role == RAFT_CANDIDATE);
+    r->role = role;
+}
+
+void raft_raise_commit(struct raft *r, slot_t commit)
+{
+    CHECK(commit > r->commit);
+    CHECK(commit <= r->log.last);
+    r->commit = commit;
+}
+
 void raft_follow(struct raft *r, const struct ballot *leader, const char *reason, time_ms_t now,
                  struct effects *out)
 {
@@ -40,7 +65,7 @@ void raft_follow(struct raft *r, const struct ballot *leader, const char *reason
     if (MUTANT(raft_vote_cleared_on_step_down) && r->role != RAFT_FOLLOWER) {
         r->vote = BALLOT_NONE;
     }
-    r->role = RAFT_FOLLOWER;
+    raft_become(r, RAFT_FOLLOWER);
     r->leader = *leader;
     r->transfer_to = 0;
     if (was_leader) {
@@ -69,16 +94,14 @@ void raft_follow(struct raft *r, const struct ballot *leader, const char *reason
 void raft_enter_term(struct raft *r, uint64_t term, time_ms_t now, struct effects *out)
 {
     CHECK(term > r->term);
-    r->term = term; /* the vote of an earlier term stays, and counts no more */
-    r->is_term_unsaved = 1;
+    raft_set_term(r, term, &r->vote); /* the vote of an earlier term stays, and counts no more */
     raft_follow(r, &BALLOT_NONE, "a higher term", now, out);
 }
 
 void raft_lead(struct raft *r, time_ms_t now, struct effects *out)
 {
-    CHECK(r->role == RAFT_CANDIDATE);
     CHECK(r->vote.round == r->term && r->vote.proposer == r->options.id);
-    r->role = RAFT_LEADER;
+    raft_become(r, RAFT_LEADER);
     r->ballot = (struct ballot){r->term, r->options.id, r->options.incarnation};
     r->leader = r->ballot;
     r->known = r->ballot;
@@ -289,10 +312,48 @@ void raft_step(struct raft *r, const struct event *event, struct effects *out)
         on_shutdown(r, event->now, out);
         break;
     }
-    CHECK(r->commit <= r->log.last || out->fatal != 0);
-    CHECK(r->log.durable <= r->log.last);
+    if (out->fatal == 0) {
+        raft_check(r);
+    }
+}
+
+static void check_log(const struct raft_log *log)
+{
+    CHECK(log->durable <= log->last);
+    CHECK(log->evicted_to <= log->last);
+    CHECK(log->oldest <= log->last + 1);
+    CHECK(log->last + 1 - log->oldest <= LOG_RING_ENTRIES);
+}
+
+/* What a leader knows of the others lies within its own log (Fig. 2). */
+static void check_leading(const struct raft *r)
+{
+    CHECK(r->ballot.round == r->term);
+    CHECK(ballot_equal(&r->leader, &r->ballot));
+    CHECK(r->vote.proposer == r->options.id);
+    CHECK(r->told <= r->commit);
+    CHECK(r->streamed <= r->log.last);
+    for (size_t i = 0; i < r->options.members.acceptor_count; i++) {
+        const struct progress *p = &r->progress[i];
+        CHECK(p->match < p->next);
+        CHECK(p->next <= r->log.last + 1);
+        CHECK(p->match <= p->acked);
+    }
+}
+
+void raft_check(const struct raft *r)
+{
+    check_log(&r->log);
+    CHECK(r->commit_stored <= r->commit);
+    CHECK(r->commit <= r->log.last);
     CHECK(r->verified <= r->log.last);
     CHECK(r->vote.round <= r->term);
+    CHECK(ballot_is_none(&r->leader) || r->leader.round == r->term);
+    CHECK(!r->ack.is_open || r->ack.match <= r->log.last);
+    CHECK(r->handed_count <= r->handed_capacity);
+    if (r->role == RAFT_LEADER) {
+        check_leading(r);
+    }
 }
 
 static void step(void *self, const struct event *event, struct effects *out)

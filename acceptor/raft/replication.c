@@ -162,7 +162,9 @@ void raft_on_append(struct raft *r, const struct event *event, struct effects *o
      * be another leader's (TRAPS 7.10). */
     slot_t bound = MUTANT(raft_commits_beyond_match) ? r->log.last : r->verified;
     slot_t commit = append->commit < bound ? append->commit : bound;
-    r->commit = commit > r->commit ? commit : r->commit;
+    if (commit > r->commit) {
+        raft_raise_commit(r, commit);
+    }
     acknowledge(r, msg, MUTANT(raft_acknowledges_all_it_has) ? r->log.last : match);
 }
 
@@ -264,5 +266,5 @@ void raft_maybe_commit(struct raft *r, struct effects *out)
             return;
         }
     }
-    r->commit = match;
+    raft_raise_commit(r, match);
 }

@@ -144,6 +144,19 @@ struct raft {
 
 /* ---- raft.c */
 
+/* What holds of the whole struct between two steps. */
+void raft_check(const struct raft *r);
+
+/* The one place in which term and vote change: the term never falls, and in one term there is one
+ * vote (5.2). Both are durable, in one record, before anything that rests on them leaves. */
+void raft_set_term(struct raft *r, uint64_t term, const struct ballot *vote);
+
+/* The one place in which the role changes, along the arrows of Fig. 4. */
+void raft_become(struct raft *r, enum raft_role role);
+
+/* The one place in which the commit is raised: it never falls, and lies within the log. */
+void raft_raise_commit(struct raft *r, slot_t commit);
+
 /* Goes to a term that somebody else is in. The vote is cleared only because the term is new. */
 void raft_enter_term(struct raft *r, uint64_t term, time_ms_t now, struct effects *out);
 

@@ -252,4 +252,28 @@ void client_step(void *client, const struct event *event, struct effects *out)
     case EVENT_SHUTDOWN:
         break;
     }
+    client_check(c);
+}
+
+static void check_submit(const struct submit *submit)
+{
+    CHECK(submit->oldest <= submit->sent);
+    CHECK(submit->sent <= submit->next);
+    CHECK(submit->next - submit->oldest <= OPERATIONS_MAX);
+    CHECK(submit->internal_count <= submit->waiting_count);
+    CHECK((submit->head == NULL) == (submit->tail == NULL));
+    CHECK(submit->head != NULL || submit->cursor == NULL);
+    CHECK(submit->head == NULL || submit->head->first <= submit->oldest);
+}
+
+void client_check(const struct client *c)
+{
+    check_submit(&c->submit);
+    CHECK(c->session.base < c->submit.next);
+    CHECK(c->session.state == SESSION_NONE || c->session.openings > 0);
+    CHECK(c->session.state != SESSION_OPEN || c->session.id != 0);
+    CHECK(c->session.state == SESSION_OPENING || !c->session.is_open_due);
+    CHECK(c->target.proposer < c->contacts.proposer_count);
+    CHECK(c->contacts.learner < c->contacts.learner_count);
+    CHECK(c->questions.asked_count <= QUESTIONS_ASKED_MAX);
 }

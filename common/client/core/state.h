@@ -311,6 +311,9 @@ struct client {
 
 /* ---- client.c */
 
+/* What holds of the whole struct between two steps. */
+void client_check(const struct client *c);
+
 /* Gives the next id to something that is pending. Returns it. */
 uint64_t pending_add(struct client *c, struct pending *pending, enum pending_kind kind);
 void pending_remove(struct client *c, struct pending *pending);
