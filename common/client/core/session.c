@@ -114,6 +114,7 @@ void session_abandon(struct client *c, int code, struct effects *out)
     struct session *session = &c->session;
     uint64_t ended = session->id;
     session->state = SESSION_NONE;
+    session->is_open_due = 0; /* nobody would take the session that it opens */
     session->id = 0;
     session->base = c->submit.sent - 1;
     struct errmsg why = c->err;
