@@ -66,7 +66,7 @@ feature = $(if $(filter $(SYSTEM_LAYERS),$(filter-out common/client/core/%,$(1))
 # ---- sources
 
 core_src := $(filter-out common/base/check.c %/main.c, \
-            $(wildcard common/base/*.c common/protocol/*.c acceptor/*.c acceptor/raft/*.c \
+            $(wildcard common/base/*.c common/protocol/*.c acceptor/*.c acceptor/log/*.c acceptor/raft/*.c \
             proposer/*.c proposer/oracle/*.c learner/*.c learner/machine/*.c common/client/core/*.c))
 system_src := $(wildcard common/base/check.c common/wire/*.c common/net/*.c common/store/*.c \
               common/config/*.c common/runtime/*.c)

@@ -56,19 +56,19 @@ static void acknowledge(struct acceptor *a, const struct message *msg, struct ef
 static void mark_chosen(struct acceptor *a, const struct ballot *ballot, slot_t from, slot_t to)
 {
     for (slot_t slot = from; slot <= to; slot++) {
-        struct accepted *entry = acceptor_find(a, slot);
+        struct log_slot *entry = acceptor_find(a, slot);
         if (entry != NULL &&
             (ballot_equal(&entry->ballot, ballot) || MUTANT(commit_marks_other_ballots))) {
-            entry->is_chosen = 1;
+            entry->flags |= ACCEPTED_CHOSEN;
         }
     }
 }
 
 /* The slot is chosen here with another value. */
 static int contradicts_chosen(struct acceptor *a, const struct msg_accept *accept,
-                              const struct accepted *known)
+                              const struct log_slot *known)
 {
-    return known != NULL && (known->is_chosen || accept->slot <= a->chosen) &&
+    return known != NULL && ((known->flags & ACCEPTED_CHOSEN) != 0 || accept->slot <= a->chosen) &&
            known->value.size > 0 && !slice_equal(known->value, accept->value);
 }
 
@@ -90,7 +90,7 @@ void acceptor_on_accept(struct acceptor *a, const struct event *event, struct ef
         acceptor_refuse(a, msg, &accept->ballot, NACK_TOO_FAR, a->options.heartbeat_ms, out);
         return;
     }
-    struct accepted *known = acceptor_find(a, accept->slot);
+    struct log_slot *known = acceptor_find(a, accept->slot);
     if (contradicts_chosen(a, accept, known) && !MUTANT(chosen_slot_voted_again)) {
         if (ballot_compare(&accept->ballot, &known->ballot) <= 0) {
             /* Of a leader that was deposed before the slot was chosen. */
@@ -123,7 +123,8 @@ void acceptor_on_accept(struct acceptor *a, const struct event *event, struct ef
             effects_mark(out, MARK_ACCEPT_STORES_WATERMARK);
             acceptor_store_chosen(a, RECORD_DURABLE, out);
         }
-    } else if (known == NULL || known->is_lazy || !ballot_equal(&known->ballot, &accept->ballot)) {
+    } else if (known == NULL || (known->flags & ACCEPTED_LAZY) != 0 ||
+               !ballot_equal(&known->ballot, &accept->ballot)) {
         if (known != NULL) {
             effects_mark(out, MARK_ACCEPT_REPLACES_VOTE);
         }
@@ -144,9 +145,9 @@ void acceptor_on_accept(struct acceptor *a, const struct event *event, struct ef
 
 void acceptor_advance(struct acceptor *a)
 {
-    const struct accepted *next;
+    const struct log_slot *next;
     while ((next = acceptor_find(a, a->chosen + 1)) != NULL &&
-           (next->is_chosen || MUTANT(votes_taken_for_chosen))) {
+           ((next->flags & ACCEPTED_CHOSEN) != 0 || MUTANT(votes_taken_for_chosen))) {
         a->chosen++;
     }
 }
@@ -163,7 +164,7 @@ void acceptor_on_commit(struct acceptor *a, const struct ballot *ballot, slot_t 
         a->marked_to = 0;
     }
     slot_t from = a->chosen + 1;
-    slot_t to = commit < a->accepted_max ? commit : a->accepted_max;
+    slot_t to = commit < a->log.last ? commit : a->log.last;
     if (ballot_equal(ballot, &a->commit_ballot)) {
         a->commit_slot = commit > a->commit_slot ? commit : a->commit_slot;
         from = a->marked_to >= from ? a->marked_to + 1 : from;
@@ -171,7 +172,7 @@ void acceptor_on_commit(struct acceptor *a, const struct ballot *ballot, slot_t 
     }
     mark_chosen(a, ballot, from, to);
     acceptor_advance(a);
-    CHECK(a->chosen <= a->accepted_max);
+    CHECK(a->chosen <= a->log.last);
     if (a->chosen < a->commit && a->repair.target < a->commit) {
         if (a->repair.target <= a->chosen) { /* a new hole: give its accept a moment to come */
             a->repair.retry_at = now + a->options.heartbeat_ms / 2;

@@ -17,7 +17,7 @@ struct acceptor *acceptor_new(const struct acceptor_options *options)
     a->self_index = members_acceptor_index(&options->members, options->id);
     CHECK(a->self_index >= 0);
     CHECK(members_quorums_intersect(&options->members));
-    a->ring = memory_calloc(ACCEPTED_RING_SLOTS, sizeof *a->ring);
+    slot_log_open(&a->log, &options->reader, 'a', a->options.cache_bytes);
     return a;
 }
 
@@ -26,10 +26,7 @@ void acceptor_free(struct acceptor *a)
     if (a == NULL) {
         return;
     }
-    for (size_t i = 0; i < ACCEPTED_RING_SLOTS; i++) {
-        slice_drop(&a->ring[i].value);
-    }
-    free(a->ring);
+    slot_log_close(&a->log);
     free(a);
 }
 
@@ -41,7 +38,7 @@ static void on_start(struct acceptor *a, time_ms_t now, struct effects *out)
         effects_note(out, NOTE_INFO,
                      "event=loaded round=%llu proposer=%u chosen=%llu accepted=%llu",
                      (unsigned long long)a->promised.round, a->promised.proposer,
-                     (unsigned long long)a->chosen, (unsigned long long)a->accepted_max);
+                     (unsigned long long)a->chosen, (unsigned long long)a->log.last);
     }
 }
 
@@ -49,7 +46,7 @@ static void on_read_index(struct acceptor *a, const struct message *msg, struct 
 {
     struct message *reply = effects_reply(out, SEND_NOW, msg, MSG_READ_INDEX_REPLY);
     reply->read_index_reply = (struct msg_read_index_reply){
-        msg->read_index.request, MUTANT(read_index_of_chosen) ? a->chosen : a->accepted_max};
+        msg->read_index.request, MUTANT(read_index_of_chosen) ? a->chosen : a->log.last};
 }
 
 /* Only the process that made a ballot may use it. Refuses the message otherwise. */
@@ -144,7 +141,7 @@ void acceptor_step(struct acceptor *a, const struct event *event, struct effects
         on_flush(a, event->now, out);
         break;
     case EVENT_WRITTEN:
-        acceptor_evict(a, out);
+        slot_log_evict(&a->log, out);
         break;
     case EVENT_SHUTDOWN:
         out->finished = 1; /* every turn ends with its acknowledgements sent: nothing is pending */
@@ -161,20 +158,21 @@ void acceptor_step(struct acceptor *a, const struct event *event, struct effects
 
 void acceptor_check(const struct acceptor *a)
 {
+    slot_log_check(&a->log);
+
     /* How far slots are chosen: on the disk for sure, in the last record, known, accepted. */
     CHECK(a->chosen_durable <= a->chosen_stored);
     CHECK(a->chosen_stored <= a->chosen);
-    CHECK(a->chosen <= a->accepted_max);
-    CHECK(a->evicted_to <= a->accepted_max);
+    CHECK(a->chosen <= a->log.last);
 
     /* What leaders have committed. */
     CHECK(a->commit_slot <= a->commit);
     CHECK(a->marked_to <= a->commit_slot);
-    CHECK(a->marked_to <= a->accepted_max);
+    CHECK(a->marked_to <= a->log.last);
 
     /* Nothing goes beyond the promise: no vote, no acknowledgement, no lease. */
-    const struct accepted *newest = &a->ring[a->accepted_max % ACCEPTED_RING_SLOTS];
-    CHECK(ballot_compare(&newest->ballot, &a->promised) <= 0);
+    const struct log_slot *newest = acceptor_find(a, a->log.last);
+    CHECK(newest == NULL || ballot_compare(&newest->ballot, &a->promised) <= 0);
     CHECK(ballot_compare(&a->leader, &a->promised) <= 0);
     CHECK(!a->ack.is_open || ballot_compare(&a->ack.ballot, &a->promised) <= 0);
     CHECK(!a->ack.is_open || a->ack.first <= a->ack.last);
@@ -204,5 +202,5 @@ slot_t acceptor_chosen(const struct acceptor *a)
 
 slot_t acceptor_accepted_max(const struct acceptor *a)
 {
-    return a->accepted_max;
+    return a->log.last;
 }

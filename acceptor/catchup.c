@@ -11,8 +11,8 @@ void acceptor_on_fetch(struct acceptor *a, const struct message *msg, struct eff
             return;
         }
     }
-    struct page page;
-    acceptor_read_chosen(a, fetch->from, fetch->bytes_max, &page, out);
+    struct page page = page_at(fetch->from, fetch->bytes_max);
+    acceptor_read_chosen(a, &page, out);
     if (page.next <= a->chosen) {
         effects_mark(out, MARK_PAGE_FULL);
     }
@@ -89,9 +89,9 @@ void acceptor_on_repair(struct acceptor *a, const struct event *event, struct ef
 static void adopt(struct acceptor *a, const struct slot_entry *entry, struct ballot *highest,
                   struct effects *out)
 {
-    struct accepted *known = acceptor_find(a, entry->slot);
+    struct log_slot *known = acceptor_find(a, entry->slot);
     if (entry->slot <= a->chosen || entry->slot > a->chosen + ACCEPTOR_AHEAD_SLOTS_MAX ||
-        (known != NULL && known->is_chosen)) {
+        (known != NULL && (known->flags & ACCEPTED_CHOSEN) != 0)) {
         return;
     }
     if (known == NULL || ballot_compare(&known->ballot, &entry->ballot) < 0) {
@@ -102,7 +102,8 @@ static void adopt(struct acceptor *a, const struct slot_entry *entry, struct bal
          * ballot is safe: above the ballot that chose it there is no other value for this slot. */
         acceptor_store_accepted(a, RECORD_LAZY, entry->slot, &entry->ballot, entry->value, out);
     }
-    acceptor_find(a, entry->slot)->is_chosen = 1; /* a vote at that ballot or above is for it */
+    acceptor_find(a, entry->slot)->flags |=
+        ACCEPTED_CHOSEN; /* a vote at that ballot or above is for it */
     acceptor_advance(a);
     if (ballot_compare(&entry->ballot, highest) > 0 && !MUTANT(chosen_slot_voted_again)) {
         effects_mark(out, MARK_REPAIR_RAISES_PROMISE);

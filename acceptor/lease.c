@@ -35,7 +35,7 @@ static void send_report(struct acceptor *a, const struct event *event, struct ef
     }
     report->lease_left_ms = saturate_ms(acceptor_lease_left(a, &BALLOT_NONE, event->now));
     report->chosen = a->chosen;
-    report->accepted_max = a->accepted_max;
+    report->accepted_max = a->log.last;
     report->disk_low = a->disk_low != 0;
     if (a->disk_low) {
         effects_mark(out, MARK_DISK_LOW);

@@ -11,13 +11,12 @@ static void send_page(struct acceptor *a, const struct message *msg, slot_t from
         effects_mark(out, MARK_PROMISE_STORES_WATERMARK);
         acceptor_store_chosen(a, RECORD_DURABLE, out);
     }
-    struct page page;
-    slot_t first = from > a->chosen ? from : a->chosen + 1;
-    acceptor_read_page(a, first, a->accepted_max, a->options.page_bytes, &page, out);
+    struct page page = page_at(from > a->chosen ? from : a->chosen + 1, a->options.page_bytes);
+    acceptor_read_votes(a, &page, out);
     if (page.count > 0) {
         effects_mark(out, MARK_PROMISE_WITH_VOTES);
     }
-    if (page.next <= a->accepted_max) {
+    if (page.next <= a->log.last) {
         effects_mark(out, MARK_PROMISE_IN_PAGES);
     }
     enum send_when when = MUTANT(promise_before_sync) ? SEND_NOW : SEND_AFTER_DURABLE;
@@ -26,9 +25,9 @@ static void send_page(struct acceptor *a, const struct message *msg, slot_t from
         .ballot = a->promised,
         .from_slot = msg->prepare.from_slot,
         .chosen = a->chosen,
-        .accepted_max = a->accepted_max,
-        .next_slot = page.next + MUTANT(last_page_untold) <= a->accepted_max ? page.next : 0,
-        .stamp_ms = a->stamp_ms,
+        .accepted_max = a->log.last,
+        .next_slot = page.next + MUTANT(last_page_untold) <= a->log.last ? page.next : 0,
+        .stamp_ms = a->log.stamp_ms,
         .entry_count = page.count,
         .entries = page.entries,
     };
@@ -77,5 +76,5 @@ void acceptor_on_prepare(struct acceptor *a, const struct event *event, struct e
     send_page(a, msg, 0, out);
     effects_note(out, NOTE_INFO, "event=promised round=%llu proposer=%u chosen=%llu accepted=%llu",
                  (unsigned long long)a->promised.round, a->promised.proposer,
-                 (unsigned long long)a->chosen, (unsigned long long)a->accepted_max);
+                 (unsigned long long)a->chosen, (unsigned long long)a->log.last);
 }

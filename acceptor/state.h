@@ -3,19 +3,13 @@
 #define SYNOD_ACCEPTOR_STATE_H
 
 #include "acceptor/acceptor.h"
+#include "acceptor/log/slot_log.h"
 #include "common/base/check.h"
 
-/* Slots whose ballots are held in memory: those above the chosen watermark, which are at most
- * ACCEPTOR_AHEAD_SLOTS_MAX, and as many below it. */
-#define ACCEPTED_RING_SLOTS (2 * ACCEPTOR_AHEAD_SLOTS_MAX)
-
-/* One accepted slot. */
-struct accepted {
-    slot_t slot;          /* 0: empty */
-    struct ballot ballot; /* at which it was accepted */
-    int is_lazy;          /* fetched as chosen: no vote, and perhaps not synced */
-    int is_chosen;        /* chosen here (DESIGN 4.4), also above a hole; not stored */
-    struct slice value;   /* a reference; empty if the value is only on disk */
+/* Flags of a slot in the log. */
+enum accepted_flag {
+    ACCEPTED_LAZY = 1,   /* fetched as chosen: no vote, and perhaps not synced */
+    ACCEPTED_CHOSEN = 2, /* chosen here (DESIGN 4.4), also above a hole; not stored */
 };
 
 /* How far the heartbeats of one process were heard. */
@@ -76,12 +70,10 @@ struct acceptor {
     slot_t chosen;          /* end of the unbroken prefix of slots that are chosen here */
     slot_t chosen_durable;  /* a watermark that is synced; never above chosen */
     slot_t chosen_stored;   /* the same, as the last record put says */
-    slot_t accepted_max;    /* never below chosen */
-    uint64_t stamp_ms;      /* highest cluster time in any accepted value */
 
-    struct accepted *ring; /* by slot % ACCEPTED_RING_SLOTS */
-    size_t ring_bytes;     /* of the values in it */
-    slot_t evicted_to;     /* values of slots up to here may have been dropped from memory */
+    /* The accepted slots. Its last is never below chosen; above chosen there may be gaps. Its stamp
+     * is the highest cluster time in any accepted value. */
+    struct slot_log log;
 
     struct ballot commit_ballot; /* highest of which a commit was heard */
     slot_t commit_slot;          /* of that ballot */
@@ -150,36 +142,20 @@ void acceptor_maybe_repair(struct acceptor *a, time_ms_t now, struct effects *ou
 /* Loads promise, watermark and the accepted slots above it. */
 void acceptor_load(struct acceptor *a, struct effects *out);
 
-/* The entry of a slot if the ring has it, else NULL. */
-struct accepted *acceptor_find(struct acceptor *a, slot_t slot);
+/* The slot if it is in memory, which all above the watermark are, else NULL. */
+struct log_slot *acceptor_find(const struct acceptor *a, slot_t slot);
 
-/* Records a vote, or a slot fetched as chosen, in the ring and for the disk. */
+/* Records a vote, or a slot fetched as chosen, in memory and for the store. */
 void acceptor_store_accepted(struct acceptor *a, enum durability durability, slot_t slot,
                              const struct ballot *ballot, struct slice value, struct effects *out);
 void acceptor_store_promise(const struct acceptor *a, struct effects *out);
 void acceptor_store_chosen(struct acceptor *a, enum durability durability, struct effects *out);
 
-/* Drops values from memory beyond options.cache_bytes, oldest first. Only when all records are
- * written. */
-void acceptor_evict(struct acceptor *a, struct effects *out);
-
-/* Some accepted slots in rising order. */
-struct page {
-    struct slot_entry *entries; /* owned by the effects */
-    uint32_t count;
-    size_t bytes;
-    size_t bytes_max; /* it closes there, or at PAGE_BYTES_TARGET if that is less */
-    slot_t next;      /* where a further page would begin */
-};
-
-/* Collects the slots that are chosen here, from `from` on, until the page is full: all up to the
- * watermark, and those above it. */
-void acceptor_read_chosen(struct acceptor *a, slot_t from, size_t bytes_max, struct page *page,
-                          struct effects *out);
-
-/* Collects accepted slots from `from` up to `to` until the page is full; at least one if there is
+/* Adds the accepted slots from page->next on until the page is full; at least one if there is
  * any. */
-void acceptor_read_page(struct acceptor *a, slot_t from, slot_t to, size_t bytes_max,
-                        struct page *page, struct effects *out);
+void acceptor_read_votes(const struct acceptor *a, struct page *page, struct effects *out);
+
+/* The same with the slots that are chosen here: all up to the watermark, and those above it. */
+void acceptor_read_chosen(const struct acceptor *a, struct page *page, struct effects *out);
 
 #endif

@@ -26,12 +26,12 @@ void raft_on_heartbeat(struct raft *r, const struct event *event, struct effects
 void raft_on_fetch(struct raft *r, const struct message *msg, struct effects *out)
 {
     const struct msg_fetch *fetch = &msg->fetch;
-    struct raft_page page = {0};
+    struct page page = page_at(fetch->from, fetch->bytes_max);
     if (fetch->from > r->commit) {
         effects_mark(out, MARK_FETCH_BEYOND_CHOSEN);
     } else {
-        raft_log_read(r, fetch->from, r->commit, fetch->bytes_max, &page, out);
-        if (fetch->from + page.count <= r->commit) {
+        slot_log_read(&r->log, r->commit, r->commit, &page, out);
+        if (page.next <= r->commit) {
             effects_mark(out, MARK_PAGE_FULL);
         }
     }

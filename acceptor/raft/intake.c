@@ -227,12 +227,12 @@ void raft_send_commit(struct raft *r, struct effects *out)
     msg->commit = (struct msg_commit){r->ballot, r->commit};
 }
 
-static void stream(struct raft *r, const struct entry *entry, struct effects *out)
+static void stream(struct raft *r, const struct log_slot *entry, struct effects *out)
 {
     struct slice held = effects_hold(out, entry->value);
     struct message *msg = effects_broadcast(out, SEND_NOW, ROLE_LEARNER, MSG_ACCEPT);
     msg->accept = (struct msg_accept){
-        .ballot = r->ballot, .slot = entry->index, .commit = r->commit, .value = held};
+        .ballot = r->ballot, .slot = entry->slot, .commit = r->commit, .value = held};
 }
 
 /* An entry never changes while its leader leads ("Leader Append-Only", Fig. 3), so that what is
@@ -242,7 +242,7 @@ void raft_tell_learners(struct raft *r, struct effects *out)
 {
     slot_t covered = r->told;
     for (slot_t index = r->told + 1; index <= r->commit; index++) {
-        const struct entry *entry = raft_log_find(r, index);
+        const struct log_slot *entry = slot_log_find(&r->log, index);
         int is_early = index <= r->streamed && index >= r->lead_index && entry != NULL &&
                        entry->value.size > STREAM_EARLY_BYTES;
         if (entry != NULL && entry->value.size > 0 && !is_early) {
@@ -252,7 +252,7 @@ void raft_tell_learners(struct raft *r, struct effects *out)
     }
     slot_t streamed = r->streamed > r->commit ? r->streamed : r->commit;
     for (slot_t index = streamed + 1; index <= r->log.last; index++) {
-        const struct entry *entry = raft_log_find(r, index);
+        const struct log_slot *entry = slot_log_find(&r->log, index);
         if (entry != NULL && entry->value.size > STREAM_EARLY_BYTES) {
             effects_mark(out, MARK_VALUE_STREAMED_EARLY);
             stream(r, entry, out);

@@ -49,7 +49,7 @@ static slot_t send_end(const struct raft *r, const struct progress *p)
 {
     slot_t end = p->acked + FOLLOWER_ENTRIES_MAX;
     end = end < r->log.last ? end : r->log.last;
-    const struct entry *next = raft_log_find(r, p->next);
+    const struct log_slot *next = slot_log_find(&r->log, p->next);
     int is_from_disk = next == NULL || next->value.size == 0;
     if (p->next - 1 > p->acked &&
         (is_from_disk || raft_log_bytes_between(r, p->acked, p->next - 1) >= FOLLOWER_BYTES_MAX)) {
@@ -62,10 +62,8 @@ static slot_t send_end(const struct raft *r, const struct progress *p)
 static slot_t fill(struct raft *r, struct message *msg, slot_t next, slot_t end,
                    struct effects *out)
 {
-    struct raft_page page = {0};
-    if (next <= end) {
-        raft_log_read(r, next, end, PAGE_BYTES_TARGET, &page, out);
-    }
+    struct page page = page_at(next, PAGE_BYTES_TARGET);
+    slot_log_read(&r->log, end, end, &page, out);
     msg->append = (struct msg_append){.ballot = r->ballot,
                                       .sequence = ++r->sequence,
                                       .prev_index = next - 1,
@@ -73,7 +71,7 @@ static slot_t fill(struct raft *r, struct message *msg, slot_t next, slot_t end,
                                       .commit = r->commit,
                                       .entry_count = page.count,
                                       .entries = page.entries};
-    return next - 1 + page.count;
+    return page.next - 1;
 }
 
 static struct peer follower(const struct raft *r, size_t index)

@@ -18,6 +18,7 @@ struct raft *raft_new(const struct raft_options *options)
     r->self_index = members_acceptor_index(&options->members, options->id);
     CHECK(r->self_index >= 0);
     rng_init(&r->rng, options->seed);
+    raft_log_open(r);
     return r;
 }
 
@@ -27,7 +28,7 @@ void raft_free(struct raft *r)
         return;
     }
     raft_free_handed(r);
-    raft_log_close(&r->log);
+    slot_log_close(&r->log);
     free(r);
 }
 
@@ -317,14 +318,6 @@ void raft_step(struct raft *r, const struct event *event, struct effects *out)
     }
 }
 
-static void check_log(const struct raft_log *log)
-{
-    CHECK(log->durable <= log->last);
-    CHECK(log->evicted_to <= log->last);
-    CHECK(log->oldest <= log->last + 1);
-    CHECK(log->last + 1 - log->oldest <= LOG_RING_ENTRIES);
-}
-
 /* What a leader knows of the others lies within its own log (Fig. 2). */
 static void check_leading(const struct raft *r)
 {
@@ -343,7 +336,7 @@ static void check_leading(const struct raft *r)
 
 void raft_check(const struct raft *r)
 {
-    check_log(&r->log);
+    slot_log_check(&r->log);
     CHECK(r->commit_stored <= r->commit);
     CHECK(r->commit <= r->log.last);
     CHECK(r->verified <= r->log.last);
@@ -404,7 +397,7 @@ slot_t raft_match(const struct raft *r, size_t acceptor)
 
 int raft_entry(const struct raft *r, slot_t index, uint64_t *term, struct slice *value)
 {
-    const struct entry *entry = raft_log_find(r, index);
+    const struct log_slot *entry = slot_log_find(&r->log, index);
     if (entry == NULL || entry->value.size == 0) {
         return 0;
     }

@@ -233,7 +233,7 @@ static slot_t match_of(const struct raft *r, size_t index)
     if ((int)index != r->self_index) {
         return r->progress[index].match;
     }
-    return MUTANT(raft_leader_counts_before_sync) ? r->log.last : r->log.durable;
+    return MUTANT(raft_leader_counts_before_sync) ? r->log.last : r->log.settled;
 }
 
 /* The highest index that an accept quorum has. */

@@ -2,37 +2,15 @@
 #ifndef SYNOD_ACCEPTOR_RAFT_STATE_H
 #define SYNOD_ACCEPTOR_RAFT_STATE_H
 
+#include "acceptor/log/slot_log.h"
 #include "acceptor/raft/raft.h"
 #include "common/base/check.h"
 #include "common/base/rng.h"
 #include "common/protocol/due.h"
 
-/* Entries held in memory: the newest. Older ones are read from the store. */
-#define LOG_RING_ENTRIES (2 * ACCEPTOR_AHEAD_SLOTS_MAX)
-
 /* Entries and bytes on the way to one follower, not yet acknowledged. */
 #define FOLLOWER_ENTRIES_MAX 1024
 #define FOLLOWER_BYTES_MAX (8 * MIB)
-
-/* One entry of the log. */
-struct entry {
-    slot_t index;         /* 0: empty */
-    struct ballot ballot; /* of the leader that made it: round is its term */
-    uint64_t bytes_to;    /* bytes of values put into the log since the start, this one included */
-    uint64_t stamp_ms;    /* cluster time, of its value */
-    struct slice value;   /* a reference; empty if the value is only in the store */
-};
-
-struct raft_log {
-    struct entry *ring; /* by index % LOG_RING_ENTRIES: the newest entries */
-    size_t ring_bytes;  /* of the values in it */
-    slot_t oldest;      /* first entry in it: from there to last none is missing */
-    slot_t last;        /* index of the last entry, 0: the log is empty */
-    slot_t durable;     /* entries up to here are in the store and synced; never above last */
-    slot_t evicted_to;  /* values of entries up to here may have left memory */
-    uint64_t stamp_ms;  /* cluster time of the last entry: it never falls along the log */
-    uint64_t bytes;     /* put into the log since the start */
-};
 
 /* What the leader knows of one follower ("nextIndex" and "matchIndex" of Fig. 2, and more). */
 struct progress {
@@ -88,7 +66,9 @@ struct raft {
     struct ballot vote;  /* the last vote given; of this term if its round is the term */
     int is_term_unsaved; /* one of the two changed in this turn */
 
-    struct raft_log log;
+    /* The entries, without gaps. Its settled is the last that is synced ("durable"); its stamp, the
+     * cluster time of the last entry, never falls along the log. */
+    struct slot_log log;
     slot_t commit;        /* everything up to here is committed; never falls */
     slot_t commit_stored; /* the same, as the last record put says */
 
@@ -184,19 +164,16 @@ int raft_hears_leader(const struct raft *r, time_ms_t now);
 int raft_is_election_quorum(const struct raft *r, acceptor_set_t set);
 
 /* ---- log.c */
+void raft_log_open(struct raft *r);
 void raft_log_load(struct raft *r, struct effects *out);
-void raft_log_close(struct raft_log *log);
 
 /* Puts term and vote if they changed: once a turn, and before an entry. */
 void raft_log_save_term(struct raft *r, struct effects *out);
 
-/* The entry if it is in memory, else NULL. */
-const struct entry *raft_log_find(const struct raft *r, slot_t index);
-
 /* The term of an entry; 0 for index 0. Reads the store for an old one. */
 uint64_t raft_log_term(const struct raft *r, slot_t index, struct effects *out);
 
-/* Puts the entry behind the last one, for the disk, too. value is referenced. */
+/* Puts the entry behind the last one, for the store, too. value is referenced. */
 void raft_log_append(struct raft *r, const struct ballot *ballot, struct slice value,
                      struct effects *out);
 
@@ -216,17 +193,6 @@ uint64_t raft_log_bytes_between(const struct raft *r, slot_t from, slot_t to);
 /* The highest index up to `from` whose term is not above `term`, looking at entries in memory only:
  * what it finds is a hint. */
 slot_t raft_log_last_with_term(const struct raft *r, slot_t from, uint64_t term);
-
-/* Entries in rising order. */
-struct raft_page {
-    struct slot_entry *entries; /* owned by the effects */
-    uint32_t count;
-    size_t bytes;
-};
-
-/* Collects entries from `from` up to `to` until the page is full; at least one if there is any. */
-void raft_log_read(const struct raft *r, slot_t from, slot_t to, size_t bytes_max,
-                   struct raft_page *page, struct effects *out);
 
 /* ---- replication.c */
 void raft_on_append(struct raft *r, const struct event *event, struct effects *out);

@@ -105,10 +105,14 @@ void thaw_disk(struct disk *disk, const uint8_t **p)
 
 void freeze_acceptor(const struct acceptor *a, struct bytes *out)
 {
-    CHECK(a->accepted_max < SLOTS_KNOWN_MAX);
+    CHECK(a->log.last < SLOTS_KNOWN_MAX);
     static struct acceptor image;
     image = *a;
-    image.ring = NULL;
+    image.log.ring = NULL;
+    image.log.bytes = 0; /* how much was ever put matters to Raft alone */
+    image.log.settled = a->chosen;
+    image.log.bytes = 0; /* how much was ever put matters to Raft alone */
+    image.log.settled = a->chosen;
     /* Only a lease that runs on over a restart depends on these, and here none runs. */
     image.promised_before_start = 0;
     image.started_at = 0;
@@ -118,8 +122,9 @@ void freeze_acceptor(const struct acceptor *a, struct bytes *out)
     CLEAR_PADDING(&image);
     append_sparse(out, &image, sizeof image);
     for (size_t slot = 0; slot < SLOTS_KNOWN_MAX; slot++) {
-        struct accepted entry = a->ring[slot];
+        struct log_slot entry = a->log.ring[slot];
         entry.value = number_of(entry.value);
+        entry.bytes_to = 0;
         CLEAR_PADDING(&entry);
         append_sparse(out, &entry, sizeof entry);
     }
@@ -127,9 +132,9 @@ void freeze_acceptor(const struct acceptor *a, struct bytes *out)
 
 void thaw_acceptor(struct acceptor *a, const uint8_t **p)
 {
-    struct accepted *ring = a->ring;
+    struct log_slot *ring = a->log.ring;
     take_sparse(p, a, sizeof *a);
-    a->ring = ring;
+    a->log.ring = ring;
     for (size_t slot = 0; slot < SLOTS_KNOWN_MAX; slot++) {
         take_sparse(p, &ring[slot], sizeof ring[slot]);
         ring[slot].value = value_of(ring[slot].value);
@@ -139,7 +144,7 @@ void thaw_acceptor(struct acceptor *a, const uint8_t **p)
 void empty_acceptor(struct acceptor *a)
 {
     for (size_t slot = 0; slot < SLOTS_KNOWN_MAX; slot++) {
-        slice_drop(&a->ring[slot].value);
+        slice_drop(&a->log.ring[slot].value);
     }
 }
 

@@ -15,8 +15,9 @@ BELOW_MAIN = BELOW_RUNTIME | {"common/runtime"}
 MAY_INCLUDE = {
     "common/base": set(),
     "common/protocol": BASE,
-    "acceptor": PROTOCOL,
-    "acceptor/raft": PROTOCOL,
+    "acceptor/log": PROTOCOL,
+    "acceptor": PROTOCOL | {"acceptor/log"},
+    "acceptor/raft": PROTOCOL | {"acceptor/log"},
     "proposer": PROTOCOL | {"proposer/oracle"},
     "proposer/oracle": PROTOCOL,
     "learner": PROTOCOL | {"learner/machine"},
@@ -53,8 +54,8 @@ OUTSIDE = (
     (re.compile(r"libpq|postgres"), "deploy/oracles"),
 )
 
-PURE = {"common/base", "common/protocol", "common/client/core", "acceptor", "acceptor/raft",
-        "proposer", "proposer/oracle", "learner", "learner/machine"}
+PURE = {"common/base", "common/protocol", "common/client/core", "acceptor", "acceptor/log",
+        "acceptor/raft", "proposer", "proposer/oracle", "learner", "learner/machine"}
 PURE_SYSTEM_HEADERS = {
     "assert.h", "inttypes.h", "limits.h", "stdalign.h", "stdarg.h", "stdbool.h", "stddef.h",
     "stdint.h", "stdio.h", "stdlib.h", "string.h", "uthash.h", "utlist.h", "xxhash.h", "bsd/sys/tree.h",

@@ -557,7 +557,7 @@ static void test_fetch_serves_chosen_slots_only(void **state)
 static void test_vote_in_the_place_of_a_chosen_one(void **state)
 {
     struct fixture *f = *state;
-    const slot_t last = ACCEPTED_RING_SLOTS + 1;
+    const slot_t last = SLOT_LOG_RING + 1;
     for (slot_t slot = 1; slot <= last; slot++) {
         send_accept(f, ballot(1, 1), slot, slot - 1, slot);
         kit_end(&f->kit);
