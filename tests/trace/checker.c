@@ -2,6 +2,7 @@
 
 #include "common/base/bytes.h"
 #include "common/base/memory.h"
+#include "common/protocol/value.h"
 #include "tests/trace/disk.h"
 #include "tests/trace/raft_rules.h"
 
@@ -19,6 +20,7 @@ void checker_init(struct checker *checker, const struct members *members)
 {
     memset(checker, 0, sizeof *checker);
     checker->members = members;
+    primary_order_init(&checker->order, 0);
 }
 
 void checker_close(struct checker *checker)
@@ -33,6 +35,7 @@ void checker_close(struct checker *checker)
         blob_unref(checker->log[i].bytes);
     }
     raft_rules_free(checker->raft);
+    primary_order_close(&checker->order);
     free(checker->slots);
     free(checker->attempts);
     free(checker->log);
@@ -145,12 +148,72 @@ static void check_safe(struct checker *checker, slot_t slot, const struct ballot
     }
 }
 
+/* ---- the order of primaries */
+
+void checker_on_broadcast(struct checker *checker, const struct ballot *primary, slot_t slot,
+                          enum broadcast_kind kind)
+{
+    struct errmsg err;
+    const char *rule = primary_order_on_broadcast(&checker->order, primary, slot, kind, &err);
+    if (rule != NULL && !checker->lenient) {
+        checker_violate(checker, rule, "%s", err.text);
+    }
+}
+
+static int is_noop(struct slice value)
+{
+    return value.size > 0 && value.data[0] == VALUE_NOOP;
+}
+
+/* Of a value that a proposer proposes at this ballot for the first time. */
+static enum broadcast_kind kind_of(const struct slot_votes *before, const struct msg_accept *accept)
+{
+    struct value value;
+    if (is_known(before, accept->value)) {
+        return BROADCAST_AGAIN;
+    }
+    if (is_noop(accept->value)) {
+        return BROADCAST_NOOP;
+    }
+    if (value_parse(accept->value, &value) == 0 && value.kind == VALUE_LEAD &&
+        ballot_equal(&value.lead, &accept->ballot)) {
+        return BROADCAST_ANNOUNCEMENT;
+    }
+    return BROADCAST_OWN;
+}
+
+/* An entry of Raft keeps the ballot of its leader. A proposer proposes the values of others at its
+ * own; who did so first is the first of the votes. */
+static struct ballot origin_of(const struct checker *checker, const struct slot_votes *votes)
+{
+    size_t i = 0;
+    while (checker->raft == NULL && i + 1 < votes->count &&
+           !slice_equal(votes->votes[i].value, votes->chosen)) {
+        i++;
+    }
+    return checker->raft == NULL ? votes->votes[i].ballot : votes->chosen_ballot;
+}
+
+static void check_delivery(struct checker *checker, slot_t slot, const struct slot_votes *votes)
+{
+    const struct delivered_value value = {.slot = slot,
+                                          .origin = origin_of(checker, votes),
+                                          .chosen_by = votes->chosen_ballot,
+                                          .is_noop = is_noop(votes->chosen)};
+    struct errmsg err;
+    const char *rule = primary_order_on_delivery(&checker->order, &value, &err);
+    if (rule != NULL && !checker->lenient) {
+        checker_violate(checker, rule, "%s", err.text);
+    }
+}
+
 static void advance_chosen_prefix(struct checker *checker)
 {
     while (checker->chosen_prefix + 1 < checker->slot_count &&
            checker->slots[checker->chosen_prefix + 1].is_chosen) {
         checker->chosen_prefix++;
         const struct slot_votes *votes = &checker->slots[checker->chosen_prefix];
+        check_delivery(checker, checker->chosen_prefix, votes);
         if (checker->listener.chosen != NULL) {
             checker->listener.chosen(checker->listener.self, checker->chosen_prefix,
                                      &votes->chosen_ballot, votes->chosen);
@@ -421,10 +484,13 @@ static void check_attempt(struct checker *checker, const struct msg_accept *acce
 /* Only the first time: what is sent again was safe then, and stays so. */
 static void check_proposal(struct checker *checker, const struct msg_accept *accept)
 {
-    size_t count = checker_slot(checker, accept->slot)->count;
+    const struct slot_votes *before = checker_slot(checker, accept->slot);
+    size_t count = before->count;
+    enum broadcast_kind kind = kind_of(before, accept);
     check_attempt(checker, accept);
     (void)checker_vote(checker, accept->slot, &accept->ballot, accept->value);
     if (checker_slot(checker, accept->slot)->count > count) {
+        checker_on_broadcast(checker, &accept->ballot, accept->slot, kind);
         check_safe(checker, accept->slot, &accept->ballot, accept->value);
     }
 }

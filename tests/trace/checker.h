@@ -8,6 +8,7 @@
 
 #include "common/protocol/core.h"
 #include "common/protocol/members.h"
+#include "tests/trace/primary_order.h"
 
 struct disk;
 
@@ -125,6 +126,7 @@ struct checker {
     slot_t chosen_prefix;                /* every slot up to here is chosen */
     struct ballot promised[MEMBERS_MAX]; /* durable, by index of the acceptor */
     slot_t watermark[MEMBERS_MAX];       /* likewise */
+    struct primary_order order;          /* of what is broadcast, and delivered: chosen_prefix */
     struct attempt *attempts;            /* in the order in which their first promise was stored */
     size_t attempt_count, attempt_capacity;
     struct acceptor_watch acceptors[MEMBERS_MAX]; /* by index of the acceptor */
@@ -149,12 +151,15 @@ void checker_violate(struct checker *checker, const char *rule, const char *fmt,
     PRINTF_LIKE(3, 4);
 
 /* For the rules of both modes: the slot; the votes for a value at a ballot, made if there are
- * none; the slot is chosen; a commit, and slots that are served, against what is chosen. */
+ * none; the slot is chosen; a primary broadcasts; a commit, and slots that are served, against what
+ * is chosen. */
 struct slot_votes *checker_slot(struct checker *checker, slot_t slot);
 struct vote *checker_vote(struct checker *checker, slot_t slot, const struct ballot *ballot,
                           struct slice value);
 void checker_choose(struct checker *checker, slot_t slot, const struct ballot *ballot,
                     struct slice value);
+void checker_on_broadcast(struct checker *checker, const struct ballot *primary, slot_t slot,
+                          enum broadcast_kind kind);
 void checker_check_commit(struct checker *checker, const char *where, slot_t commit);
 void checker_check_chosen(struct checker *checker, const struct msg_chosen *chosen);
 

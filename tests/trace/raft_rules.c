@@ -57,6 +57,7 @@ struct raft_rules {
 void raft_rules_install(struct checker *checker)
 {
     checker->raft = memory_calloc(1, sizeof *checker->raft);
+    primary_order_init(&checker->order, 1);
 }
 
 static void drop_from(struct durable_log *log, size_t index)
@@ -228,6 +229,7 @@ static void put_entry(struct checker *checker, int acceptor, slot_t index, const
     log->entries = memory_grow(log->entries, &log->capacity, index + 1, sizeof *log->entries);
     log->entries[index] = entry;
     log->count = index + 1;
+    checker_on_broadcast(checker, &entry.ballot, index, BROADCAST_OWN);
     check_link(checker, index, entry.ballot.round,
                index > 1 ? log->entries[index - 1].ballot.round : 0);
     struct vote *vote = checker_vote(checker, index, &entry.ballot, entry.value);
@@ -331,6 +333,18 @@ static void check_streamed(struct checker *checker, const struct msg_accept *acc
     }
 }
 
+/* Of the entries the last ones may be the leader's own. */
+static void note_broadcasts(struct checker *checker, const struct msg_append *append)
+{
+    uint32_t own = append->entry_count;
+    while (own > 0 && ballot_equal(&append->entries[own - 1].ballot, &append->ballot)) {
+        own--;
+    }
+    for (; own < append->entry_count; own++) {
+        checker_on_broadcast(checker, &append->ballot, append->entries[own].slot, BROADCAST_OWN);
+    }
+}
+
 void raft_rules_on_send(struct checker *checker, struct peer from, const struct message *msg)
 {
     int acceptor = members_acceptor_index(checker->members, from.id);
@@ -347,6 +361,7 @@ void raft_rules_on_send(struct checker *checker, struct peer from, const struct 
         break;
     case MSG_APPEND:
         note_leader(checker, &msg->append.ballot);
+        note_broadcasts(checker, &msg->append);
         checker_check_commit(checker, "append", msg->append.commit);
         break;
     case MSG_APPENDED:
