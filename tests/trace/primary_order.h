@@ -1,12 +1,12 @@
 /* The orders of Zab (Junqueira, Reed and Serafini, "Zab: High-performance broadcast for
  * primary-backup systems", DSN 2011), held against what is broadcast and what is delivered. A
- * primary is whoever leads at one ballot; it broadcasts a value when it proposes it first; a value
- * is delivered when it and everything below it is chosen, which is the order of all learners.
+ * primary is the leader at one ballot; it broadcasts a value when it proposes it first; a value is
+ * delivered when it and everything below it is chosen, which is the order of all learners.
  *
- *   local primary order    a primary broadcasts v and then w: whoever delivers w has delivered v
- *                          before
- *   global primary order   v is of an earlier primary than w: whoever delivers both delivers v
- *                          first
+ *   local primary order    a primary broadcasts v and then w: a process that delivers w has
+ *                          delivered v before
+ *   global primary order   v is of an earlier primary than w: a process that delivers both delivers
+ *                          v first
  *
  * Raft keeps both, because a log takes an entry only behind the one that its leader put before it.
  * Multi-Paxos, which votes for each slot of its window by itself, keeps neither; see
@@ -69,7 +69,7 @@ void primary_order_close(struct primary_order *order);
 const char *primary_order_on_broadcast(struct primary_order *order, const struct ballot *primary,
                                        slot_t slot, enum broadcast_kind kind, struct errmsg *err);
 
-/* The next slot is delivered. Likewise. */
+/* The next slot is delivered. Returns likewise. */
 const char *primary_order_on_delivery(struct primary_order *order,
                                       const struct delivered_value *value, struct errmsg *err);
 

@@ -94,7 +94,7 @@ static void test_raft_loses_a_tail(void **state)
     assert_null(deliver_entry(4, 3));
 }
 
-/* Proves: whoever delivers w without the v that its leader broadcast before is caught (Zab, local
+/* Proves: a delivery of w without the v that its leader broadcast before is caught (Zab, local
  * primary order). */
 static void test_raft_loses_what_came_before(void **state)
 {
@@ -173,8 +173,8 @@ static void test_delivery_leaves_a_slot_out(void **state)
     primary_order_init(&order, PAXOS);
 }
 
-/* Proves: the run of Zab's Fig. 1, and a lost value in the middle of a window, are none that the
- * rules of Multi-Paxos reject: it has them. */
+/* Proves: the run of Zab's Fig. 1, and a lost value in the middle of a window, break no rule
+ * of Multi-Paxos, which allows both. */
 static void test_paxos_decides_each_slot_by_itself(void **state)
 {
     (void)state;
