@@ -1,7 +1,8 @@
-"""Runs what README.md tells a reader to type, as it stands there, in one shell and a directory that
-holds nothing but build/.
+"""Runs what README.md and the guides tell a reader to type, as it stands there: each page is a test
+of its own, in a shell of its own and a directory that holds nothing but build/. A page starts the
+cluster that it needs itself.
 
-The convention, for whoever writes README.md:
+The convention, for authors of these pages:
 
 - A block fenced with ```sh is run, line by line, in the order of the page; every command must end
   with 0. A line that ends with a backslash goes on with the next one.
@@ -25,6 +26,9 @@ import tempfile
 from cluster import BUILD, SLOWER, check, spawn, wait_until
 from tap import Skip
 
+PAGES = ("README.md", "deploy/GUIDE.md", "deploy/RECIPES.md", "deploy/LEADERS.md",
+         "deploy/RUNBOOK.md")
+
 LEFT_OUT = re.compile(r"(make|git|sudo|apt-get)\b")
 MARK = "--- the command has ended with"
 
@@ -46,7 +50,7 @@ def blocks(text):
         number += 1
 
 
-def commands(number, lines):
+def commands(page, number, lines):
     """(line number, command, expected lines) of an sh block."""
     prompted = any(line.startswith("$ ") for line in lines)
     found = []
@@ -57,7 +61,7 @@ def commands(number, lines):
         elif prompted and line.startswith("$ "):
             found.append([number + i, line[2:], []])
         elif prompted:
-            check(found, f"README.md:{number + i}: output before the first command")
+            check(found, f"{page}:{number + i}: output before the first command")
             found[-1][2].append(line)
             continue
         elif line.strip() and not line.startswith("#"):
@@ -124,8 +128,8 @@ class Shell:
         self.process.wait()
 
 
-def run_command(shell, number, text, expected):
-    where = f"README.md:{number}: {text}"
+def run_command(shell, page, number, text, expected):
+    where = f"{page}:{number}: {text}"
     signal.alarm(60 * SLOWER)
     if re.match(r"(build/)?synod dev\b", text):
         status, printed = 0, shell.serve(text.removesuffix("&"))
@@ -158,7 +162,7 @@ def take_too_long(*_):
     check(False, "the command took more than a minute")
 
 
-def follow_readme(path):
+def follow(path):
     with open(path, encoding="utf-8") as file:
         found = list(blocks(file.read()))
     directory = tempfile.mkdtemp(prefix="synod-readme.")
@@ -169,20 +173,20 @@ def follow_readme(path):
     try:
         for number, info, lines in found:
             if info[:1] == ["c"] and any("int main(" in line for line in lines):
-                run_command(shell, number, compile_and_run(directory, lines), [])
+                run_command(shell, path, number, compile_and_run(directory, lines), [])
                 count += 1
             if info[:1] == ["sh"] and len(info) > 1:
                 write_script(f"{directory}/{info[1]}", lines)
             elif info[:1] == ["sh"]:
-                for entry in commands(number, lines):
-                    run_command(shell, *entry)
+                for entry in commands(path, number, lines):
+                    run_command(shell, path, *entry)
                     count += 1
     finally:
         signal.alarm(0)
         shell.close()
         shutil.rmtree(directory, ignore_errors=True)
     if count == 0:
-        raise Skip("README.md has no ```sh block with a command to be run")
+        raise Skip(f"{path} has no ```sh block with a command to be run")
     return f"{count} commands"
 
 
@@ -197,7 +201,7 @@ def can_fail():
             with open(path, "w", encoding="utf-8") as file:
                 file.write(page)
             try:
-                follow_readme(path)
+                follow(path)
             except Exception as error:  # any other than the expected one fails the test below
                 check(words in str(error), f"{page!r}: {error}")
             else:
@@ -206,12 +210,12 @@ def can_fail():
             file.write("```sh\n$ printf 'hello\\nyou\\n' >t; cat t \\\n  t\nhe...\n...\n$ a=5\n```\n"
                        "```sh\nmake nothing\ntest $a = 5   # the same shell\n```\n"
                        "```sh tool\n#!/bin/sh\necho 1 $1\n```\n```sh\n$ ./tool 2\n1 2\n```\n")
-        check(follow_readme(path) == "4 commands", "a good page")
+        check(follow(path) == "4 commands", "a good page")
     finally:
         shutil.rmtree(directory)
 
 
 def run(report):
-    report.test("a README whose commands do not work is found out", can_fail)
-    report.test("the commands of README.md work as they stand there",
-                lambda: follow_readme("README.md"))
+    report.test("a page whose commands do not work is found out", can_fail)
+    for page in PAGES:
+        report.test(f"the commands of {page} work as they stand there", lambda page=page: follow(page))

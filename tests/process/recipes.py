@@ -274,7 +274,7 @@ def parent_killed(cluster):
 
 
 def cron_job(cluster, hosts=4):
-    """The README's cron job on several hosts at once, the leader killed meanwhile: it runs once."""
+    """The cron job of RECIPES.md on several hosts at once, the leader killed meanwhile: it runs once."""
     path = f"{cluster.directory}/nightly.log"
     script = (f'[ "$({SYNOD} get cron/done 2>/dev/null)" = today ] && exit 0; sleep 0.3; '
               f'echo $SYNOD_TOKEN >>{path}; {SYNOD} put cron/done today >/dev/null')

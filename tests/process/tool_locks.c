@@ -1,6 +1,6 @@
 /* Takes and gives back one lock from many clients at once: `tool_locks CLUSTER CLIENTS COUNT TTL_MS
  * PAUSES`. Some holders stand still for longer than their session lives, and use the resource all
- * the same. The resource (a page that all clients share) checks tokens as the README tells users
+ * the same. The resource (a page that all clients share) checks tokens as RECIPES.md tells users
  * to: a token below the highest seen is refused. It ends with 1 if two holders had one token, if a
  * new holder's token did not rise, or if a holder without a pause was refused. */
 #include "common/client/synod.h"
