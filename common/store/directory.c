@@ -79,12 +79,42 @@ int directory_make(const char *dir, struct errmsg *err)
     return rc;
 }
 
+/* What to do follows from errno. A directory that is missing is for the caller, who knows what was
+ * lost with it. */
+static int cannot_open(const char *dir, int why, struct errmsg *err)
+{
+    struct stat status;
+    switch (why) {
+    case ENOENT:
+        return errmsg_set(err, ERROR_NOT_FOUND, "there is no directory %s", dir);
+    case ENOTDIR:
+        return errmsg_set(err, ERROR_USAGE, "%s is no directory; try: the right --data", dir);
+    case EACCES:
+    case EPERM:
+        if (stat(dir, &status) == 0) {
+            return errmsg_set(err, ERROR_REFUSED,
+                              "the store in %s cannot be entered (%s; it belongs to user %u, this "
+                              "is user %u); try: run as that user",
+                              dir, strerror(why), status.st_uid, geteuid());
+        }
+        return errmsg_set(
+            err, ERROR_REFUSED,
+            "the store in %s cannot be reached (%s: a directory above it is closed to "
+            "user %u); try: run as its user",
+            dir, strerror(why), geteuid());
+    default:
+        return errmsg_set(err, ERROR_IO,
+                          "the store in %s cannot be opened (%s); try: see to the "
+                          "disk, then start again",
+                          dir, strerror(why));
+    }
+}
+
 int directory_open(const char *dir, int *fd, struct errmsg *err)
 {
     int opened = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (opened < 0) {
-        int code = errno == ENOENT ? ERROR_NOT_FOUND : errno == ENOTDIR ? ERROR_USAGE : ERROR_IO;
-        return errmsg_set(err, code, "no store in %s (%s); try: synod init", dir, strerror(errno));
+        return cannot_open(dir, errno, err);
     }
     int rc = check_file_system(opened, dir, err);
     if (rc != 0) {

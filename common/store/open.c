@@ -114,8 +114,23 @@ static int check_descriptors(struct errmsg *err)
  * can give back; any other can be filled again from its peers. */
 static const char *way_out(int guarded)
 {
-    return guarded ? "replace this member under a new id, never copy or repair its store"
+    return guarded ? "leave this acceptor off, and never copy, repair or make anew its store "
+                     "(deploy/RUNBOOK.md)"
                    : "remove the directory and make it anew with synod init";
+}
+
+/* A voter whose store is gone must not be made anew: what only it and one more had acknowledged
+ * could be replaced by something else. */
+static int no_store(const char *dir, const char *why, int guarded, struct errmsg *err)
+{
+    if (!guarded) {
+        return errmsg_set(err, ERROR_NOT_FOUND, "no store in %s (%s); try: synod init", dir, why);
+    }
+    return errmsg_set(err, ERROR_NOT_FOUND,
+                      "no store in %s (%s); try: the right --data, or mount its disk. Only for an "
+                      "acceptor that never ran, make one with synod init: in the place of a store "
+                      "that is lost, a new one loses acknowledged writes (deploy/RUNBOOK.md)",
+                      dir, why);
 }
 
 /* Opens and locks the directory, once it is known to be of the wanted kind. */
@@ -129,6 +144,9 @@ static int enter(const char *dir, int create, int guarded, int *fd, struct errms
     if (rc == 0) {
         rc = directory_open(dir, &opened, err);
     }
+    if (rc == ERROR_NOT_FOUND) {
+        return no_store(dir, "there is no such directory", guarded, err);
+    }
     if (rc != 0) {
         return rc;
     }
@@ -139,10 +157,7 @@ static int enter(const char *dir, int create, int guarded, int *fd, struct errms
                         "directory",
                         dir);
     } else if (!create && content == DIRECTORY_EMPTY) {
-        rc = errmsg_set(err, ERROR_NOT_FOUND,
-                        "no store in %s (the directory holds none); try: "
-                        "synod init",
-                        dir);
+        rc = no_store(dir, "the directory is empty", guarded, err);
     } else if (!create && content == DIRECTORY_REMAINS) {
         rc = errmsg_set(err, ERROR_CORRUPT,
                         "the store in %s is damaged (its file CURRENT is missing); try: %s", dir,

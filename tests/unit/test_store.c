@@ -314,14 +314,17 @@ static void test_create_in_a_bad_place(void **state)
 }
 
 /* Opening makes nothing: a missing directory and one without a store are "not found", with what to
- * do, and stay as they were. */
+ * do, and stay as they were. A store that holds votes is not to be made anew. */
 static void test_open_missing(void **state)
 {
     struct fixture *f = *state;
     support_open_fails(f->dir, &support_identity, 0, ERROR_NOT_FOUND, "try: synod init");
     assert_int_equal(mkdir(f->dir, 0700), 0);
-    support_open_fails(f->dir, &support_identity, 1, ERROR_NOT_FOUND, "try: synod init");
+    support_open_fails(f->dir, &support_identity, 0, ERROR_NOT_FOUND, "try: synod init");
+    support_open_fails(f->dir, &support_identity, 1, ERROR_NOT_FOUND, "loses acknowledged writes");
+    support_open_fails(f->dir, &support_identity, 1, ERROR_NOT_FOUND, "the directory is empty");
     assert_int_equal(rmdir(f->dir), 0);
+    support_open_fails(f->dir, &support_identity, 1, ERROR_NOT_FOUND, "mount its disk");
 }
 
 /* A store of another cluster, node, role, protocol or guarding is refused, and both sides named. */
